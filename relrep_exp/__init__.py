@@ -1,0 +1,37 @@
+"""Relative representations and latent translation: every method, every table, your own encoders.
+
+From Python, with no configuration:
+
+    from relrep_exp import RelativeSpace
+
+    space = RelativeSpace(anchors="param", similarity="wip", m=64).fit({"a": x_a, "b": x_b})
+    space.join("c", x_c[space.support_ids], metric=x_c)
+    relative = space.transform(x_c_test, encoder="c")
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_EXPORTS = {
+    "AnchorSet": "relrep_exp.alignment.anchors",
+    "Param": "relrep_exp.modules.param",
+    "ParamSettings": "relrep_exp.modules.param",
+    "RelativeSpace": "relrep_exp.alignment.relative",
+    "Space": "relrep_exp.alignment.anchors",
+    "Whitening": "relrep_exp.alignment.whitening",
+    "anchor_strategy": "relrep_exp.alignment.anchors",
+    "similarity": "relrep_exp.alignment.similarity",
+}
+__all__ = ["__version__", *sorted(_EXPORTS)]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for: torch takes a second that --help does not have."""
+    if name not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    importlib.import_module("relrep_exp.modules.param")  # registers the strategy "param"
+    return getattr(importlib.import_module(_EXPORTS[name]), name)

@@ -1,0 +1,1 @@
+"""Everything that is trained by gradient descent, as LightningModules."""

@@ -1,0 +1,1 @@
+"""What is measured. A task yields rows and knows no logger, no table, no cache."""

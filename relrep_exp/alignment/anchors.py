@@ -1,0 +1,195 @@
+"""Anchor sets and the strategies that choose them; PARAM's losses are in param.py.
+
+Every strategy is a mixture: it returns the ids of K support samples and a row-stochastic P [m, K], and the
+anchors of any encoder are P @ X_sub (Eq. 2). To add one, write a function and register it:
+
+    @anchor_strategy("first")
+    def first(spaces, ids, m, seed):
+        return AnchorSet(ids, one_hot(torch.arange(m), len(ids)))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from relrep_exp.alignment.seeding import generator
+from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Whitening
+
+
+@dataclass(frozen=True)
+class AnchorSet:
+    """m anchors as mixtures of K support samples.
+
+    Attributes:
+        ids: row numbers of the support samples in the parallel set, int64, [K].
+        weights: P, row-stochastic, [m, K].
+        curves: loss per epoch where the anchors were learned, by name; empty otherwise.
+    """
+
+    ids: Tensor
+    weights: Tensor
+    curves: Mapping[str, list[float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.weights.ndim != 2 or self.ids.shape != self.weights.shape[1:]:
+            raise ValueError(f"P is {tuple(self.weights.shape)} for {len(self.ids)} support ids")
+        sums = self.weights.sum(1)
+        if bool((self.weights < 0).any()) or not torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
+            raise ValueError("P must be row-stochastic: no entry below 0, every row summing to 1")
+
+    def mix(self, support: Tensor) -> Tensor:
+        """The anchors A = P X_sub (Eq. 2). support [K, d] -> [m, d].
+
+        Raises:
+            ValueError: support does not have K rows.
+        """
+        if len(support) != len(self.ids):
+            raise ValueError(f"{len(support)} support embeddings given, P mixes {len(self.ids)}")
+        mixed: Tensor = self.weights.to(support) @ support
+        return mixed
+
+    def effective_points(self) -> Tensor:
+        """How many support samples carry each anchor: exp of the entropy of P's rows, [m]."""
+        entropy: Tensor = torch.special.entr(self.weights.double()).sum(1)
+        return entropy.exp()
+
+
+class Space:
+    """The training embeddings of one encoder, with its statistics computed once and kept.
+
+    Attributes:
+        x: embeddings of the parallel training samples, [N, d].
+    """
+
+    def __init__(self, x: Tensor):
+        self.x = x
+        self._whitenings: dict[tuple[float, float], Whitening] = {}
+
+    def whitening(self, shrinkage: float = SHRINKAGE, eps: float = EPS) -> Whitening:
+        """The whitening of this space; the same object for the same arguments."""
+        key = (shrinkage, eps)
+        if key not in self._whitenings:
+            self._whitenings[key] = Whitening.fit(self.x, shrinkage, eps)
+        return self._whitenings[key]
+
+
+@dataclass(frozen=True)
+class WhitenedSpace:
+    """What a strategy sees of one training encoder.
+
+    Attributes:
+        x: embeddings of all parallel training samples, [N, d].
+        whitening: their statistics.
+        whitened: x in whitened coordinates, [N, d].
+    """
+
+    x: Tensor
+    whitening: Whitening
+    whitened: Tensor
+
+
+AnchorStrategy = Callable[[Mapping[str, WhitenedSpace], Tensor, int, int], AnchorSet]
+ANCHORS: dict[str, AnchorStrategy] = {}
+
+
+def anchor_strategy(name: str) -> Callable[[AnchorStrategy], AnchorStrategy]:
+    """Register a function (spaces, support ids [K], m, seed) -> AnchorSet as the strategy `name`."""
+
+    def register(strategy: AnchorStrategy) -> AnchorStrategy:
+        ANCHORS[name] = strategy
+        return strategy
+
+    return register
+
+
+def get_anchor_strategy(name: str) -> AnchorStrategy:
+    """The registered strategy `name`.
+
+    Raises:
+        ValueError: there is none; the message lists those there are.
+    """
+    if name not in ANCHORS:
+        raise ValueError(f"no anchor strategy {name!r}; there are {', '.join(sorted(ANCHORS))}")
+    return ANCHORS[name]
+
+
+def draw_support(n: int, size: int, seed: int) -> Tensor:
+    """Row numbers of the support set: min(size, n) of n samples, sorted, int64, [K]."""
+    order = torch.randperm(n, generator=generator(seed, "support"))
+    return order[: min(size, n)].sort().values
+
+
+def one_hot(columns: Tensor, size: int) -> Tensor:
+    """P whose r-th row picks support sample columns[r]. columns [m] -> [m, size]."""
+    weights = torch.zeros(len(columns), size)
+    weights[torch.arange(len(columns)), columns] = 1.0
+    return weights
+
+
+@anchor_strategy("random")
+def random_anchors(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
+    """m distinct support samples drawn uniformly, as in the original relative representations."""
+    _require_enough(m, ids)
+    order = torch.randperm(len(ids), generator=generator(seed, "random anchors"))
+    return AnchorSet(ids, one_hot(order[:m], len(ids)))
+
+
+@anchor_strategy("fps")
+def farthest_point_anchors(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
+    """Farthest-point sampling: each next anchor is the sample farthest from those chosen.
+
+    Distances are taken in the whitened coordinates of all training encoders side by side, so that each
+    encoder counts by its dimension and none by its scale. The first point is drawn at random.
+    """
+    _require_enough(m, ids)
+    points = _side_by_side(spaces, ids)
+    first = int(torch.randint(len(ids), (1,), generator=generator(seed, "fps anchors")))
+    chosen = [first]
+    nearest = (points - points[first]).square().sum(1)
+    for _ in range(m - 1):
+        chosen.append(int(nearest.argmax()))
+        nearest = torch.minimum(nearest, (points - points[chosen[-1]]).square().sum(1))
+        nearest[chosen] = -1.0
+    return AnchorSet(ids, one_hot(torch.tensor(chosen), len(ids)))
+
+
+@anchor_strategy("kmeans")
+def kmeans_anchors(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
+    """k-means: each anchor is the mean of the support samples nearest to one centroid.
+
+    Clustered in the same coordinates as farthest-point sampling; one row of P averages one cluster.
+    """
+    from sklearn.cluster import KMeans
+
+    _require_enough(m, ids)
+    state = int(torch.randint(2**31, (1,), generator=generator(seed, "kmeans anchors")))
+    labels = KMeans(m, n_init=1, random_state=state).fit_predict(_side_by_side(spaces, ids).cpu().numpy())
+    members = one_hot(torch.from_numpy(labels).long(), m).T
+    return AnchorSet(ids, _fill_empty(members, seed) / members.sum(1, keepdim=True).clamp_min(1.0))
+
+
+def _fill_empty(members: Tensor, seed: int) -> Tensor:
+    """Give a cluster without members (fewer distinct points than m) one sample at random."""
+    empty = members.sum(1) == 0
+    columns = torch.randint(
+        members.shape[1], (int(empty.sum()),), generator=generator(seed, "empty clusters")
+    )
+    members[empty] = one_hot(columns, members.shape[1])
+    return members
+
+
+def _side_by_side(spaces: Mapping[str, WhitenedSpace], ids: Tensor) -> Tensor:
+    """Whitened support embeddings of all training encoders next to each other, [K, sum d]."""
+    return torch.cat([space.whitened[ids.to(space.whitened.device)] for space in spaces.values()], dim=1)
+
+
+def _require_enough(m: int, ids: Tensor) -> None:
+    if m > len(ids):
+        raise ValueError(
+            f"{m} anchors cannot be picked from {len(ids)} support samples; "
+            f"use at most {len(ids)} anchors, or PARAM, whose mixtures may outnumber the samples"
+        )

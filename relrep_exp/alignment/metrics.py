@@ -1,0 +1,129 @@
+"""What is measured: classification, retrieval between spaces, and the geometry of representations.
+
+Retrieval compares rows by cosine and never holds more than a block of the N x N matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BLOCK_ELEMENTS = 2**24
+
+
+def weighted_f1(predicted: Tensor, labels: Tensor) -> float:
+    """F1 averaged over classes by their support ("mean-weighted F1"), in 0..1. Both [N]."""
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(labels.cpu(), predicted.cpu(), average="weighted", zero_division=0.0))
+
+
+def accuracy(predicted: Tensor, labels: Tensor) -> float:
+    """Share of equal entries. Both [N]."""
+    return float((predicted == labels).double().mean())
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Ranks of the true partner, 1 = first; ties share the mean of their ranks.
+
+    Attributes:
+        ranks: [N], float64.
+    """
+
+    ranks: Tensor
+
+    def recall(self, k: int) -> float:
+        """R@k: share of queries whose partner is among the k nearest."""
+        return float((self.ranks <= k).double().mean())
+
+    def mrr(self) -> float:
+        """Mean reciprocal rank."""
+        return float(self.ranks.reciprocal().mean())
+
+
+def retrieve(queries: Tensor, keys: Tensor, block_elements: int = BLOCK_ELEMENTS) -> Retrieval:
+    """Rank key i among all keys for query i, by cosine.
+
+    Args:
+        queries: [N, k], row i belongs to row i of keys.
+        keys: [N, k].
+        block_elements: scores held at once; bounds memory, never changes a rank.
+    """
+    q, c = F.normalize(queries, dim=1), F.normalize(keys, dim=1)
+    ranks = [_ranks(scores, first) for first, scores in _score_blocks(q, c, block_elements)]
+    return Retrieval(torch.cat(ranks))
+
+
+def _ranks(scores: Tensor, first: int) -> Tensor:
+    """Ranks of the diagonal entries of scores [b, N], whose rows begin at number `first`."""
+    own = scores.gather(1, torch.arange(first, first + len(scores), device=scores.device)[:, None])
+    above = (scores > own).sum(1)
+    tied = (scores == own).sum(1) - 1
+    return 1.0 + above.double() + 0.5 * tied.double()
+
+
+def _score_blocks(queries: Tensor, keys: Tensor, block_elements: int) -> Iterator[tuple[int, Tensor]]:
+    rows = max(1, block_elements // max(len(keys), 1))
+    for first in range(0, len(queries), rows):
+        yield first, queries[first : first + rows] @ keys.T
+
+
+def neighbourhood_overlap(a: Tensor, b: Tensor, k: int = 10, block_elements: int = BLOCK_ELEMENTS) -> float:
+    """Mutual k-NN: mean share of common members of a row's k nearest rows (by cosine) in both spaces.
+
+    Args:
+        a: [N, p].
+        b: [N, q], rows parallel to a's.
+        k: neighbours, at most N - 1 are used; a row is not its own neighbour.
+        block_elements: scores held at once.
+    """
+    k = min(k, len(a) - 1)
+    if k < 1:
+        return float("nan")
+    near_a, near_b = (_neighbours(F.normalize(x, dim=1), k, block_elements) for x in (a, b))
+    common = torch.cat([near_a, near_b], dim=1).sort(dim=1).values
+    return float((common[:, 1:] == common[:, :-1]).double().sum(1).mean() / k)
+
+
+def _neighbours(x: Tensor, k: int, block_elements: int) -> Tensor:
+    """Numbers of the k most similar other rows of unit rows x, [N, k]."""
+    found = []
+    for first, scores in _score_blocks(x, x, block_elements):
+        rows = torch.arange(len(scores), device=x.device)
+        scores[rows, rows + first] = -torch.inf
+        found.append(scores.topk(k, dim=1).indices)
+    return torch.cat(found)
+
+
+def normalised_mse(a: Tensor, b: Tensor) -> float:
+    """Mean squared difference of parallel rows over the mean per-feature variance of both (Table 4).
+
+    0 for equal spaces, 2 for unrelated ones of equal mean and variance. Both [N, k], N >= 2.
+    """
+    mse = (a.double() - b.double()).square().mean()
+    variance = 0.5 * (a.double().var(0).mean() + b.double().var(0).mean())
+    return float(mse / variance)
+
+
+def feature_std(x: Tensor) -> float:
+    """RR_std: standard deviation of a feature over samples, averaged over features. x [N, k], N >= 2."""
+    return float(x.double().std(0).mean())
+
+
+def effective_rank(x: Tensor) -> float:
+    """exp of the entropy of the normalised singular values of centred x [N, k]; 0 for constant x."""
+    values = torch.linalg.svdvals(x.double() - x.double().mean(0))
+    total = values.sum()
+    return float(torch.special.entr(values / total).sum().exp()) if total > 0 else 0.0
+
+
+def linear_cka(a: Tensor, b: Tensor) -> float:
+    """Linear centred kernel alignment in feature space, O(N p q). a [N, p], b [N, q]."""
+    a, b = (x.double() - x.double().mean(0) for x in (a, b))
+    cross = (a.T @ b).square().sum()
+    return float(cross / ((a.T @ a).norm() * (b.T @ b).norm()))

@@ -1,0 +1,219 @@
+"""The relative space: anchors shared by all encoders, a similarity, and each encoder's own statistics."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from torch import Tensor
+
+from relrep_exp.alignment.anchors import (
+    AnchorSet,
+    AnchorStrategy,
+    Space,
+    WhitenedSpace,
+    draw_support,
+    get_anchor_strategy,
+)
+from relrep_exp.alignment.similarity import Similarity, get_similarity, inner_product
+from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Whitening
+
+FORMAT = "relrep_exp.relative_space/1"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One encoder of the space.
+
+    Attributes:
+        whitening: its statistics.
+        anchors: its anchors P X_sub, [m, d].
+        project: x [N, d] -> relative representations [N, m].
+    """
+
+    whitening: Whitening
+    anchors: Tensor
+    project: Callable[[Tensor], Tensor]
+
+
+class RelativeSpace:
+    """Relative representations of any number of encoders over shared anchors (Eq. 1, 2 and 4).
+
+    Example:
+        space = RelativeSpace(anchors="param", similarity="wip", m=64).fit({"a": x_a, "b": x_b})
+        space.join("c", x_c[space.support_ids], metric=x_c)
+        relative = space.transform(x_c_test, encoder="c")      # [N, 64]
+
+    Args:
+        anchors: the name of a strategy, a strategy, or an `AnchorSet` made elsewhere.
+        similarity: the name of a similarity, or one.
+        m: number of anchors.
+        support: K, at most this many samples are mixed into anchors.
+        shrinkage: lambda of Appendix B.
+        eps: additive constant of Appendix B.
+        seed: draws the support set and whatever the strategy draws.
+    """
+
+    def __init__(
+        self,
+        anchors: str | AnchorStrategy | AnchorSet = "param",
+        similarity: str | Similarity = "wip",
+        *,
+        m: int = 300,
+        support: int = 5000,
+        shrinkage: float = SHRINKAGE,
+        eps: float = EPS,
+        seed: int = 0,
+    ):
+        self._given = anchors if isinstance(anchors, AnchorSet) else None
+        self._strategy = get_anchor_strategy(anchors) if isinstance(anchors, str) else anchors
+        self.similarity = get_similarity(similarity) if isinstance(similarity, str) else similarity
+        self.m, self.support, self.seed = m, support, seed
+        self.shrinkage, self.eps = shrinkage, eps
+        self.members: dict[str, Member] = {}
+        self._anchor_set = self._given
+
+    @property
+    def anchor_set(self) -> AnchorSet:
+        """Support ids and P.
+
+        Raises:
+            RuntimeError: before `fit`.
+        """
+        if self._anchor_set is None:
+            raise RuntimeError("the space is not fitted: call fit({name: embeddings}) first")
+        return self._anchor_set
+
+    @property
+    def support_ids(self) -> Tensor:
+        """Row numbers [K] of the parallel samples whose embeddings a joining encoder must give."""
+        return self.anchor_set.ids
+
+    def fit(self, spaces: Mapping[str, Tensor | Space]) -> Self:
+        """Choose the anchors on these encoders and admit them.
+
+        Args:
+            spaces: embeddings [N, d_i] of the same N training samples, row by row, for each encoder.
+
+        Raises:
+            ValueError: no encoder, rows that are not parallel, or embeddings without variance.
+        """
+        held = {name: x if isinstance(x, Space) else Space(x) for name, x in spaces.items()}
+        n = _common_rows(held)
+        if self._given is None:
+            seen = {name: self._whitened(space) for name, space in held.items()}
+            ids = draw_support(n, self.support, self.seed)
+            self._anchor_set = self._strategy(seen, ids, self.m, self.seed)  # type: ignore[operator]
+        for name, space in held.items():
+            self.admit(name, space)
+        return self
+
+    def admit(self, name: str, space: Space) -> Self:
+        """Let in an encoder by its embeddings of all N training samples, of which the support is taken."""
+        ids = self.support_ids.to(space.x.device)
+        return self._add(name, space.x[ids], space.whitening(self.shrinkage, self.eps))
+
+    def join(self, name: str, support: Tensor, metric: Tensor | None = None) -> Self:
+        """Let in an encoder that the anchors were not chosen on.
+
+        Args:
+            name: what `transform` will call it.
+            support: its embeddings of the samples `support_ids`, in that order, [K, d].
+            metric: its own unlabelled embeddings for mean and covariance, [N, d]; the support by default.
+        """
+        whitening = Whitening.fit(support if metric is None else metric, self.shrinkage, self.eps)
+        return self._add(name, support, whitening)
+
+    def transform(self, x: Tensor, encoder: str) -> Tensor:
+        """Relative representations RR(x) (Eq. 1). x [N, d] -> [N, m].
+
+        Raises:
+            ValueError: the encoder is unknown or x has another dimension.
+        """
+        if encoder not in self.members:
+            raise ValueError(
+                f"encoder {encoder!r} never joined; there are {', '.join(self.members) or 'none'}"
+            )
+        member = self.members[encoder]
+        if x.ndim != 2 or x.shape[1] != member.anchors.shape[1]:
+            raise ValueError(f"{encoder!r} has dimension {member.anchors.shape[1]}, x is {tuple(x.shape)}")
+        return member.project(x)
+
+    def save(self, path: str | Path) -> None:
+        """Write anchors, statistics and settings as one safetensors file."""
+        from safetensors.torch import save_file
+
+        tensors = {"ids": self.anchor_set.ids, "weights": self.anchor_set.weights}
+        members = []
+        for number, (name, member) in enumerate(self.members.items()):
+            tensors[f"{number}.anchors"] = member.anchors
+            tensors[f"{number}.mean"] = member.whitening.mean
+            tensors[f"{number}.matrix"] = member.whitening.matrix
+            w = member.whitening
+            members.append({"name": name, "condition": w.condition, "rank": w.rank, "count": w.count})
+        settings = {name: getattr(self, name) for name in ("m", "support", "shrinkage", "eps", "seed")}
+        header = {"similarity": self.similarity.name, "settings": settings, "members": members}
+        metadata = {"format": FORMAT, "space": json.dumps(header)}
+        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, path, metadata)
+
+    @classmethod
+    def load(cls, path: str | Path) -> RelativeSpace:
+        """Read what `save` wrote; nothing in the file is executed.
+
+        Raises:
+            ValueError: the file is not a relative space.
+        """
+        from safetensors import safe_open
+
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise ValueError(f"{path} is not a relative space ({FORMAT})")
+            header = json.loads(metadata["space"])
+            get = file.get_tensor
+            anchors = AnchorSet(get("ids"), get("weights"))
+            space = cls(anchors, header["similarity"], **header["settings"])
+            for i, member in enumerate(header["members"]):
+                name = member.pop("name")
+                whitening = Whitening(get(f"{i}.mean"), get(f"{i}.matrix"), **member)
+                space.members[name] = space._member(get(f"{i}.anchors"), whitening)
+        return space
+
+    def _whitened(self, space: Space) -> WhitenedSpace:
+        whitening = space.whitening(self.shrinkage, self.eps)
+        return WhitenedSpace(space.x, whitening, whitening(space.x))
+
+    def _add(self, name: str, support: Tensor, whitening: Whitening) -> Self:
+        if support.shape[1:] != whitening.mean.shape:
+            raise ValueError(
+                f"{name!r}: support has dimension {support.shape[1]}, its metric set {len(whitening.mean)}"
+            )
+        self.members[name] = self._member(self.anchor_set.mix(support), whitening)
+        return self
+
+    def _member(self, anchors: Tensor, whitening: Whitening) -> Member:
+        return Member(whitening, anchors, bind(self.similarity, anchors, whitening))
+
+
+def bind(similarity: Similarity, anchors: Tensor, whitening: Whitening) -> Callable[[Tensor], Tensor]:
+    """x [N, d] -> [N, m] for fixed anchors, with all that depends on them alone computed once.
+
+    WIP folds both whitenings into the anchors: (x - mu) Sigma^-1 (a - mu) is one product per x (Eq. 4).
+    """
+    points = similarity.points(anchors, whitening)
+    if similarity.prepare == "whitened" and similarity.compare is inner_product:
+        folded = (points @ whitening.matrix).T.contiguous()
+        return lambda x: (x - whitening.mean) @ folded
+    return lambda x: similarity.compare(similarity.points(x, whitening), points)
+
+
+def _common_rows(spaces: Mapping[str, Space]) -> int:
+    rows = {name: len(space.x) for name, space in spaces.items()}
+    if not rows:
+        raise ValueError("no encoder given")
+    if len(set(rows.values())) > 1:
+        raise ValueError(f"rows must be parallel, the same samples for every encoder; got {rows}")
+    return next(iter(rows.values()))

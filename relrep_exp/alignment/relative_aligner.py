@@ -1,0 +1,106 @@
+"""Relative representations as aligners: PARAM Multi and every fixed strategy, and PARAM Single."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from relrep_exp.alignment.aligner import Aligner
+from relrep_exp.alignment.anchors import Space
+from relrep_exp.alignment.relative import RelativeSpace
+
+MakeSpace = Callable[[], RelativeSpace]
+
+
+class RelativeAligner(Aligner):
+    """One relative space for all: anchors chosen on the training encoders, the others join."""
+
+    def __init__(self, method: str, make_space: MakeSpace):
+        self.method = method
+        self._space = make_space()
+        self._fitted_on = ""
+
+    def fit(self, spaces: Mapping[str, Space]) -> Self:
+        """Choose the anchors on all training encoders (PARAM Multi, Algorithm 1 line 3)."""
+        self._space.fit(spaces)
+        self._fitted_on = "+".join(spaces)
+        return self
+
+    def join(self, name: str, space: Space) -> None:
+        """Build the joining encoder's anchors from its support embeddings (Algorithm 1 line 9)."""
+        self._space.admit(name, space)
+
+    def native(self, x: Tensor, encoder: str) -> Tensor:
+        """RR(x) in the shared space, [N, m]."""
+        return self._space.transform(x, encoder)
+
+    def carry(self, x: Tensor, source: str, target: str) -> Tensor:
+        """RR(x) of the target's x: every decoder reads the same space."""
+        return self._space.transform(x, target)
+
+    def curves(self) -> dict[str, dict[str, list[float]]]:
+        """The losses of the one fit, where there was one."""
+        return _curves({self._fitted_on: self._space})
+
+    def diagnostics(self) -> dict[str, Any]:
+        """Condition numbers and effective support points."""
+        return _diagnostics({self._fitted_on: self._space})
+
+
+class SingleRelativeAligner(Aligner):
+    """One relative space per decoder: anchors chosen on the decoder's own encoder alone (PARAM Single)."""
+
+    def __init__(self, method: str, make_space: MakeSpace):
+        self.method = method
+        self._make_space = make_space
+        self._held: dict[str, Space] = {}
+        self._spaces: dict[str, RelativeSpace] = {}
+
+    def fit(self, spaces: Mapping[str, Space]) -> Self:
+        """Remember the encoders; a space is made when its decoder is asked for."""
+        self._held.update(spaces)
+        return self
+
+    def join(self, name: str, space: Space) -> None:
+        """Remember the encoder; it enters each decoder's space with its support and statistics only."""
+        self._held[name] = space
+
+    def native(self, x: Tensor, encoder: str) -> Tensor:
+        """RR(x) over the anchors chosen on `encoder` alone, [N, m]."""
+        return self.carry(x, encoder, encoder)
+
+    def carry(self, x: Tensor, source: str, target: str) -> Tensor:
+        """RR(x) of the target over the source's anchors, [N, m]."""
+        if source not in self._spaces:
+            self._spaces[source] = self._make_space().fit({source: self._held[source]})
+        space = self._spaces[source]
+        if target not in space.members:
+            space.admit(target, self._held[target])
+        return space.transform(x, target)
+
+    def curves(self) -> dict[str, dict[str, list[float]]]:
+        """The losses of each fit, by the encoder it was made on."""
+        return _curves(self._spaces)
+
+    def diagnostics(self) -> dict[str, Any]:
+        """Condition numbers and effective support points, by the encoder each space was made on."""
+        return _diagnostics(self._spaces)
+
+
+def _curves(spaces: Mapping[str, RelativeSpace]) -> dict[str, dict[str, list[float]]]:
+    fits = {name: dict(space.anchor_set.curves) for name, space in spaces.items()}
+    return {name: curves for name, curves in fits.items() if curves}
+
+
+def _diagnostics(spaces: Mapping[str, RelativeSpace]) -> dict[str, Any]:
+    return {
+        name: {
+            "support_size": len(space.support_ids),
+            "effective_points": float(torch.median(space.anchor_set.effective_points())),
+            "condition": {encoder: member.whitening.condition for encoder, member in space.members.items()},
+        }
+        for name, space in spaces.items()
+    }

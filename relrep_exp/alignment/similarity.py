@@ -1,0 +1,113 @@
+"""Similarities s(x, a) between embeddings and anchors; a relative representation is a row of them (Eq. 1).
+
+A similarity is one function of two sets of prepared points; `prepare` says in which coordinates it
+compares: `raw`, `unit` (rows of length one) or `whitened` (Eq. 4). To add one, write
+
+    @similarity("tanh", prepare="whitened")
+    def tanh(x, anchors):
+        return torch.tanh(x @ anchors.T)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from relrep_exp.alignment.whitening import Whitening
+
+Compare = Callable[[Tensor, Tensor], Tensor]
+Coordinates = Literal["raw", "unit", "whitened"]
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """One similarity: the coordinates it works in and the comparison itself.
+
+    Attributes:
+        name: as on the command line, `sim=NAME`.
+        prepare: which coordinates `compare` is given.
+        compare: x [N, d], anchors [m, d] -> [N, m].
+    """
+
+    name: str
+    prepare: Coordinates
+    compare: Compare
+
+    def __call__(self, x: Tensor, anchors: Tensor, whitening: Whitening | None) -> Tensor:
+        """Relative representations (Eq. 1). x [N, d], anchors [m, d] -> [N, m]."""
+        return self.compare(self.points(x, whitening), self.points(anchors, whitening))
+
+    def points(self, x: Tensor, whitening: Whitening | None) -> Tensor:
+        """x [N, d] in the coordinates of this similarity, [N, d]."""
+        if self.prepare == "raw":
+            return x
+        if self.prepare == "unit":
+            return F.normalize(x, dim=-1)
+        if whitening is None:
+            raise ValueError(f"similarity {self.name!r} needs the statistics of the space")
+        return whitening(x)
+
+
+SIMILARITIES: dict[str, Similarity] = {}
+
+
+def similarity(name: str, prepare: Coordinates = "raw") -> Callable[[Compare], Compare]:
+    """Register a function x [N, d], anchors [m, d] -> [N, m] as the similarity `name`."""
+
+    def register(compare: Compare) -> Compare:
+        SIMILARITIES[name] = Similarity(name, prepare, compare)
+        return compare
+
+    return register
+
+
+def get_similarity(name: str) -> Similarity:
+    """The registered similarity `name`.
+
+    Raises:
+        ValueError: there is none; the message lists those there are.
+    """
+    if name not in SIMILARITIES:
+        raise ValueError(f"no similarity {name!r}; there are {', '.join(sorted(SIMILARITIES))}")
+    return SIMILARITIES[name]
+
+
+@similarity("inner")
+@similarity("cosine", prepare="unit")
+@similarity("wip", prepare="whitened")
+def inner_product(x: Tensor, anchors: Tensor) -> Tensor:
+    """<x, a>. On unit rows this is cosine, in whitened coordinates the WIP of Eq. 4."""
+    return x @ anchors.T
+
+
+@similarity("euclidean")
+def euclidean(x: Tensor, anchors: Tensor) -> Tensor:
+    """The distance |x - a|_2, as latentis has it (a distance, not its negative)."""
+    return torch.cdist(x, anchors, p=2.0)
+
+
+@similarity("l1")
+def l1(x: Tensor, anchors: Tensor) -> Tensor:
+    """The distance |x - a|_1, as latentis has it."""
+    return torch.cdist(x, anchors, p=1.0)
+
+
+@similarity("angular", prepare="unit")
+def angular(x: Tensor, anchors: Tensor) -> Tensor:
+    """The angle between x and a over pi, in [0, 1], as latentis has it.
+
+    The cosine is kept off +-1 by one rounding step, where the slope of arccos is infinite.
+    """
+    limit = 1.0 - torch.finfo(x.dtype).eps
+    return torch.arccos((x @ anchors.T).clamp(-limit, limit)) / torch.pi
+
+
+@similarity("change_of_basis")
+def change_of_basis(x: Tensor, anchors: Tensor) -> Tensor:
+    """Coordinates c of x in the anchors' basis, min |c A - x| with the least norm, as latentis has it."""
+    return torch.matmul(x, torch.linalg.pinv(anchors))

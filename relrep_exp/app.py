@@ -1,0 +1,93 @@
+"""The whole way from configuration to record, on one page.
+
+    configuration -> key -> record in the store? -> yes: read it
+                                                  -> no: embeddings -> task -> rows -> record
+
+A run's key hashes what determines its numbers; the store makes each record once, however many processes ask.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from relrep_exp import plugins, preflight, provenance
+from relrep_exp.identity import method_name, record_identity
+from relrep_exp.schema import Config
+from relrep_exp.store.keys import content_key
+from relrep_exp.store.records import Record, RecordStore
+from relrep_exp.tracking import Tracker, open_tracker
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left.
+
+    Attributes:
+        record: the numbers and where they come from.
+        path: the record's file.
+        fresh: whether it was computed now.
+        seconds: how long it took.
+    """
+
+    record: Record
+    path: Path
+    fresh: bool
+    seconds: float
+
+
+def run(config: Config, folder: Path, command: str) -> Outcome:
+    """Return the record of a run, computing it if the store lacks it.
+
+    Args:
+        config: the run.
+        folder: where a logger may put files of its own.
+        command: what makes this record again, for its provenance.
+
+    Raises:
+        UserError: the request cannot be served; nothing is half-written.
+    """
+    start = time.perf_counter()
+    plugins.load(config.plugins)
+    preflight.require(config)
+    key = record_key(config)
+    records = RecordStore(Path(config.paths.outputs) / "records")
+    tracker = open_tracker(config, key, folder)
+    try:
+        record, fresh = records.get_or_run(
+            key, lambda: compute(config, key, command, tracker), config.overwrite
+        )
+        if fresh:
+            tracker.finish(record)  # after the record is safe: a broken logger loses nothing
+    finally:
+        tracker.close()
+    return Outcome(record, records.path(key), fresh, time.perf_counter() - start)
+
+
+def record_key(config: Config) -> str:
+    """The key of a run's record."""
+    return content_key(record_identity(config))
+
+
+def compute(config: Config, key: str, command: str, tracker: Tracker) -> Record:
+    """Embeddings, then the task, then the record."""
+    from relrep_exp.runtime import Runtime  # torch and Lightning, which a cached run never imports
+    from relrep_exp.tasks.build import run_task
+
+    tracker.start()
+    runtime = Runtime.of(config.runtime)
+    before = provenance.begin(runtime, command)
+    result = run_task(config, runtime, tracker.curve)
+    return Record(
+        key=key,
+        task=config.task.name,
+        method=method_name(config),
+        config=record_identity(config),
+        rows=result.rows,
+        curves=result.curves,
+        views=result.views,
+        diagnostics=result.diagnostics,
+        timings=result.timings,
+        provenance=provenance.end(before),
+    )

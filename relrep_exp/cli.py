@@ -1,0 +1,101 @@
+"""The command line: checked before anything starts, exit codes that mean something, no traceback for a user.
+
+0 done; 2 the request is wrong or something is missing; 130 interrupted; 1 a defect of ours.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from relrep_exp import app, preflight
+from relrep_exp.app import Outcome
+from relrep_exp.config import conf_dir, load
+from relrep_exp.errors import UserError
+from relrep_exp.plan import make_plan
+
+SWEEP_FLAGS = ("-m", "--multirun")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    try:
+        _hydra(_checked(arguments))
+    except UserError as error:
+        return _tell(error)
+    except KeyboardInterrupt:
+        print("interrupted: finished work is kept; the same command goes on from there", file=sys.stderr)
+        return 130
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    return 0
+
+
+def entry() -> None:
+    """The `relrep` command."""
+    sys.exit(main())
+
+
+def job(composed: DictConfig) -> None:
+    """One run, in this process or in a launcher's worker."""
+    settings = HydraConfig.get()
+    own = [text for text in settings.overrides.task if not text.startswith("experiment=")]
+    try:
+        config = load(composed)
+        outcome = app.run(config, Path(settings.runtime.output_dir), " ".join(["python run.py", *own]))
+    except UserError as error:
+        if settings.mode == RunMode.MULTIRUN:
+            _tell(error, f"run {settings.job.num} ({' '.join(own)}): ")
+            raise  # the launcher hands it to the sweeper, and the other runs go on
+        raise SystemExit(_tell(error)) from None
+    _show(outcome, settings.job.num if settings.mode == RunMode.MULTIRUN else None)
+
+
+def _checked(arguments: list[str]) -> list[str]:
+    """The arguments, once every run that they ask for is known to be well-formed.
+
+    Flags that only ask Hydra for information go through unchecked.
+    """
+    overrides = [a for a in arguments if not a.startswith("-")]
+    if any(a.startswith("-") and a not in SWEEP_FLAGS for a in arguments):
+        return arguments
+    sweep = len(overrides) < len(arguments)
+    runs = make_plan(overrides, sweep)
+    preflight.require(runs[0].config)
+    return arguments if sweep or runs[0].config.experiment is None else ["--multirun", *arguments]
+
+
+def _hydra(arguments: list[str]) -> None:
+    """Hydra's own main, which reads sys.argv."""
+    before = sys.argv
+    sys.argv = [before[0], *arguments]
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
+    finally:
+        sys.argv = before
+
+
+def _tell(error: UserError, prefix: str = "") -> int:
+    """Print every problem with its remedy; the exit code of a user's error."""
+    for problem in error.problems:
+        print(f"error: {prefix}{problem}", file=sys.stderr)
+    return 2
+
+
+def _show(outcome: Outcome, number: int | None) -> None:
+    """A line in a sweep, the whole table for a single run."""
+    from relrep_exp.report.show import run_line, run_report
+
+    if number is None:
+        run_report(outcome.record, outcome.path, outcome.seconds, outcome.fresh)
+    else:
+        run_line(outcome.record, number, outcome.seconds, outcome.fresh)

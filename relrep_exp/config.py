@@ -1,0 +1,93 @@
+"""The one place where composed YAML becomes typed objects, with every fault told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import TypeAdapter, ValidationError
+
+from relrep_exp.errors import Problem, UserError
+from relrep_exp.schema import Config
+
+
+def conf_dir() -> Path:
+    """The folder of configuration files: inside the package when installed, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def load(composed: DictConfig) -> Config:
+    """Typed configuration from a composed one.
+
+    Raises:
+        UserError: values missing, unknown, of the wrong type or out of range; all of them in one message.
+    """
+    problems = [_missing(key) for key in OmegaConf.missing_keys(composed)]
+    if problems:
+        raise UserError(problems)
+    try:
+        values = OmegaConf.to_container(composed, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(Problem(f"configuration: {error}", "see python run.py --cfg job")) from None
+    assert isinstance(values, dict)
+    try:
+        return TypeAdapter(Config).validate_python(values)
+    except ValidationError as error:
+        raise UserError([_problem(fault, values) for fault in error.errors()]) from None
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """What to say about an unknown name: the nearest choices first, or all of them."""
+    choices = sorted(choices)
+    close = get_close_matches(name, choices, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(close)}? There are: {', '.join(choices)}"
+    return f"choose one of: {', '.join(choices)}"
+
+
+def keys_of(values: Mapping[Any, Any], prefix: str = "") -> list[str]:
+    """Every dotted key of nested values."""
+    found = []
+    for name, value in values.items():
+        found.append(f"{prefix}{name}")
+        if isinstance(value, Mapping):
+            found += keys_of(value, f"{prefix}{name}.")
+    return found
+
+
+def _missing(key: str) -> Problem:
+    return Problem(f"{key} is not set", f"give it on the command line: {key}=VALUE")
+
+
+def _problem(fault: Any, values: Mapping[Any, Any]) -> Problem:
+    """One validation fault in the user's terms."""
+    key = _dotted(fault["loc"], values)
+    if fault["type"] == "unexpected_keyword_argument":
+        siblings = [name for name in keys_of(values) if name != key]
+        return Problem(f"{key} is not a key here", f"remove it, or {nearest(key, siblings)}")
+    if fault["type"] in ("missing", "missing_argument"):
+        return _missing(key)
+    shown = fault.get("input")
+    return Problem(f"{key}={shown!r}: {_lower(fault['msg'])}", f"give {key} a value that fits")
+
+
+def _dotted(location: tuple[int | str, ...], values: Mapping[Any, Any]) -> str:
+    """The key of a fault; the tags that stand for kinds of a union are no part of it."""
+    parts, here = [], values
+    for number, part in enumerate(location):
+        known = isinstance(here, Mapping) and part in here
+        if known or isinstance(part, int) or number == len(location) - 1:
+            parts.append(str(part))
+        if known:
+            here = here[part]
+    return ".".join(parts)
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,81 @@
+"""Small image encoders of different kinds for the local zoos: [B, C, H, W] -> [B, dim]."""
+
+from __future__ import annotations
+
+import torch
+from timm.models.rexnet import RexNet
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from relrep_exp.schema import LocalEncoderConfig
+
+
+REXNET_WIDTH = 1280  # features of rexnet_100
+REXNET_DEPTH = 5  # blocks of its last stage
+REXNET_DIVISOR = 8
+
+
+def build(config: LocalEncoderConfig, channels: int, size: int) -> nn.Module:
+    """An untrained encoder for square images; draws its weights from torch's current generator."""
+    if config.architecture == "vit":
+        return _vit(config, channels, size)
+    if config.architecture == "rexnet":
+        return _rexnet(config, channels)
+    if config.architecture == "mlp":
+        return Mlp(channels * size * size, config.dim, config.depth)
+    return RowGru(channels * size, config.dim, config.depth)
+
+
+def _vit(config: LocalEncoderConfig, channels: int, size: int) -> nn.Module:
+    return VisionTransformer(
+        img_size=size,
+        patch_size=2,
+        in_chans=channels,
+        num_classes=0,
+        global_pool="avg",
+        embed_dim=config.dim,
+        depth=config.depth,
+        num_heads=config.heads,
+    )
+
+
+def _rexnet(config: LocalEncoderConfig, channels: int) -> nn.Module:
+    return RexNet(
+        in_chans=channels,
+        num_classes=0,
+        output_stride=8,
+        width_mult=config.dim / REXNET_WIDTH,
+        depth_mult=config.depth / REXNET_DEPTH,
+        ch_div=REXNET_DIVISOR,
+        drop_path_rate=0.0,
+    )
+
+
+class Mlp(nn.Module):
+    """Flattened pixels through `depth` layers with GELU between them."""
+
+    def __init__(self, inputs: int, dim: int, depth: int):
+        super().__init__()
+        layers: list[nn.Module] = [nn.Flatten(), nn.Linear(inputs, dim)]
+        for _ in range(depth - 1):
+            layers += [nn.GELU(), nn.Linear(dim, dim)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """images [B, C, H, W] -> [B, dim]."""
+        out: Tensor = self.layers(images)
+        return out
+
+
+class RowGru(nn.Module):
+    """A recurrent network that reads an image row by row; the embedding is its last state."""
+
+    def __init__(self, inputs: int, dim: int, depth: int):
+        super().__init__()
+        self.gru = nn.GRU(inputs, dim, num_layers=depth, batch_first=True)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """images [B, C, H, W] -> [B, dim]."""
+        rows = torch.flatten(images.transpose(1, 2), start_dim=2)
+        states: Tensor = self.gru(rows)[1]
+        return states[-1]

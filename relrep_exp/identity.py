@@ -1,0 +1,48 @@
+"""What a run is called and what determines its numbers. A cached run needs only this: nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from relrep_exp import plugins, versions
+from relrep_exp.encoders import zoo
+from relrep_exp.schema import Config, RelativeConfig
+
+
+def method_name(config: Config) -> str:
+    """The method as tables name it: the aligner, or anchors and similarity of a relative one."""
+    if isinstance(config.aligner, RelativeConfig):
+        return f"{config.anchors.name}-{config.sim.name}"
+    return config.aligner.name
+
+
+def record_identity(config: Config) -> dict[str, Any]:
+    """Everything that determines the numbers of a run, and nothing else.
+
+    Raises:
+        UserError: a file that belongs to it is missing.
+    """
+    return {
+        "task": asdict(config.task),
+        "data": asdict(config.data),
+        "encoders": zoo.identity(config),
+        "method": _method(config),
+        "decoder": asdict(config.decoder),
+        "seed": config.seed,
+        "versions": {
+            "alignment": versions.ALIGNMENT,
+            "param": versions.PARAM,
+            "decoders": versions.DECODERS,
+            "stitching": versions.STITCHING,
+        },
+    }
+
+
+def _method(config: Config) -> dict[str, Any]:
+    """The aligner and, where they play a part, anchors and similarity with the files they come from."""
+    parts: dict[str, Any] = {"name": method_name(config), "aligner": asdict(config.aligner)}
+    if isinstance(config.aligner, RelativeConfig):
+        parts |= {"anchors": asdict(config.anchors), "sim": asdict(config.sim)}
+        parts["plugins"] = plugins.digests(anchors=config.anchors.name, sim=config.sim.name)
+    return parts

@@ -1,0 +1,108 @@
+"""From configuration to aligners, with PARAM fits kept in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from relrep_exp import versions
+from relrep_exp.alignment.aligner import AbsoluteAligner, Aligner
+from relrep_exp.alignment.anchors import AnchorSet, AnchorStrategy, WhitenedSpace, get_anchor_strategy
+from relrep_exp.alignment.relative import RelativeSpace
+from relrep_exp.alignment.relative_aligner import RelativeAligner, SingleRelativeAligner
+from relrep_exp.alignment.similarity import get_similarity
+from relrep_exp.encoders.embeddings import Embeddings
+from relrep_exp.identity import method_name
+from relrep_exp.modules.param import Param, param_from
+from relrep_exp.modules.training import Training
+from relrep_exp.plugins import digests
+from relrep_exp.schema import Config, ParamAnchors, RelativeConfig
+from relrep_exp.store.keys import content_key
+from relrep_exp.store.tensors import TensorStore
+
+OnCurve = Callable[[str, int, dict[str, float]], None]
+
+
+def aligner_factory(
+    config: Config, embeddings: Embeddings, training: Training, on_curve: OnCurve
+) -> Callable[[], Aligner]:
+    """A function that makes a fresh aligner of the configured method.
+
+    Args:
+        config: the run.
+        embeddings: whose identities key what is cached.
+        training: how a fit is run.
+        on_curve: told a fit's name, the epoch and its mean losses.
+    """
+    relative = config.aligner
+    if not isinstance(relative, RelativeConfig):
+        return AbsoluteAligner
+    strategy = _strategy(config, embeddings, training, on_curve)
+
+    def make_space() -> RelativeSpace:
+        return RelativeSpace(
+            strategy,
+            config.sim.name,
+            m=config.anchors.m,
+            support=relative.support,
+            shrinkage=relative.shrinkage,
+            eps=relative.eps,
+            seed=config.seed,
+        )
+
+    kind = SingleRelativeAligner if config.anchors.name == "param_single" else RelativeAligner
+    return lambda: kind(method_name(config), make_space)
+
+
+def _strategy(
+    config: Config, embeddings: Embeddings, training: Training, on_curve: OnCurve
+) -> AnchorStrategy:
+    if not isinstance(config.anchors, ParamAnchors):
+        return get_anchor_strategy(config.anchors.name)
+    param = param_from(asdict(config.anchors), get_similarity(config.sim.name), training)
+    return _StoredParam(param, config, embeddings, on_curve)
+
+
+class _StoredParam:
+    """PARAM whose fits are kept: one fit serves every run and every process that needs it."""
+
+    def __init__(self, param: Param, config: Config, embeddings: Embeddings, on_curve: OnCurve):
+        self.param, self.config, self.embeddings, self.on_curve = param, config, embeddings, on_curve
+        self.root = Path(config.paths.outputs) / "checkpoints"
+        self.store = TensorStore(self.root)
+
+    def __call__(self, spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
+        """The anchors, learned unless the store has them."""
+        key = content_key(self._identity(list(spaces), m, seed))
+
+        def compute() -> tuple[dict[str, Tensor], dict[str, Any]]:
+            fit = "+".join(spaces)
+            training = replace(
+                self.param.training,
+                checkpoint=self.root / f"{key}.ckpt",
+                on_epoch=lambda epoch, losses: self.on_curve(fit, epoch, losses),
+            )
+            anchors = replace(self.param, training=training)(spaces, ids, m, seed)
+            return {"ids": anchors.ids, "weights": anchors.weights}, {"fit": fit, "curves": anchors.curves}
+
+        entry = self.store.get_or_compute(key, compute, recompute=self.config.overwrite == "always")
+        return AnchorSet(entry.tensors["ids"], entry.tensors["weights"], entry.describe["curves"])
+
+    def _identity(self, names: list[str], m: int, seed: int) -> dict[str, Any]:
+        """What determines a fit; PARAM Multi and Single differ by the encoders alone."""
+        settings = asdict(self.param.settings)
+        return {
+            "param": settings if len(names) > 1 else {k: v for k, v in settings.items() if k[:4] != "nce_"},
+            "sim": self.config.sim.name if len(names) > 1 else None,
+            "plugins": digests(sim=self.config.sim.name),
+            "aligner": asdict(self.config.aligner),
+            "encoders": [self.embeddings.keys[name] for name in names],
+            "data": asdict(self.config.data),
+            "m": m,
+            "seed": seed,
+            "versions": [versions.ALIGNMENT, versions.PARAM],
+        }

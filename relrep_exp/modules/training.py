@@ -1,0 +1,173 @@
+"""One way to train: a Lightning fit over device-resident data, resumable, that answers Ctrl-C properly."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import RichProgressBar
+from torch import Tensor
+
+from relrep_exp.alignment.seeding import generator
+
+OnEpoch = Callable[[int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a fit is run; nothing here changes its result.
+
+    Attributes:
+        progress: show a progress bar.
+        checkpoint: file that an interrupted fit resumes from; None keeps none.
+        checkpoint_seconds: at most this much training is lost to a kill.
+        on_epoch: told the epoch's number and mean losses, for live curves.
+    """
+
+    progress: bool = False
+    checkpoint: Path | None = None
+    checkpoint_seconds: float = 30.0
+    on_epoch: OnEpoch | None = None
+
+
+class EpochBatches:
+    """Row numbers of each minibatch, a fresh order every epoch; the data stay on the device, unmoved.
+
+    The order is a function of (seed, epoch) alone, so a resumed fit sees the batches that it would have
+    seen. Lightning announces the epoch through `sampler.set_epoch`.
+
+    Args:
+        n: rows.
+        batch: rows in a minibatch; the last one of an epoch may be smaller.
+        seeds: one order for each; batches are [len(seeds), B].
+        device: where the row numbers are needed.
+    """
+
+    def __init__(self, n: int, batch: int, seeds: Sequence[int], device: torch.device):
+        self.n, self.batch, self.seeds, self.device = n, batch, seeds, device
+        self.epoch = 0
+        self.sampler = self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-self.n // self.batch)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        orders = [
+            torch.randperm(self.n, generator=generator(seed, "order", self.epoch)) for seed in self.seeds
+        ]
+        yield from torch.stack(orders).to(self.device).split(self.batch, dim=1)
+
+
+def fit(module: pl.LightningModule, batches: EpochBatches, epochs: int, training: Training) -> None:
+    """Train for some epochs, resuming from the checkpoint if there is one and removing it at the end.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C; Lightning alone would end the process with exit code 1.
+    """
+    callbacks: list[pl.Callback] = [RichProgressBar(leave=False)] if training.progress else []
+    if training.checkpoint is not None:
+        callbacks.append(PeriodicCheckpoint(training.checkpoint, training.checkpoint_seconds))
+    with _quiet(), _keyboard_interrupt():
+        trainer = pl.Trainer(
+            max_epochs=epochs,
+            accelerator="gpu" if batches.device.type == "cuda" else "cpu",
+            devices=1,
+            callbacks=callbacks,
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=training.progress,
+        )
+        resume = training.checkpoint if training.checkpoint and training.checkpoint.exists() else None
+        trainer.fit(module, train_dataloaders=batches, ckpt_path=resume, weights_only=True)
+    if training.checkpoint is not None:
+        training.checkpoint.unlink(missing_ok=True)
+
+
+class PeriodicCheckpoint(pl.Callback):
+    """Saves at the end of an epoch when enough time has passed; the file is replaced in one step."""
+
+    def __init__(self, path: Path, seconds: float):
+        self.path, self.seconds, self.last = path, seconds, time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save if it is time."""
+        if time.monotonic() - self.last < self.seconds:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_name(f"{self.path.name}.tmp-{os.getpid()}")
+        trainer.save_checkpoint(temporary)
+        temporary.replace(self.path)
+        self.last = time.monotonic()
+
+
+class EpochLosses:
+    """Means of named losses over each epoch, read from the device once an epoch."""
+
+    def __init__(self, names: Sequence[str]):
+        self.curves: dict[str, list[float]] = {name: [] for name in names}
+        self._sum: Tensor | None = None
+        self._steps = 0
+
+    def add(self, losses: Sequence[Tensor]) -> None:
+        """Count one step's losses, in the order of the names."""
+        values = torch.stack([loss.detach() for loss in losses])
+        self._sum = values if self._sum is None else self._sum + values
+        self._steps += 1
+
+    def close_epoch(self) -> dict[str, float]:
+        """Append the epoch's means to the curves and return them."""
+        assert self._sum is not None, "an epoch has at least one step"
+        means = dict(zip(self.curves, (self._sum / self._steps).tolist(), strict=True))
+        for name, value in means.items():
+            self.curves[name].append(value)
+        self._sum, self._steps = None, 0
+        return means
+
+
+@contextmanager
+def _keyboard_interrupt() -> Iterator[None]:
+    """Turn Lightning's exit on Ctrl-C back into KeyboardInterrupt, and take Ctrl-C into account again."""
+    main = threading.current_thread() is threading.main_thread()
+    before: Any = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's advice out of the output; its errors still come through."""
+    names = ("pytorch_lightning", "lightning_fabric", "pytorch_lightning.utilities.rank_zero")
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric).*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,151 @@
+"""From a command line to the runs that it asks for, all checked before anything starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from relrep_exp import overrides as words
+from relrep_exp import plugins
+from relrep_exp.config import conf_dir, keys_of, load
+from relrep_exp.errors import Problem, UserError, user_error
+from relrep_exp.identity import method_name
+from relrep_exp.schema import Config
+
+OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a plan.
+
+    Attributes:
+        overrides: what makes it, as on the command line.
+        config: the same, typed and checked.
+    """
+
+    overrides: tuple[str, ...]
+    config: Config
+
+    @property
+    def label(self) -> str:
+        """Its method and seed."""
+        return f"{method_name(self.config)} seed={self.config.seed}"
+
+    @property
+    def command(self) -> str:
+        """What makes this run alone."""
+        own = [text for text in self.overrides if not text.startswith("experiment=")]
+        return " ".join(["python run.py", *own])
+
+
+def make_plan(arguments: Sequence[str], sweep: bool) -> list[Run]:
+    """All runs that a command line asks for.
+
+    Args:
+        arguments: overrides, without flags.
+        sweep: whether comma-separated values are meant to be swept over (-m).
+
+    Raises:
+        UserError: everything that is wrong with it, in one message.
+    """
+    given = words.parse(arguments)
+    plugins.load(words.plugin_paths(given))
+    with Composer() as composer:
+        problems, good = composer.sort_out(given)
+        try:
+            runs = composer.runs(good, sweep)
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(problems)
+    return runs
+
+
+class Composer:
+    """Hydra's compose API over conf/. Runs that differ in numbers alone are composed once."""
+
+    def __enter__(self) -> Self:
+        self._hydra = initialize_config_dir(str(conf_dir()), version_base="1.3")
+        self._hydra.__enter__()
+        self._loader = GlobalHydra.instance().config_loader()
+        self._composed: dict[tuple[str, ...], DictConfig] = {}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._hydra.__exit__(kind, error, trace)
+
+    def sort_out(self, given: Sequence[Override]) -> tuple[list[Problem], list[Override]]:
+        """What is unknown, and the overrides that are not."""
+        problems: dict[int, list[Problem]] = {}
+        for number, override in enumerate(given):
+            if self._is_choice(override) and not override.is_delete():
+                options = self._loader.get_group_options(override.key_or_group, ObjectType.CONFIG)
+                problems[number] = words.choice_problems(override, options)
+        choices = [o for n, o in enumerate(given) if problems.get(n) == []]
+        known = [*self._loader.list_groups(""), *self._keys(words.first_values(choices))]
+        for number, override in enumerate(given):
+            if number not in problems:
+                problems[number] = words.key_problems(override, known)
+        good = [override for number, override in enumerate(given) if not problems[number]]
+        return [problem for number in sorted(problems) for problem in problems[number]], good
+
+    def runs(self, given: Sequence[Override], sweep: bool) -> list[Run]:
+        """Typed runs; a problem that many of them share is told once."""
+        experiment = OmegaConf.select(self.compose(words.first_values(given)), "experiment")
+        swept = [str(o.input_line) for o in given if o.is_sweep_override()]
+        if swept and experiment is None and not sweep:
+            raise user_error(f"several values in {' '.join(swept)}", "add -m to run them all")
+        runs: list[Run] = []
+        problems: dict[str, Problem] = {}
+        for overrides in words.expand(given, experiment):
+            try:
+                runs.append(Run(overrides, load(self.compose(overrides))))
+            except UserError as error:
+                problems |= {str(problem): problem for problem in error.problems}
+        if problems:
+            raise UserError(problems.values())
+        return runs
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """The configuration that these overrides make."""
+        parsed = words.parse(overrides)
+        plain = [override for override in parsed if words.is_plain(override)]
+        choices = tuple(str(o.input_line) for o in parsed if o not in plain)
+        if choices not in self._composed:
+            self._composed[choices] = _compose(choices)
+        config = self._composed[choices].copy()
+        for override in plain:
+            OmegaConf.update(config, override.key_or_group, override.value(), force_add=False)
+        return config
+
+    def _keys(self, choices: list[str]) -> list[str]:
+        """Every dotted key that the configuration of these choices has."""
+        values = OmegaConf.to_container(self.compose(choices))
+        assert isinstance(values, dict)
+        return keys_of(values)
+
+    def _is_choice(self, override: Override) -> bool:
+        return override.key_or_group in self._loader.list_groups("") or override.key_or_group.startswith(
+            "hydra/"
+        )
+
+
+def _compose(overrides: tuple[str, ...]) -> DictConfig:
+    try:
+        return compose("config", overrides=list(overrides))
+    except HydraException as error:
+        reason = " ".join(str(error).split())
+        raise user_error(f"configuration: {reason}", "python run.py --help lists the choices") from None

@@ -1,0 +1,65 @@
+"""What can be known to be wrong before any work starts; all of it told at once."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from relrep_exp import plugins
+from relrep_exp.config import conf_dir, nearest
+from relrep_exp.errors import Problem, UserError
+from relrep_exp.schema import Config, RelativeConfig
+from relrep_exp.store.files import require_writable
+
+PACKAGES = {"wandb": "wandb", "tensorboard": "tensorboard"}
+
+
+def require(config: Config) -> None:
+    """Check a run against this machine.
+
+    Raises:
+        UserError: every problem found.
+    """
+    problems = [*_outputs(config), *_method(config), *_logger(config), *_device(config)]
+    if problems:
+        raise UserError(problems)
+
+
+def _outputs(config: Config) -> list[Problem]:
+    if config.overwrite == "never":
+        return []
+    return require_writable(Path(config.paths.outputs))
+
+
+def _method(config: Config) -> list[Problem]:
+    """Names that no file under conf/ and no plugin stands for."""
+    if not isinstance(config.aligner, RelativeConfig):
+        return []
+    problems = []
+    for group, name in (("anchors", config.anchors.name), ("sim", config.sim.name)):
+        known = [path.stem for path in (conf_dir() / group).glob("*.yaml")] + plugins.names(group)
+        if name not in known:
+            problems.append(Problem(f"{group}.name={name}: there is no such choice", nearest(name, known)))
+    return problems
+
+
+def _logger(config: Config) -> list[Problem]:
+    package = PACKAGES.get(config.logger.name)
+    if package is None or importlib.util.find_spec(package) is not None:
+        return []
+    return [
+        Problem(
+            f"logger={config.logger.name}: {package} is not installed",
+            f"pip install {package}, or logger=csv",
+        )
+    ]
+
+
+def _device(config: Config) -> list[Problem]:
+    if config.runtime.device != "cuda":
+        return []
+    import torch
+
+    if torch.cuda.is_available():
+        return []
+    return [Problem("runtime.device=cuda: torch sees no GPU here", "use runtime.device=auto or cpu")]

@@ -1,0 +1,115 @@
+"""Which records belong in one comparison: those that differ in nothing but method and seed."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from relrep_exp.store.records import Record
+
+SEED = "seed"
+# What makes a method, by the configuration's top-level key; the rest is the setting that methods share.
+METHOD_PARTS = frozenset({"method", "aligner", "anchors", "sim"})
+
+Settings = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Records that one table can hold, and what sets them apart from the other groups."""
+
+    title: str
+    records: tuple[Record, ...]
+
+
+def homogeneous(records: Iterable[Record]) -> list[Group]:
+    """Split records into groups that `comparison` accepts.
+
+    Records are first told apart by task and by all configuration outside the method's parts (encoders, data,
+    decoder). Where a method then comes in several variants (say, three numbers of anchors), there is one
+    group per variant, and the methods without variants stand in each of them.
+    """
+    ordered = sorted(records, key=_order)
+    by_task: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in ordered:
+        by_task[record.task].append(record)
+    return [group for task, members in by_task.items() for group in _of_task(task, members)]
+
+
+def _order(record: Record) -> tuple[str, str, bool, float, str]:
+    seed = record.config.get(SEED)
+    number = seed if isinstance(seed, int | float) else None
+    return record.task, record.method, number is None, number or 0, record.key
+
+
+def _of_task(task: str, records: Sequence[Record]) -> list[Group]:
+    settings: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        settings[json.dumps(_shared(record))].append(record)
+    shared = [_shared(members[0]) for members in settings.values()]
+    told_apart = _varying(shared)
+    return [
+        Group(_title(task, _only(common, told_apart) | variant), members)
+        for common, group in zip(shared, settings.values(), strict=True)
+        for variant, members in _variants(group)
+    ]
+
+
+def _variants(records: Sequence[Record]) -> list[tuple[Settings, tuple[Record, ...]]]:
+    """The variants of the methods' parts, each with the records that fit it."""
+    by_method: defaultdict[str, list[Settings]] = defaultdict(list)
+    for record in records:
+        by_method[record.method].append(_parts(record))
+    axes = {method: _varying(parts) for method, parts in by_method.items()}
+    own = [_only(_parts(record), axes[record.method]) for record in records]
+    points = [point for index, point in enumerate(own) if point not in own[:index]]
+    # A variant that another one completes (the same number of anchors, and a temperature) needs no own table.
+    fullest = [point for point in points if not any(point.items() < other.items() for other in points)]
+    return [
+        (
+            point,
+            tuple(record for record, part in zip(records, own, strict=True) if part.items() <= point.items()),
+        )
+        for point in fullest
+    ]
+
+
+def _shared(record: Record) -> Settings:
+    return {key: text for key, text in _flat(record.config).items() if not _is_part(key) and key != SEED}
+
+
+def _parts(record: Record) -> Settings:
+    return {key: text for key, text in _flat(record.config).items() if _is_part(key)}
+
+
+def _is_part(key: str) -> bool:
+    return key.split(".")[0] in METHOD_PARTS
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Settings:
+    """Dotted keys in alphabetical order, with values as JSON, so that any two of them can be compared."""
+    flat: Settings = {}
+    for key, value in sorted(config.items()):
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = json.dumps(value, sort_keys=True, default=str)
+    return flat
+
+
+def _varying(settings: Sequence[Settings]) -> list[str]:
+    """The keys whose values are not the same in all settings; a missing key is a value, too."""
+    keys = dict.fromkeys(key for setting in settings for key in setting)
+    return [key for key in keys if len({setting.get(key) for setting in settings}) > 1]
+
+
+def _only(settings: Settings, keys: Iterable[str]) -> Settings:
+    return {key: settings.get(key, "none") for key in keys}
+
+
+def _title(task: str, settings: Settings) -> str:
+    return ", ".join([task, *(f"{key}={text}".replace('"', "") for key, text in settings.items())])

@@ -1,0 +1,30 @@
+"""What a run prints when it has ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from relrep_exp.report.render import to_terminal
+from relrep_exp.report.summary import run_table
+from relrep_exp.report.tables import mean_of
+from relrep_exp.store.records import Record
+
+
+def run_line(record: Record, number: int, seconds: float, fresh: bool) -> None:
+    """One line of a sweep: number, method, seed, mean F1 between encoders, time."""
+    across = [row.value for row in record.rows if row.metric == "f1_weighted" and row.source != row.target]
+    within = [row.value for row in record.rows if row.metric == "f1_weighted" and row.source == row.target]
+    where, values = ("between", across) if across else ("within", within)
+    took = f"{seconds:.1f} s" if fresh else "cached"
+    score = f"F1 {where} encoders {100 * mean_of(values):6.2f}"
+    print(f"#{number:<3} {record.method:<18} seed={record.config['seed']:<3} {score}   {took}", flush=True)
+
+
+def run_report(record: Record, path: Path, seconds: float, fresh: bool) -> None:
+    """The table of a single run, and where its record is."""
+    to_terminal(run_table(record))
+    phases = ", ".join(f"{phase} {taken:.1f} s" for phase, taken in record.timings.items())
+    print(
+        f"computed in {seconds:.1f} s ({phases})" if fresh else "read from the record: nothing was computed"
+    )
+    print(f"record: {path}")

@@ -1,0 +1,40 @@
+"""Where a run runs: device, threads, progress."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import torch
+
+from relrep_exp.modules.training import Training
+from relrep_exp.schema import RuntimeConfig
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The machine as a run uses it.
+
+    Attributes:
+        device: where tensors live.
+        progress: whether bars are shown.
+        checkpoint_seconds: how much of a fit a kill may lose.
+    """
+
+    device: torch.device
+    progress: bool
+    checkpoint_seconds: float
+
+    @classmethod
+    def of(cls, config: RuntimeConfig) -> Runtime:
+        """Choose the device and set torch's threads."""
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        name = "cuda" if config.device == "auto" and torch.cuda.is_available() else config.device
+        device = torch.device("cpu" if name == "auto" else name)
+        progress = config.progress == "on" or (config.progress == "auto" and sys.stderr.isatty())
+        return cls(device, progress, config.checkpoint_seconds)
+
+    def training(self) -> Training:
+        """How fits are run here."""
+        return Training(progress=self.progress, checkpoint_seconds=self.checkpoint_seconds)

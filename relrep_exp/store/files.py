@@ -1,0 +1,149 @@
+"""Files that are whole or absent, and operating-system errors in the user's terms."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+
+from relrep_exp.errors import Problem, UserError
+
+_ELSEWHERE = "or choose another folder: paths.outputs=DIR"
+_IN_THE_WAY = ("a file is where a folder should be", f"move that file away {_ELSEWHERE}")
+_DENIED = ("permission denied", f"make it accessible to you {_ELSEWHERE}")
+
+# errno -> what a user is told, and what mends it. Only what the user's request or machine causes:
+# anything else is a defect and keeps its traceback.
+_CAUSES: dict[int, tuple[str, str]] = {
+    errno.ENOSPC: ("the disk is full ({free} free)", f"free space {_ELSEWHERE}"),
+    errno.EDQUOT: ("the disk quota is used up", f"free space {_ELSEWHERE}"),
+    errno.EFBIG: ("the file would exceed the size limit", f"raise the limit (ulimit -f) {_ELSEWHERE}"),
+    errno.EROFS: ("the file system is read-only", f"make it writable {_ELSEWHERE}"),
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
+    errno.ENOTDIR: _IN_THE_WAY,
+    errno.EEXIST: _IN_THE_WAY,
+    errno.EISDIR: ("a folder is where a file should be", f"move that folder away {_ELSEWHERE}"),
+    errno.ENOLCK: ("the file system cannot lock files", "choose another folder: paths.outputs=DIR"),
+}
+
+_PROBE_BYTES = 4096  # an empty probe would succeed on a full disk
+
+
+@contextmanager
+def translated_oserrors(path: Path) -> Iterator[None]:
+    """Turns an OSError that a user causes into a UserError about `path`; other errors pass unchanged."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _CAUSES:
+            raise
+        what, remedy = _CAUSES[error.errno]
+        what = what.format(free=_free_space(path))
+        raise UserError(Problem(f"cannot use {path}: {what}", remedy)) from error
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Writes `data` to `path` so that every reader, even after a crash, sees the old or the new file.
+
+    The bytes go to a temporary file in the same folder, to the disk, and are renamed into place. The
+    folder is created if needed; the mode is what the umask says.
+
+    Raises:
+        UserError: the folder cannot be written, the disk is full, or the like.
+    """
+    with translated_oserrors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temp = temp_beside(path)
+        try:
+            write_synced(temp, data)
+            temp.replace(path)
+        except BaseException:
+            remove_temp(temp)
+            raise
+        sync(path.parent)
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Creates `path`, which must not exist, with `data`, and returns when the disk has it."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def sync(path: Path) -> None:
+    """Makes the content of a file, or the names in a folder, survive a power failure."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems have no such call
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def temp_beside(path: Path) -> Path:
+    """A name in the same folder that nobody else uses and `sweep_temps` recognises."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}.tmp")
+
+
+def sweep_temps(folder: Path, name: str) -> None:
+    """Removes what killed writers of `folder/name` left. Only for the holder of its lock."""
+    stale = re.compile(rf"\.{re.escape(name)}\.\d+-[0-9a-f]{{16}}\.tmp")
+    with translated_oserrors(folder):
+        found = [path for path in folder.iterdir() if stale.fullmatch(path.name)] if folder.is_dir() else []
+    for path in found:
+        remove_temp(path)
+
+
+def remove_temp(path: Path) -> None:
+    """Removes a file or a whole folder as far as possible; the next sweep takes what remains.
+
+    It never fails: it runs when the work is done or when another error is on its way, and a network file
+    system may refuse to remove what a reader has open.
+    """
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def move_aside(path: Path, reason: str = "corrupt") -> Path:
+    """Renames `path` to the first free `<name>.<reason>-<n>`, n = 1, 2, ...; the caller holds its lock."""
+    for number in count(1):
+        aside = path.with_name(f"{path.name}.{reason}-{number}")
+        if not os.path.lexists(aside):
+            break
+    with translated_oserrors(path):
+        path.rename(aside)
+    return aside
+
+
+def require_writable(folder: Path) -> list[Problem]:
+    """What keeps us from writing into `folder`, which is created if needed; empty if nothing does."""
+    probe = temp_beside(folder / "probe")
+    try:
+        with translated_oserrors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                write_synced(probe, bytes(_PROBE_BYTES))
+            finally:
+                remove_temp(probe)
+    except UserError as error:
+        return error.problems
+    return []
+
+
+def _free_space(path: Path) -> str:
+    existing = next((parent for parent in path.absolute().parents if parent.is_dir()), Path("/"))
+    return f"{shutil.disk_usage(existing).free / 2**20:.1f} MiB"

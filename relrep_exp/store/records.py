@@ -1,0 +1,201 @@
+"""The record store: one run, one JSON file under the key of what determines its numbers."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from relrep_exp.errors import user_error
+from relrep_exp.rows import Row
+from relrep_exp.store.files import move_aside, sweep_temps, translated_oserrors, write_atomic
+from relrep_exp.store.keys import canonical_json, is_key, require_key
+from relrep_exp.store.locks import key_lock
+from relrep_exp.store.once import find_intact, find_intact_locked, get_or_make
+from relrep_exp.store.sealed import CorruptError, OtherSchemaError, seal, unseal
+
+_LOG = logging.getLogger("relrep_exp")
+_SCHEMA = 1
+_OVERWRITE = ("never", "missing", "always")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run: its numbers, what determined them and where they came from. All fields are JSON but `rows`.
+
+    Attributes:
+        key: the `content_key` of what determines the numbers.
+        task: e.g. `digits_stitch`.
+        method: e.g. `param-wip`.
+        config: what determines the numbers; `config["seed"]` is the run's seed.
+        rows: the numbers.
+        curves: fit name -> quantity -> one value per epoch.
+        views: `{source, target, labels, native: [[x, y], ...], carried: [[x, y], ...]}`, for figures.
+        diagnostics: anything else worth knowing.
+        timings: phase -> seconds.
+        provenance: git, versions, device, revisions.
+    """
+
+    key: str
+    task: str
+    method: str
+    config: dict[str, Any]
+    rows: list[Row]
+    curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    views: list[dict[str, Any]] = field(default_factory=list)
+    diagnostics: dict[str, Any] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The text of the file. NaN is null and an infinity "inf" or "-inf", as JSON has neither.
+
+        Raises:
+            TypeError: a field holds something that is not JSON; the message says where.
+        """
+        rows = [row._replace(value=float(row.value))._asdict() for row in self.rows]
+        content = {one.name: getattr(self, one.name) for one in fields(self)}
+        return seal(_finite({"schema": _SCHEMA, **content, "rows": rows}))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Record:
+        """The record of `to_json`, where tuples are lists; null in `diagnostics` and `timings` is None.
+
+        Raises:
+            OtherSchemaError: another version wrote it.
+            CorruptError: it is not what was written.
+        """
+        content = unseal(text, _SCHEMA)
+        if content.keys() != {"schema"} | {one.name for one in fields(cls)}:
+            raise CorruptError(f"its fields are {', '.join(sorted(content))}")
+        del content["schema"]
+        content["rows"] = [Row(**{**row, "value": _numbers(row["value"])}) for row in content["rows"]]
+        content["curves"] = _numbers(content["curves"])
+        for view in content["views"]:
+            view.update({name: _numbers(view[name]) for name in ("native", "carried") if name in view})
+        return cls(**content)
+
+
+class RecordStore:
+    """Files `<root>/<key>.json`, each a `Record`, written whole and verified on every read."""
+
+    def __init__(self, root: Path):
+        self.root = Path(root)
+
+    def path(self, key: str) -> Path:
+        """Where the record of `key` is, or would be."""
+        return self.root / f"{require_key(key)}.json"
+
+    def find(self, key: str) -> Record | None:
+        """The record of `key`; a corrupt one is moved aside with a warning, another schema's stays unused."""
+        return find_intact(self.path(key), lambda: self._read(key))
+
+    def get_or_run(
+        self, key: str, run: Callable[[], Record], overwrite: str = "missing"
+    ) -> tuple[Record, bool]:
+        """The record of `key`, and whether `run` made it now.
+
+        Args:
+            key: the `content_key` that the record of `run` has.
+            run: makes the record; called once when several processes ask for the same key at a time.
+            overwrite: "missing" runs if there is no record; "always" runs and replaces; "never" only reads.
+
+        Raises:
+            UserError: "never" and there is no record; or it has to be made and cannot be written.
+        """
+        if overwrite not in _OVERWRITE:
+            raise user_error(
+                f"overwrite={overwrite} does not exist", f"choose one of {', '.join(_OVERWRITE)}"
+            )
+        path = self.path(key)
+        if overwrite != "never":
+            redo = overwrite == "always"
+            return get_or_make(path, lambda: self._read(key), lambda: self._run(key, run), redo=redo)
+        if (record := self.find(key)) is None:
+            raise user_error(f"there is no record {path}, and overwrite=never", "run with overwrite=missing")
+        return record, False
+
+    def put(self, record: Record, *, replace: bool = False) -> Record:
+        """Stores `record` and returns what is stored: without `replace`, the first record of a key stays.
+
+        A second one with other rows means that something which determines the numbers is not in the key,
+        or that the run is not reproducible; that is logged as a warning.
+        """
+        path = self.path(record.key)
+        with key_lock(path):
+            first = None if replace else find_intact_locked(path, lambda: self._read(record.key))
+            if first is None:
+                return self._write(record)
+        if _content(first) != _content(record):
+            _LOG.warning("%s stays: a second run with the same key gave other numbers, not kept", path)
+        return first
+
+    def all(self) -> list[Record]:
+        """All records, sorted by key, less those that `find` does not return."""
+        keys = sorted(path.stem for path in self.root.glob("*.json") if is_key(path.stem))
+        return [record for key in keys if (record := self.find(key)) is not None]
+
+    def _read(self, key: str) -> Record | None:
+        path = self.path(key)
+        try:
+            with translated_oserrors(path):
+                text = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        record = Record.from_json(text)
+        if record.key != key:
+            raise CorruptError(f"it is the record of the key {record.key}")
+        return record
+
+    def _run(self, key: str, run: Callable[[], Record]) -> Record:
+        record = run()
+        if record.key != key:
+            raise ValueError(f"the run of {key} made a record with the key {record.key}")
+        return self._write(record)
+
+    def _write(self, record: Record) -> Record:
+        """Writes the record and returns it as a later read will."""
+        path = self.path(record.key)
+        text = record.to_json()
+        stored = Record.from_json(text)
+        sweep_temps(self.root, path.name)
+        self._keep_other_schema(record.key)
+        write_atomic(path, text.encode())
+        return stored
+
+    def _keep_other_schema(self, key: str) -> None:
+        """What another version wrote is not ours to overwrite; a corrupt record may be."""
+        try:
+            self._read(key)
+        except OtherSchemaError as other:
+            aside = move_aside(self.path(key), f"schema-{other.found}")
+            _LOG.warning("%s: %s; kept as %s", self.path(key), other, aside)
+        except CorruptError:
+            return
+
+
+def _content(record: Record) -> str:
+    return canonical_json(_finite([list(row) for row in record.rows]))
+
+
+def _finite(value: Any) -> Any:
+    """NaN -> None, infinities -> text: a run that diverged is a result too, and must be writable."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(float(value))
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _numbers(value: Any) -> Any:
+    """The inverse of `_finite` where every leaf is a number."""
+    if isinstance(value, dict):
+        return {key: _numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    return math.nan if value is None else float(value)

@@ -1,0 +1,126 @@
+"""What reads representations: trained heads (Lightning) and scikit-learn's classifiers, many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from relrep_exp.alignment.seeding import scoped_seed
+from relrep_exp.modules.heads import HeadBank, HeadSettings, fit_heads
+from relrep_exp.modules.training import Training
+from relrep_exp.schema import DecoderConfig, HeadConfig, LinearConfig
+
+BANK_ELEMENTS = 2**28  # features held at once by one bank of heads: 1 GiB in float32
+
+
+class Decoder(Protocol):
+    """Reads representations [N, k]."""
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Class numbers, [N]."""
+
+
+FitDecoders = Callable[[Sequence[tuple[str, Tensor]], Tensor, int], list[Decoder]]
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A decoder of features over their training standard deviation, one number fixed in training."""
+
+    decoder: Decoder
+    scale: float
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Class numbers of x [N, k], [N]."""
+        return self.decoder.predict(x / self.scale)
+
+
+@dataclass(frozen=True)
+class Head:
+    """One head of a bank."""
+
+    bank: HeadBank
+    number: int
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Class numbers of x [N, k], [N]."""
+        return self.bank.predict_head(self.number, x)
+
+
+@dataclass(frozen=True)
+class Sklearn:
+    """A fitted scikit-learn classifier."""
+
+    model: Any
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Class numbers of x [N, k], [N]."""
+        return torch.from_numpy(np.asarray(self.model.predict(x.cpu().numpy()))).to(x.device)
+
+
+def decoder_fitter(config: DecoderConfig, seed: int, training: Training) -> FitDecoders:
+    """A function that fits a decoder for each (name, features [N, k]), given labels [N] and C.
+
+    A decoder depends on its name, its features and the seed alone, not on what is fitted beside it.
+    """
+
+    def fit(jobs: Sequence[tuple[str, Tensor]], y: Tensor, classes: int) -> list[Decoder]:
+        scales = [float(x.std()) or 1.0 for _, x in jobs]
+        scaled = [(name, x / scale) for (name, x), scale in zip(jobs, scales, strict=True)]
+        if isinstance(config, HeadConfig):
+            decoders = _heads(config, scaled, y, classes, seed, training)
+        else:
+            decoders = [Sklearn(_sklearn(config).fit(x.cpu().numpy(), y.cpu().numpy())) for _, x in scaled]
+        return [Scaled(decoder, scale) for decoder, scale in zip(decoders, scales, strict=True)]
+
+    return fit
+
+
+def _heads(
+    config: HeadConfig,
+    jobs: Sequence[tuple[str, Tensor]],
+    y: Tensor,
+    classes: int,
+    seed: int,
+    training: Training,
+) -> list[Decoder]:
+    """Heads of equal width are trained side by side in one bank."""
+    settings = HeadSettings(
+        over_batch=config.name == "mlp_paper",
+        dropout=config.dropout,
+        epochs=config.epochs,
+        batch=config.batch,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+    )
+    decoders: list[Decoder | None] = [None] * len(jobs)
+    for group in _banks(jobs):
+        seeds = [scoped_seed(seed, "decoder", jobs[i][0]) for i in group]
+        bank = fit_heads([jobs[i][1] for i in group], y, classes, seeds, settings, training)
+        for number, i in enumerate(group):
+            decoders[i] = Head(bank, number)
+    return [decoder for decoder in decoders if decoder is not None]
+
+
+def _banks(jobs: Sequence[tuple[str, Tensor]]) -> list[list[int]]:
+    """Numbers of the jobs that are trained together: equal width, and bounded memory."""
+    banks: list[list[int]] = []
+    for width in sorted({x.shape[1] for _, x in jobs}):
+        members = [i for i, (_, x) in enumerate(jobs) if x.shape[1] == width]
+        size = max(1, BANK_ELEMENTS // jobs[members[0]][1].numel())
+        banks += [members[start : start + size] for start in range(0, len(members), size)]
+    return banks
+
+
+def _sklearn(config: Any) -> Any:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import SVC
+
+    if isinstance(config, LinearConfig):
+        return LogisticRegression(C=config.C, max_iter=config.max_iter)
+    return SVC(C=config.C, kernel=config.kernel)

@@ -1,0 +1,156 @@
+"""The comparison and the summary: numbers against numpy, what is marked, what is missing."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from relrep_exp.report.summary import run_table
+from relrep_exp.report.tables import MATCHING, OFF_DIAGONAL, Cell, Table, comparison, headline
+from relrep_exp.rows import Row
+
+from .synthetic import ENCODERS, grid, plausible, record, single
+
+
+def cell(table: Table, method: str, target: str, source: str) -> Cell | None:
+    index = [column.label for column in table.columns].index(method)
+    (line,) = [line for line in table.rows if (line.target, line.source) == (target, source)]
+    return line.cells[index]
+
+
+def best(table: Table, row: int = 0) -> list[str]:
+    marks = zip(table.columns, table.rows[row].cells, strict=True)
+    return [column.label for column, one in marks if one is not None and one.best]
+
+
+def test_mean_and_sample_std_over_seeds_are_numpys():
+    values = [0.8123, 0.8345, 0.7991, 0.8202]
+    table = comparison([single("param-wip", seed, value) for seed, value in enumerate(values)])
+    got = cell(table, "param-wip", "a", "b")
+    assert got is not None
+    assert got.mean == pytest.approx(np.mean(values), rel=1e-14)
+    assert got.std == pytest.approx(np.std(values, ddof=1), rel=1e-12)
+    assert got.n == 4
+
+
+def test_rows_are_grouped_by_test_encoder_and_columns_start_with_absolute():
+    methods = ("param-wip", "affine", "absolute")
+    table = comparison([plausible(method, 0) for method in methods])
+    assert table.header == ("test encoder", "classifier", "absolute", "param-wip", "affine")
+    pairs = [(line.target, line.source) for line in table.rows if not line.closing]
+    assert pairs == [(target, source) for target in ENCODERS for source in ENCODERS]
+
+
+def test_closing_rows_average_the_pairs_within_a_seed_before_the_seeds():
+    def value(seed: int):
+        return lambda s, t: 0.5 + 0.1 * seed + 0.01 * ENCODERS.index(s) + 0.03 * (s == t)
+
+    table = comparison([grid(m, seed, value(seed)) for m in ("absolute", "x") for seed in (0, 1, 2)])
+    crossed = [(s, t) for s in ENCODERS for t in ENCODERS if s != t]
+    means = [np.mean([value(seed)(*pair) for pair in crossed]) for seed in (0, 1, 2)]
+    off, matching = cell(table, "x", "mean", OFF_DIAGONAL), cell(table, "absolute", "mean", MATCHING)
+    assert off is not None and matching is not None
+    assert off.mean == pytest.approx(np.mean(means))
+    assert off.std == pytest.approx(np.std(means, ddof=1))
+    assert matching.mean == pytest.approx(np.mean([value(1)(s, s) for s in ENCODERS]))
+    assert cell(table, "absolute", "mean", OFF_DIAGONAL) is None
+
+
+def test_a_method_that_lacks_a_pair_has_no_closing_mean_and_an_explicit_gap():
+    partial = record("y", 0, [Row("a", "b", "y", "f1_weighted", 0.9)])
+    table = comparison([grid("x", 0, lambda s, t: 0.5, ("a", "b")), partial])
+    assert cell(table, "y", "a", "b") is None
+    assert cell(table, "y", "mean", OFF_DIAGONAL) is None
+    complete = cell(table, "x", "mean", OFF_DIAGONAL)
+    assert complete is not None and complete.mean == 0.5
+
+
+@pytest.mark.parametrize("absolute", [0.99, 0.8])
+def test_the_best_besides_absolute_is_marked(absolute):
+    runs = [single(m, 0, v, ("a", "a")) for m, v in (("absolute", absolute), ("x", 0.7), ("y", 0.8))]
+    assert best(comparison(runs)) == ["y"]
+
+
+def test_what_prints_alike_is_a_tie():
+    runs = [single(m, 0, v) for m, v in (("x", 0.80001), ("y", 0.80004), ("z", 0.7999))]
+    assert best(comparison(runs)) == ["x", "y"]
+
+
+@pytest.mark.parametrize(("metric", "expected"), [("mrr", ["y"]), ("nmse", ["x"]), ("effective_rank", [])])
+def test_the_metric_says_which_direction_is_better(metric, expected):
+    runs = [record(m, 0, [Row("a", "b", m, metric, v)]) for m, v in (("x", 0.1), ("y", 0.4))]
+    assert best(comparison(runs, metric)) == expected
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_failed_seed_is_not_averaged_away_and_never_best(bad):
+    runs = [single("x", 0, 0.5), single("x", 1, bad), single("y", 0, 0.2), single("y", 1, 0.2)]
+    table = comparison(runs)
+    got = cell(table, "x", "a", "b")
+    assert got is not None and not math.isfinite(got.mean) and math.isnan(got.std) and got.n == 2
+    assert best(table) == ["y"]
+
+
+def test_the_note_says_how_many_seeds():
+    one, two = single("x", 0, 0.5), single("x", 1, 0.6)
+    assert comparison([one]).note.startswith(
+        "one seed, weighted F1 in %; bold: best per row besides absolute"
+    )
+    assert comparison([one, two]).note.startswith("mean ± std over 2 seeds, weighted F1 in %")
+    assert "n where it is fewer" in comparison([one, two, single("y", 0, 0.1)]).note
+
+
+def test_runs_that_differ_in_more_than_method_and_seed_are_refused():
+    with pytest.raises(ValueError, match=r"two different runs of x with seed 0"):
+        comparison([single("x", 0, 0.5), single("x", 0, 0.6, config={"anchors": {"m": 100}})])
+    with pytest.raises(ValueError, match="several tasks: digits_stitch, other"):
+        comparison([single("x", 0, 0.5), single("x", 1, 0.6, task="other")])
+
+
+def test_the_same_record_twice_counts_once():
+    got = cell(comparison([single("x", 0, 0.5), single("x", 0, 0.5)]), "x", "a", "b")
+    assert got is not None and got.n == 1
+
+
+def test_no_records_give_an_empty_table():
+    table = comparison([])
+    assert (table.rows, table.note) == ((), "no values; bold: best per row besides absolute")
+
+
+def test_headline_is_f1_if_there_is_one():
+    assert headline([plausible("param-wip", 0)]) == "f1_weighted"
+    assert headline([record("x", 0, [Row("a", "b", "x", "mrr", 0.1)])]) == "mrr"
+
+
+def test_a_run_shows_its_metrics_and_their_off_diagonal_mean():
+    run = plausible("param-wip", 0)
+    table = run_table(run)
+    assert table.header[2:] == ("F1 %", "acc. %", "MRR", "R@1", "nMSE", "CKA", "overl.", "RR std", "rank")
+    assert len(table.rows) == len(ENCODERS) ** 2 + 1
+    crossed = [row.value for row in run.rows if row.metric == "mrr"]
+    closing = cell(table, "MRR", "mean", OFF_DIAGONAL)
+    assert closing is not None and closing.mean == pytest.approx(np.mean(crossed))
+    assert cell(table, "MRR", "mlp", "mlp") is None
+    # a description of the test encoder holds for every classifier
+    assert cell(table, "rank", "mlp", "vit") == cell(table, "rank", "mlp", "mlp") is not None
+
+
+def test_a_run_of_absolute_closes_with_the_matching_mean():
+    table = run_table(plausible("absolute", 0))
+    assert table.header[2:] == ("F1 %", "acc. %", "RR std", "rank")
+    assert [(line.source, line.closing) for line in table.rows][-1] == (MATCHING, True)
+
+
+def test_the_closing_table_needs_no_heavy_import():
+    heavy = {"numpy", "pandas", "matplotlib", "torch", "jinja2"}
+    code = (
+        "import sys, relrep_exp.report.render as r, relrep_exp.report.tables as t\n"
+        "import relrep_exp.report.experiment, relrep_exp.report.summary\n"
+        f"r.to_terminal(t.comparison([])); print(sorted({heavy!r} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

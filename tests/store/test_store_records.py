@@ -1,0 +1,298 @@
+"""A run is stored once under its key, and a record that is returned is what was written."""
+
+import dataclasses
+import json
+import logging
+import math
+import threading
+
+import pytest
+
+from relrep_exp.errors import UserError
+from relrep_exp.rows import Row
+from relrep_exp.store.keys import content_key
+from relrep_exp.store.records import Record, RecordStore
+from relrep_exp.store.sealed import CorruptError, OtherSchemaError
+
+
+def make(seed=0, value=0.5, **changes):
+    record = Record(
+        key=content_key({"seed": seed}),
+        task="digits_stitch",
+        method="param-wip",
+        config={"seed": seed, "encoders": ["vit", "mlp"], "lr": 1e-3},
+        rows=[
+            Row("vit", "mlp", "param-wip", "f1_weighted", value),
+            Row("vit", "vit", "param-wip", "mrr", math.nan),
+        ],
+        curves={"fit": {"symnce": [3.25, 0.1 + 0.2, math.nan], "length": []}},
+        views=[{"source": "vit", "target": "mlp", "labels": [0, 1], "native": [[0.1, -1.0]], "carried": []}],
+        diagnostics={"steps": 12, "lost": None},
+        timings={"fit": 1.5},
+        provenance={"git": "abc", "device": "cpu"},
+    )
+    return dataclasses.replace(record, **changes)
+
+
+KEY = make().key
+
+
+def same(one, other):
+    """Equality in which NaN equals NaN."""
+    return one is not None and one.to_json() == other.to_json()
+
+
+def no_run():
+    raise AssertionError("it ran")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return RecordStore(tmp_path / "records")
+
+
+def names(store):
+    return sorted(path.name for path in store.root.iterdir() if path.name != ".locks")
+
+
+def test_the_text_has_the_documented_fields_and_null_for_nan():
+    content = json.loads(make().to_json())
+    assert list(content) == [
+        *("schema", "key", "task", "method", "config", "rows", "curves", "views"),
+        *("diagnostics", "timings", "provenance", "checksum"),
+    ]
+    assert content["schema"] == 1
+    named = {"source": "vit", "target": "mlp", "method": "param-wip", "metric": "f1_weighted", "value": 0.5}
+    assert content["rows"][0] == named == make().rows[0]._asdict()
+    assert content["rows"][1]["value"] is None
+    assert content["curves"]["fit"]["symnce"] == [3.25, 0.1 + 0.2, None]
+
+
+def test_what_was_written_comes_back():
+    record = make()
+    back = Record.from_json(record.to_json())
+    assert back.rows[0] == record.rows[0]
+    assert math.isnan(back.rows[1].value)
+    assert back.curves["fit"]["symnce"][:2] == [3.25, 0.1 + 0.2]
+    assert math.isnan(back.curves["fit"]["symnce"][2])
+    for name in ("key", "task", "method", "config", "views", "diagnostics", "timings", "provenance"):
+        assert getattr(back, name) == getattr(record, name)
+
+
+def test_a_run_that_diverged_is_a_record_too():
+    rows = [Row("a", "b", "m", "nmse", value) for value in (math.inf, -math.inf, 1)]
+    views = [{"source": "a", "target": "b", "labels": [], "native": [[math.nan, math.inf]], "carried": []}]
+    back = Record.from_json(make(rows=rows, views=views, diagnostics={"loss": math.nan}).to_json())
+    assert [row.value for row in back.rows] == [math.inf, -math.inf, 1.0]
+    x, y = back.views[0]["native"][0]
+    assert math.isnan(x)
+    assert y == math.inf
+    assert back.diagnostics == {"loss": None}
+
+
+def test_what_is_not_json_is_refused_with_its_place(tmp_path):
+    with pytest.raises(TypeError, match=r"value\.config\.where"):
+        make(config={"where": tmp_path}).to_json()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text.replace("0.5", "0.6"),
+        lambda text: text[: len(text) // 2],
+        lambda text: text.replace("null", "NaN", 1),
+        lambda text: text.replace('"schema": 1,', ""),
+        lambda text: text.replace('"checksum"', '"check"'),
+        lambda text: "[]",
+        lambda text: "",
+        lambda text: b"\xff\xfe",
+    ],
+)
+def test_what_was_not_written_so_is_corrupt(damage):
+    text = make().to_json()
+    assert damage(text) != text
+    with pytest.raises(CorruptError):
+        Record.from_json(damage(text))
+
+
+def test_another_schema_is_not_called_corrupt():
+    with pytest.raises(OtherSchemaError, match="schema 2, and this version reads schema 1"):
+        Record.from_json(make().to_json().replace('"schema": 1', '"schema": 2'))
+
+
+def test_it_runs_once_and_is_then_read(store):
+    assert store.find(KEY) is None
+    first, ran = store.get_or_run(KEY, make, "missing")
+    again, ran_again = store.get_or_run(KEY, no_run, "missing")
+    assert (ran, ran_again) == (True, False)
+    assert same(first, make()) and same(again, first) and same(store.find(KEY), first)
+    assert names(store) == [f"{KEY}.json"]
+    assert store.path(KEY) == store.root / f"{KEY}.json"
+    assert Record.from_json(store.path(KEY).read_text()).rows[0] == make().rows[0]
+
+
+def test_the_first_answer_is_what_a_later_one_will_be(store):
+    rows = [Row("a", "b", "m", "mrr", 1)]
+    first, _ = store.get_or_run(KEY, lambda: make(config={"seed": 0, "sizes": (1, 2)}, rows=rows))
+    second, _ = store.get_or_run(KEY, no_run)
+    assert first == second
+    assert first.config["sizes"] == [1, 2]
+
+
+def test_always_replaces(store):
+    for value in (0.1, 0.2):
+        record, ran = store.get_or_run(KEY, lambda value=value: make(value=value), "always")
+        assert ran
+        assert record.rows[0].value == store.find(KEY).rows[0].value == value
+    assert names(store) == [f"{KEY}.json"]
+
+
+def test_never_reads_and_says_what_to_do_when_there_is_nothing(store):
+    with pytest.raises(UserError, match=KEY) as caught:
+        store.get_or_run(KEY, no_run, "never")
+    assert "overwrite=missing" in caught.value.problems[0].remedy
+    assert not store.root.exists()
+    store.put(make())
+    record, ran = store.get_or_run(KEY, no_run, "never")
+    assert same(record, make())
+    assert not ran
+
+
+def test_an_unknown_overwrite_is_the_users_to_mend(store):
+    with pytest.raises(UserError, match="overwrite=sometimes"):
+        store.get_or_run(KEY, no_run, "sometimes")
+
+
+def test_a_run_with_another_key_is_our_defect_and_is_not_stored(store):
+    with pytest.raises(ValueError, match="with the key"):
+        store.get_or_run(KEY, lambda: make(seed=1))
+    assert store.all() == []
+
+
+def test_a_failed_run_leaves_nothing(store):
+    with pytest.raises(AssertionError, match="it ran"):
+        store.get_or_run(KEY, no_run)
+    assert names(store) == []
+    assert store.get_or_run(KEY, make)[1]
+
+
+def test_the_first_record_stays_and_other_numbers_are_told(store, caplog):
+    store.put(make(value=0.1))
+    kept = store.put(make(value=0.2))
+    assert kept.rows[0].value == store.find(KEY).rows[0].value == 0.1
+    assert "other numbers" in caplog.text
+    assert store.put(make(value=0.2), replace=True).rows[0].value == 0.2
+    assert store.find(KEY).rows[0].value == 0.2
+
+
+def test_the_same_numbers_again_are_no_news(store, caplog):
+    store.put(make())
+    assert store.put(make(timings={"fit": 9.0})).timings == {"fit": 1.5}
+    assert caplog.text == ""
+
+
+def test_all_are_sorted_by_key_and_nothing_but_records(store):
+    assert store.all() == []
+    records = [store.put(make(seed)) for seed in range(4)]
+    (store.root / "notes.json").write_text("{}")
+    assert [record.key for record in store.all()] == sorted(record.key for record in records)
+    assert (store.root / "notes.json").read_text() == "{}"
+
+
+def test_all_skips_what_find_does_not_return(store):
+    good, bad, other = (store.put(make(seed)) for seed in range(3))
+    store.path(bad.key).write_text("{")
+    text = store.path(other.key).read_text()
+    store.path(other.key).write_text(text.replace('"schema": 1', '"schema": 2'))
+    assert [record.key for record in store.all()] == [good.key]
+
+
+def test_a_corrupt_record_is_moved_aside_with_a_warning_and_run_again(store, caplog):
+    store.put(make())
+    damaged = store.path(KEY).read_text().replace("0.5", "0.9")
+    store.path(KEY).write_text(damaged)
+    with caplog.at_level(logging.WARNING, "relrep_exp"):
+        assert store.find(KEY) is None
+    assert names(store) == [f"{KEY}.json.corrupt-1"]
+    assert (store.root / names(store)[0]).read_text() == damaged
+    assert "corrupt" in caplog.text and str(store.path(KEY)) in caplog.text
+    assert store.get_or_run(KEY, make)[1]
+    assert same(store.find(KEY), make())
+
+
+def test_no_flipped_bit_is_ever_served(store):
+    good = store.put(make()).to_json().encode()
+    path = store.path(KEY)
+    lost = 0
+    for index in range(0, len(good), 5):
+        path.write_bytes(good[:index] + bytes([good[index] ^ (1 << index % 7)]) + good[index + 1 :])
+        found = store.find(KEY)
+        lost += found is None
+        assert (
+            found is None or found.to_json().encode() == good
+        )  # a blank between fields became another blank
+    assert lost > len(good) / 5 * 0.8
+
+
+def test_a_record_under_the_wrong_key_is_corrupt(store):
+    other = make(1).key
+    store.put(make())
+    store.path(KEY).rename(store.path(other))
+    assert store.find(other) is None
+    assert names(store) == [f"{other}.json.corrupt-1"]
+
+
+@pytest.mark.parametrize("overwrite", ["missing", "always"])
+def test_a_record_of_another_schema_is_left_alone_and_kept_when_its_place_is_needed(store, caplog, overwrite):
+    store.put(make())
+    text = store.path(KEY).read_text().replace('"schema": 1', '"schema": 7')
+    store.path(KEY).write_text(text)
+    assert store.find(KEY) is None
+    assert "schema 7" in caplog.text and "run again" in caplog.text
+    assert store.path(KEY).read_text() == text
+    assert store.get_or_run(KEY, make, overwrite)[1]
+    assert same(store.find(KEY), make())
+    assert (store.root / f"{KEY}.json.schema-7-1").read_text() == text
+
+
+def test_a_good_record_that_came_meanwhile_is_not_moved_aside(store, monkeypatch):
+    """A reader saw garbage; before it had the lock, a writer replaced it."""
+    store.put(make())
+    good = store.path(KEY).read_text()
+    store.path(KEY).write_text("garbage")
+    read = store._read
+
+    def read_then_mend(key):
+        try:
+            return read(key)
+        finally:
+            store.path(KEY).write_text(good)
+
+    monkeypatch.setattr(store, "_read", read_then_mend)
+    assert same(store.find(KEY), make())
+    assert names(store) == [f"{KEY}.json"]
+
+
+def test_a_reader_does_not_wait_for_a_run_that_replaces_what_is_corrupt(store):
+    store.put(make())
+    started, finish = threading.Event(), threading.Event()
+
+    def run():
+        store.path(KEY).write_text("garbage")
+        started.set()
+        assert finish.wait(10)
+        return make()
+
+    thread = threading.Thread(target=store.get_or_run, args=(KEY, run, "always"))
+    thread.start()
+    assert started.wait(10)
+    assert store.find(KEY) is None
+    finish.set()
+    thread.join()
+    assert same(store.find(KEY), make())
+    assert names(store) == [f"{KEY}.json"]
+
+
+def test_only_a_content_key_is_a_key(store):
+    with pytest.raises(ValueError, match="not a content key"):
+        store.find("../elsewhere")
