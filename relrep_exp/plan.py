@@ -12,6 +12,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
+from hydra.core.singleton import Singleton
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
@@ -76,6 +77,8 @@ class Composer:
     """Hydra's compose API over conf/. Runs that differ in numbers alone are composed once."""
 
     def __enter__(self) -> Self:
+        self._outside = Singleton.get_state()  # Hydra itself may be running, as it is around a sweeper
+        GlobalHydra.instance().clear()
         self._hydra = initialize_config_dir(str(conf_dir()), version_base="1.3")
         self._hydra.__enter__()
         self._loader = GlobalHydra.instance().config_loader()
@@ -86,6 +89,7 @@ class Composer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._hydra.__exit__(kind, error, trace)
+        Singleton.set_state(self._outside)
 
     def sort_out(self, given: Sequence[Override]) -> tuple[list[Problem], list[Override]]:
         """What is unknown, and the overrides that are not."""

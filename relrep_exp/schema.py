@@ -49,7 +49,7 @@ class PrecomputedData:
 class LocalEncoderConfig:
     """One encoder trained on the spot."""
 
-    architecture: Literal["vit", "rexnet", "mlp", "gru"]
+    architecture: Literal["vit", "resnet", "mlp", "gru"]
     dim: Count
     depth: Count
     seed: Seed

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import torch
-from timm.models.rexnet import RexNet
+from timm.models.resnet import BasicBlock, ResNet
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from relrep_exp.schema import LocalEncoderConfig
 
 
-REXNET_WIDTH = 1280  # features of rexnet_100
-REXNET_DEPTH = 5  # blocks of its last stage
-REXNET_DIVISOR = 8
-
-
 def build(config: LocalEncoderConfig, channels: int, size: int) -> nn.Module:
     """An untrained encoder for square images; draws its weights from torch's current generator."""
     if config.architecture == "vit":
         return _vit(config, channels, size)
-    if config.architecture == "rexnet":
-        return _rexnet(config, channels)
+    if config.architecture == "resnet":
+        return _resnet(config, channels)
     if config.architecture == "mlp":
         return Mlp(channels * size * size, config.dim, config.depth)
     return RowGru(channels * size, config.dim, config.depth)
@@ -39,16 +34,11 @@ def _vit(config: LocalEncoderConfig, channels: int, size: int) -> nn.Module:
     )
 
 
-def _rexnet(config: LocalEncoderConfig, channels: int) -> nn.Module:
-    return RexNet(
-        in_chans=channels,
-        num_classes=0,
-        output_stride=8,
-        width_mult=config.dim / REXNET_WIDTH,
-        depth_mult=config.depth / REXNET_DEPTH,
-        ch_div=REXNET_DIVISOR,
-        drop_path_rate=0.0,
-    )
+def _resnet(config: LocalEncoderConfig, channels: int) -> nn.Module:
+    d = config.dim
+    widths = (d // 4, d // 2, d // 2, d)
+    layers = (config.depth,) * 4
+    return ResNet(BasicBlock, layers, in_chans=channels, num_classes=0, channels=widths)
 
 
 class Mlp(nn.Module):

@@ -56,7 +56,7 @@ def _embeddings(
     def compute() -> tuple[dict[str, Tensor], dict[str, Any]]:
         encoder = _trained(config, samples, key, outputs, progress)
         with torch.inference_mode():
-            parts = [encoder(images) for images in samples.images.split(EMBED_BATCH)]
+            parts = [encoder(_centred(images)) for images in samples.images.split(EMBED_BATCH)]
         describe = {"encoder": name, **asdict(config)}
         return {"embeddings": torch.cat(parts).float(), "ids": torch.arange(len(samples.labels))}, describe
 
@@ -85,12 +85,13 @@ def _train(
     encoder: nn.Module, config: LocalEncoderConfig, samples: ImageData, progress: bool
 ) -> dict[str, torch.Tensor]:
     """Train on the training split alone and return the weights."""
-    from relrep_exp.modules.encoder import EncoderClassifier, train_encoder
+    from relrep_exp.modules.encoder import train_encoder
     from relrep_exp.modules.training import Training
 
-    images, labels = samples.images[samples.is_train], samples.labels[samples.is_train]
-    module = EncoderClassifier(
-        encoder, config.dim, images, labels, config.lr, config.weight_decay, config.epochs
-    )
-    trained = train_encoder(module, config.batch, config.seed, Training(progress=progress))
-    return dict(trained.state_dict())
+    images, labels = _centred(samples.images[samples.is_train]), samples.labels[samples.is_train]
+    return dict(train_encoder(encoder, images, labels, config, Training(progress=progress)).state_dict())
+
+
+def _centred(images: Tensor) -> Tensor:
+    """Images in [0, 1] -> [-1, 1], as the encoders take them."""
+    return 2.0 * images - 1.0

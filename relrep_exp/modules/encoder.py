@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from relrep_exp.modules.training import EpochBatches, Training, fit
+from relrep_exp.schema import LocalEncoderConfig
 
 
 class EncoderClassifier(pl.LightningModule):
@@ -20,9 +21,9 @@ class EncoderClassifier(pl.LightningModule):
         dim: dimension of an embedding.
         images: training images, [N, C, H, W].
         labels: their classes, [N].
-        lr: AdamW's peak learning rate, with a cosine decay to zero.
+        lr: AdamW's peak learning rate; it warms up and decays to zero (one cycle).
         weight_decay: AdamW's decay.
-        epochs: length of the decay.
+        steps: length of the cycle.
     """
 
     def __init__(
@@ -33,12 +34,12 @@ class EncoderClassifier(pl.LightningModule):
         labels: Tensor,
         lr: float,
         weight_decay: float,
-        epochs: int,
+        steps: int,
     ):
         super().__init__()
         self.encoder, self.images, self.labels = encoder, images, labels
         self.classifier = nn.Linear(dim, int(labels.max()) + 1)
-        self.lr, self.weight_decay, self.epochs = lr, weight_decay, epochs
+        self.lr, self.weight_decay, self.steps = lr, weight_decay, steps
 
     def training_step(self, rows: Tensor, _: int) -> Tensor:
         """Cross-entropy on the samples `rows` [1, B]."""
@@ -46,13 +47,22 @@ class EncoderClassifier(pl.LightningModule):
         return F.cross_entropy(scores, self.labels[rows[0]])
 
     def configure_optimizers(self) -> Any:
-        """AdamW with a cosine decay, one step an epoch."""
+        """AdamW, one cycle of the learning rate over all steps."""
         optimizer = torch.optim.AdamW(self.parameters(), self.lr, weight_decay=self.weight_decay)
-        return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs)]
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=self.steps)
+        return [optimizer], [{"scheduler": cycle, "interval": "step"}]
 
 
-def train_encoder(module: EncoderClassifier, batch: int, seed: int, training: Training) -> nn.Module:
-    """Fit and return the encoder alone, in evaluation mode."""
-    device = module.images.device
-    fit(module, EpochBatches(len(module.labels), batch, [seed], device), module.epochs, training)
-    return module.encoder.to(device).eval()
+def train_encoder(
+    encoder: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    config: LocalEncoderConfig,
+    training: Training,
+) -> nn.Module:
+    """Train on labelled images [N, C, H, W] and return the encoder alone, in evaluation mode."""
+    batches = EpochBatches(len(labels), config.batch, [config.seed], images.device)
+    steps = len(batches) * config.epochs
+    module = EncoderClassifier(encoder, config.dim, images, labels, config.lr, config.weight_decay, steps)
+    fit(module, batches, config.epochs, training)
+    return module.encoder.to(images.device).eval()
