@@ -24,7 +24,7 @@ def record_identity(config: Config) -> dict[str, Any]:
         UserError: a file that belongs to it is missing.
     """
     return {
-        "task": asdict(config.task),
+        "task": {k: v for k, v in asdict(config.task).items() if k != "param_batch"},  # in anchors.batch
         "data": asdict(config.data),
         "encoders": zoo.identity(config),
         "method": _method(config),

@@ -27,6 +27,7 @@ class TaskConfig:
     kind: Literal["stitching"]
     neighbours: Count = 10
     view_samples: Count = 60
+    param_batch: Count | None = None
 
 
 @dataclass(frozen=True, config=strict)
@@ -57,6 +58,8 @@ class LocalEncoderConfig:
     batch: Count = 64
     lr: Positive = 2e-3
     weight_decay: NonNegative = 0.01
+    classify: NonNegative = 1.0
+    reconstruct: NonNegative = 0.0
     heads: Count = 4
 
 

@@ -22,61 +22,75 @@ def mixture(logits: Tensor, temperature: float) -> Tensor:
     return torch.softmax(logits / temperature, dim=1)
 
 
-def coverage(x: Tensor, anchors: Tensor, tau: float, chunk: int, products: Tensor | None = None) -> Tensor:
+def coverage(
+    products: Tensor, x_squares: Tensor, anchor_squares: Tensor, dim: int, tau: float, chunk: int
+) -> Tensor:
     """L_cov: soft k-means distortion in whitened space, over d.
 
     Args:
-        x: whitened embeddings, [B, d].
-        anchors: whitened anchors, [m, d].
+        products: x_w A_w^T, [B, m].
+        x_squares: |x_w|^2, [B].
+        anchor_squares: |a_w|^2, [m].
+        dim: d.
         tau: temperature of the soft assignment.
         chunk: rows whose [chunk, m] assignments are held at once, forward and backward.
-        products: x anchors^T [B, m], where the caller has it already.
 
     Returns:
         A scalar.
     """
-    products = x @ anchors.T if products is None else products
-    x_sq, a_sq = x.square().sum(1), anchors.square().sum(1)
-    parts = zip(products.split(chunk), x_sq.split(chunk), strict=True)
-    if len(x) <= chunk:
-        total = _distortion(products, x_sq, a_sq, tau)
+    if len(products) <= chunk:
+        excess = _excess(products, anchor_squares, tau)
     else:
-        recomputed = [checkpoint(_distortion, p, s, a_sq, tau, use_reentrant=False) for p, s in parts]
-        total = torch.stack(recomputed).sum()
-    return total / x.numel()
+        rows = torch.split(products, chunk)
+        parts = [checkpoint(_excess, part, anchor_squares, tau, use_reentrant=False) for part in rows]
+        excess = torch.stack(parts).sum()
+    return (x_squares.sum() + excess) / (dim * len(products))
 
 
-def _distortion(products: Tensor, x_sq: Tensor, a_sq: Tensor, tau: float) -> Tensor:
-    """sum_x sum_r q_r(x) |x_w - a_w,r|^2 from x A^T [B, m], |x|^2 [B] and |a|^2 [m]."""
-    distances = (x_sq[:, None] + a_sq - 2.0 * products).clamp_min(0.0)
-    assigned = torch.softmax(-distances / tau, dim=1)
-    distortion: Tensor = (assigned * distances).sum()
-    return distortion
+def _excess(products: Tensor, anchor_squares: Tensor, tau: float) -> Tensor:
+    """sum_x sum_r q_r(x) (|x - a_r|^2 - |x|^2); |x|^2 is common to all r and drops out of q."""
+    excess = anchor_squares - 2.0 * products
+    weighted: Tensor = torch.softmax(excess / -tau, dim=1) * excess
+    return weighted.sum()
 
 
-def orthogonality(anchors: Tensor) -> Tensor:
-    """L_orth: mean squared cosine over distinct pairs of whitened anchors [m, d]; 0 for a single anchor.
+def orthogonality(units: Tensor) -> Tensor:
+    """L_orth: mean squared cosine over distinct pairs of unit whitened anchors [m, d]; 0 for one anchor.
 
     (|G|_F^2 - m) / (m (m - 1)), with |G|_F^2 taken from the smaller of the two Gram matrices.
     """
-    m, d = anchors.shape
-    unit = F.normalize(anchors, dim=1)
-    gram = unit.T @ unit if d < m else unit @ unit.T
-    off_diagonal: Tensor = gram.square().sum() - m
-    mean: Tensor = off_diagonal / max(m * (m - 1), 1)
+    m, d = units.shape
+    gram = units.T @ units if d < m else units @ units.T
+    excess: Tensor = gram.square().sum() - m
+    mean: Tensor = excess / max(m * (m - 1), 1)
     return mean
 
 
-def length(anchors: Tensor) -> Tensor:
-    """L_len: mean of (|a_w| - 1)^2 over whitened anchors [m, d]."""
-    return (anchors.norm(dim=1) - 1.0).square().mean()
+def length(norms: Tensor) -> Tensor:
+    """L_len: mean of (|a_w| - 1)^2 over the norms of whitened anchors, [m]."""
+    return (norms - 1.0).square().mean()
 
 
-def sym_nce(first: Tensor, second: Tensor, tau: float) -> Tensor:
-    """L_symNCE of two batches of relative representations [B, m] with parallel rows."""
-    first, second = F.normalize(first, dim=1) / tau, F.normalize(second, dim=1)
-    normalisers = _log_sum_exp_both_ways(first @ second.T, bound=1.0 / tau)
-    return normalisers - (first * second).sum(1).mean()
+def sym_nce(representations: Sequence[Tensor], tau: float) -> Tensor:
+    """L_symNCE over cosines of relative representations, averaged over all pairs of encoders.
+
+    Args:
+        representations: one [B, m] for each encoder, rows parallel.
+        tau: temperature.
+
+    Returns:
+        A scalar; 0 for one encoder (Eq. 3 with B = 1).
+    """
+    if len(representations) < 2:
+        return representations[0].new_zeros(())
+    units = [F.normalize(r, dim=1) / tau**0.5 for r in representations]
+    return torch.stack([_pair_nce(a, b, 1.0 / tau) for a, b in combinations(units, 2)]).mean()
+
+
+def _pair_nce(first: Tensor, second: Tensor, bound: float) -> Tensor:
+    """L_symNCE of one pair, rows scaled so that their products are the logits, all within +-bound."""
+    matching = (first * second).sum(1).mean()
+    return _log_sum_exp_both_ways(first @ second.T, bound) - matching
 
 
 def _log_sum_exp_both_ways(logits: Tensor, bound: float) -> Tensor:
@@ -89,9 +103,3 @@ def _log_sum_exp_both_ways(logits: Tensor, bound: float) -> Tensor:
         return 0.5 * (logits.logsumexp(1) + logits.logsumexp(0)).mean()
     e = (logits - bound).exp()
     return 0.5 * (e.sum(1).log() + e.sum(0).log()).mean() + bound
-
-
-def sym_nce_over_pairs(representations: Sequence[Tensor], tau: float) -> Tensor:
-    """Mean of L_symNCE over all pairs of encoders; 0 for one encoder (Eq. 3 with B = 1)."""
-    pairs = [sym_nce(first, second, tau) for first, second in combinations(representations, 2)]
-    return torch.stack(pairs).mean() if pairs else representations[0].new_zeros(())

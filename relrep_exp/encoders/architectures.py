@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import torch
+from typing import Any
+
 from timm.models.resnet import BasicBlock, ResNet
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
@@ -38,17 +40,18 @@ def _resnet(config: LocalEncoderConfig, channels: int) -> nn.Module:
     d = config.dim
     widths = (d // 4, d // 2, d // 2, d)
     layers = (config.depth,) * 4
-    return ResNet(BasicBlock, layers, in_chans=channels, num_classes=0, channels=widths)
+    block: Any = BasicBlock  # timm annotates an instance where it takes the class
+    return ResNet(block, layers, in_chans=channels, num_classes=0, channels=widths)
 
 
 class Mlp(nn.Module):
-    """Flattened pixels through `depth` layers with GELU between them."""
+    """Flattened pixels through `depth` layers, each followed by ReLU: embeddings with a large mean."""
 
     def __init__(self, inputs: int, dim: int, depth: int):
         super().__init__()
-        layers: list[nn.Module] = [nn.Flatten(), nn.Linear(inputs, dim)]
+        layers: list[nn.Module] = [nn.Flatten(), nn.Linear(inputs, dim), nn.ReLU()]
         for _ in range(depth - 1):
-            layers += [nn.GELU(), nn.Linear(dim, dim)]
+            layers += [nn.Linear(dim, dim), nn.ReLU()]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Training of a local encoder with a linear classification layer on top."""
+"""Training of the local encoders."""
 
 from __future__ import annotations
 
@@ -13,43 +13,45 @@ from relrep_exp.modules.training import EpochBatches, Training, fit
 from relrep_exp.schema import LocalEncoderConfig
 
 
-class EncoderClassifier(pl.LightningModule):
-    """An encoder and the layer that reads it; the embedding is what that layer reads.
+class EncoderTraining(pl.LightningModule):
+    """An encoder under two readers: a linear classifier and a small network that redraws the image.
+
+    Classification alone collapses an embedding onto its classes; reconstruction keeps the rest of the image
+    in it, as in encoders that were trained for more than the task at hand.
 
     Args:
         encoder: [B, C, H, W] -> [B, dim].
-        dim: dimension of an embedding.
         images: training images, [N, C, H, W].
         labels: their classes, [N].
-        lr: AdamW's peak learning rate; it warms up and decays to zero (one cycle).
-        weight_decay: AdamW's decay.
-        steps: length of the cycle.
+        config: dimension, weights of the two losses, learning rate.
+        steps: length of the learning rate's cycle.
     """
 
     def __init__(
-        self,
-        encoder: nn.Module,
-        dim: int,
-        images: Tensor,
-        labels: Tensor,
-        lr: float,
-        weight_decay: float,
-        steps: int,
+        self, encoder: nn.Module, images: Tensor, labels: Tensor, config: LocalEncoderConfig, steps: int
     ):
         super().__init__()
-        self.encoder, self.images, self.labels = encoder, images, labels
-        self.classifier = nn.Linear(dim, int(labels.max()) + 1)
-        self.lr, self.weight_decay, self.steps = lr, weight_decay, steps
+        self.encoder, self.images, self.labels, self.config = encoder, images, labels, config
+        self.steps = steps
+        pixels = images[0].numel()
+        self.classifier = nn.Linear(config.dim, int(labels.max()) + 1)
+        self.decoder = nn.Sequential(
+            nn.Linear(config.dim, 2 * pixels), nn.GELU(), nn.Linear(2 * pixels, pixels)
+        )
 
     def training_step(self, rows: Tensor, _: int) -> Tensor:
-        """Cross-entropy on the samples `rows` [1, B]."""
-        scores = self.classifier(self.encoder(self.images[rows[0]]))
-        return F.cross_entropy(scores, self.labels[rows[0]])
+        """classify * cross-entropy + reconstruct * mean squared error, on the samples `rows` [1, B]."""
+        images = self.images[rows[0]]
+        embedding = self.encoder(images)
+        classified = F.cross_entropy(self.classifier(embedding), self.labels[rows[0]])
+        redrawn = F.mse_loss(self.decoder(embedding), images.flatten(1))
+        return self.config.classify * classified + self.config.reconstruct * redrawn
 
     def configure_optimizers(self) -> Any:
         """AdamW, one cycle of the learning rate over all steps."""
-        optimizer = torch.optim.AdamW(self.parameters(), self.lr, weight_decay=self.weight_decay)
-        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=self.steps)
+        lr, decay = self.config.lr, self.config.weight_decay
+        optimizer = torch.optim.AdamW(self.parameters(), lr, weight_decay=decay)
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=self.steps)
         return [optimizer], [{"scheduler": cycle, "interval": "step"}]
 
 
@@ -62,7 +64,6 @@ def train_encoder(
 ) -> nn.Module:
     """Train on labelled images [N, C, H, W] and return the encoder alone, in evaluation mode."""
     batches = EpochBatches(len(labels), config.batch, [config.seed], images.device)
-    steps = len(batches) * config.epochs
-    module = EncoderClassifier(encoder, config.dim, images, labels, config.lr, config.weight_decay, steps)
+    module = EncoderTraining(encoder, images, labels, config, len(batches) * config.epochs)
     fit(module, batches, config.epochs, training)
     return module.encoder.to(images.device).eval()

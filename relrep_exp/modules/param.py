@@ -93,6 +93,7 @@ class _Encoder:
     """One training encoder inside the fit: whitened samples and support, and the same as RR needs them."""
 
     whitened: Tensor
+    squares: Tensor
     whitened_support: Tensor
     points: Tensor
     support: Tensor
@@ -132,11 +133,14 @@ class ParamModule(pl.LightningModule):
         relative, single = [], []
         for encoder in self.encoders:
             x, anchors = encoder.whitened[rows], weights @ encoder.whitened_support
-            products = x @ anchors.T
-            cover = losses.coverage(x, anchors, s.coverage_temperature, s.coverage_chunk, products)
-            single.append(torch.stack([cover, losses.orthogonality(anchors), losses.length(anchors)]))
+            products, squares, norms = x @ anchors.T, encoder.squares[rows], anchors.norm(dim=1)
+            cover = losses.coverage(
+                products, squares, norms.square(), x.shape[1], s.coverage_temperature, s.coverage_chunk
+            )
+            orth = losses.orthogonality(anchors / norms[:, None])
+            single.append(torch.stack([cover, orth, losses.length(norms)]))
             relative.append(products if self.shares_products else self._relative(encoder, rows, weights))
-        nce = losses.sym_nce_over_pairs(relative, s.nce_temperature)
+        nce = losses.sym_nce(relative, s.nce_temperature)
         return dict(zip(LOSSES, [nce, *torch.stack(single).mean(0)], strict=True))
 
     def _relative(self, encoder: _Encoder, rows: Tensor, weights: Tensor) -> Tensor:
@@ -148,7 +152,8 @@ class ParamModule(pl.LightningModule):
     def _encoder(self, space: WhitenedSpace, ids: Tensor) -> _Encoder:
         ids = ids.to(space.x.device)
         points = self.strategy.similarity.points(space.x, space.whitening)
-        return _Encoder(space.whitened, space.whitened[ids], points, space.x[ids], space)
+        w = space.whitened
+        return _Encoder(w, w.square().sum(1), w[ids], points, space.x[ids], space)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam on the logits (Table 5)."""
