@@ -149,7 +149,7 @@ class LinearConfig:
     """conf/decoder/linear: logistic regression."""
 
     name: Literal["linear"]
-    C: Positive = 1.0
+    C: Positive = 0.1
     max_iter: Count = 1000
 
 

@@ -118,9 +118,12 @@ def _banks(jobs: Sequence[tuple[str, Tensor]]) -> list[list[int]]:
 
 
 def _sklearn(config: Any) -> Any:
+    """An unfitted classifier behind a scaler; both see training features only."""
     from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
     if isinstance(config, LinearConfig):
-        return LogisticRegression(C=config.C, max_iter=config.max_iter)
-    return SVC(C=config.C, kernel=config.kernel)
+        return make_pipeline(StandardScaler(), LogisticRegression(C=config.C, max_iter=config.max_iter))
+    return make_pipeline(StandardScaler(), SVC(C=config.C, kernel=config.kernel))
