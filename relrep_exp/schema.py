@@ -150,6 +150,7 @@ class LinearConfig:
 
     name: Literal["linear"]
     C: Positive = 0.1
+    tol: Positive = 1e-3
     max_iter: Count = 1000
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from typing import Any
 
+import torch
 from timm.models.resnet import BasicBlock, ResNet
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn

@@ -80,41 +80,29 @@ class Param:
             UserError: a loss became NaN or infinite.
         """
         module = ParamModule(spaces, ids, m, seed, self)
-        n, device = module.shape()
-        batches = EpochBatches(n, self.settings.batch, [seed], device)
+        batches = EpochBatches(len(module.whitened), self.settings.batch, [seed], module.whitened.device)
         fit(module, batches, self.settings.epochs, self.training)
         with torch.no_grad():
             weights = module.mixture().cpu()
         return AnchorSet(ids.cpu(), weights, module.losses.curves)
 
 
-@dataclass(frozen=True)
-class _Encoder:
-    """One training encoder inside the fit: whitened samples and support, and the same as RR needs them."""
-
-    whitened: Tensor
-    squares: Tensor
-    whitened_support: Tensor
-    points: Tensor
-    support: Tensor
-    space: WhitenedSpace
-
-
 class ParamModule(pl.LightningModule):
-    """P as unconstrained logits, and the objective of Eq. 3."""
+    """P as unconstrained logits, and the objective of Eq. 3 over all training encoders at once."""
 
     def __init__(self, spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int, strategy: Param):
         super().__init__()
-        self.strategy, self.settings = strategy, strategy.settings
-        self.shares_products = strategy.similarity == get_similarity("wip")
-        self.encoders = [self._encoder(space, ids) for space in spaces.values()]
+        self.strategy, self.settings, self.spaces = strategy, strategy.settings, list(spaces.values())
+        self.dims = [space.whitened.shape[1] for space in self.spaces]
+        self.whitened = torch.cat([space.whitened for space in self.spaces], dim=1)
+        self.ids = ids.to(self.whitened.device)
+        self.support = self.whitened[self.ids]
+        self.squares = torch.stack([space.whitened.square().sum(1) for space in self.spaces])
+        self.dims_tensor = self.squares.new_tensor(self.dims)
+        self.points = [] if strategy.similarity == get_similarity("wip") else self._points()
         start = torch.randn(m, len(ids), generator=generator(seed, "param logits"))
-        self.logits = torch.nn.Parameter(start.to(self.encoders[0].whitened))
+        self.logits = torch.nn.Parameter(start.to(self.whitened))
         self.losses = EpochLosses(LOSSES)
-
-    def shape(self) -> tuple[int, torch.device]:
-        """Number of training samples and where they are."""
-        return len(self.encoders[0].whitened), self.encoders[0].whitened.device
 
     def mixture(self) -> Tensor:
         """P, row-stochastic, [m, K]."""
@@ -130,30 +118,34 @@ class ParamModule(pl.LightningModule):
     def objective(self, rows: Tensor) -> dict[str, Tensor]:
         """The four losses, unweighted, on the samples `rows` [B], by name in the order of `LOSSES`."""
         s, weights = self.settings, self.mixture()
-        relative, single = [], []
-        for encoder in self.encoders:
-            x, anchors = encoder.whitened[rows], weights @ encoder.whitened_support
-            products, squares, norms = x @ anchors.T, encoder.squares[rows], anchors.norm(dim=1)
-            cover = losses.coverage(
-                products, squares, norms.square(), x.shape[1], s.coverage_temperature, s.coverage_chunk
-            )
-            orth = losses.orthogonality(anchors / norms[:, None])
-            single.append(torch.stack([cover, orth, losses.length(norms)]))
-            relative.append(products if self.shares_products else self._relative(encoder, rows, weights))
+        anchors = torch.split(weights @ self.support, self.dims, dim=1)
+        x = torch.split(self.whitened[rows], self.dims, dim=1)
+        products = torch.stack([part @ a.T for part, a in zip(x, anchors, strict=True)])
+        gram = torch.stack([a @ a.T for a in anchors])
+        squares = gram.diagonal(dim1=1, dim2=2)
+        cover = losses.coverage(
+            products,
+            self.squares[:, rows],
+            squares,
+            self.dims_tensor,
+            s.coverage_temperature,
+            s.coverage_chunk,
+        )
+        single = [cover, losses.orthogonality(gram), losses.length(squares)]
+        relative = self._relative(rows, weights) if self.points else products
         nce = losses.sym_nce(relative, s.nce_temperature)
-        return dict(zip(LOSSES, [nce, *torch.stack(single).mean(0)], strict=True))
+        return dict(zip(LOSSES, [nce, *(loss.mean() for loss in single)], strict=True))
 
-    def _relative(self, encoder: _Encoder, rows: Tensor, weights: Tensor) -> Tensor:
-        """RR under a similarity that is not WIP, [B, m]."""
+    def _points(self) -> list[Tensor]:
+        """All samples as a similarity that is not WIP compares them, [N, d_i] for each encoder."""
+        return [self.strategy.similarity.points(space.x, space.whitening) for space in self.spaces]
+
+    def _relative(self, rows: Tensor, weights: Tensor) -> Tensor:
+        """RR under a similarity that is not WIP, [E, B, m]."""
         similarity = self.strategy.similarity
-        anchors = similarity.points(weights @ encoder.support, encoder.space.whitening)
-        return similarity.compare(encoder.points[rows], anchors)
-
-    def _encoder(self, space: WhitenedSpace, ids: Tensor) -> _Encoder:
-        ids = ids.to(space.x.device)
-        points = self.strategy.similarity.points(space.x, space.whitening)
-        w = space.whitened
-        return _Encoder(w, w.square().sum(1), w[ids], points, space.x[ids], space)
+        anchors = [similarity.points(weights @ space.x[self.ids], space.whitening) for space in self.spaces]
+        pairs = zip(self.points, anchors, strict=True)
+        return torch.stack([similarity.compare(points[rows], a) for points, a in pairs])
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam on the logits (Table 5)."""

@@ -125,5 +125,6 @@ def _sklearn(config: Any) -> Any:
     from sklearn.svm import SVC
 
     if isinstance(config, LinearConfig):
-        return make_pipeline(StandardScaler(), LogisticRegression(C=config.C, max_iter=config.max_iter))
+        regression = LogisticRegression(C=config.C, tol=config.tol, max_iter=config.max_iter)
+        return make_pipeline(StandardScaler(), regression)
     return make_pipeline(StandardScaler(), SVC(C=config.C, kernel=config.kernel))
