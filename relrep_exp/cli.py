@@ -19,7 +19,7 @@ from relrep_exp import app, preflight
 from relrep_exp.app import Outcome
 from relrep_exp.config import conf_dir, load
 from relrep_exp.errors import UserError
-from relrep_exp.plan import make_plan
+from relrep_exp.plan import check_names, make_plan
 
 SWEEP_FLAGS = ("-m", "--multirun")
 
@@ -63,15 +63,25 @@ def job(composed: DictConfig) -> None:
 def _checked(arguments: list[str]) -> list[str]:
     """The arguments, once every run that they ask for is known to be well-formed.
 
-    Flags that only ask Hydra for information go through unchecked.
+    Flags that only ask Hydra for information go through unchecked, but for names in --cfg.
     """
-    overrides = [a for a in arguments if not a.startswith("-")]
     if any(a.startswith("-") and a not in SWEEP_FLAGS for a in arguments):
-        return arguments
+        return _information(arguments)
+    overrides = [a for a in arguments if not a.startswith("-")]
     sweep = len(overrides) < len(arguments)
     runs = make_plan(overrides, sweep)
     preflight.require(runs[0].config)
-    return arguments if sweep or runs[0].config.experiment is None else ["--multirun", *arguments]
+    return ["--multirun", *overrides] if sweep or runs[0].config.experiment is not None else overrides
+
+
+def _information(arguments: list[str]) -> list[str]:
+    """The arguments in an order that Hydra can read; the configuration of a run is shown as the run sees it."""
+    overrides = [a for a in arguments if "=" in a and not a.startswith("-")]
+    flags = [a for a in arguments if a not in overrides]
+    if flags in (["--cfg", "job"], ["-c", "job"]):
+        check_names(overrides)
+        flags.append("--resolve")
+    return [*overrides, *flags]
 
 
 def _hydra(arguments: list[str]) -> None:

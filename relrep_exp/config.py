@@ -44,11 +44,18 @@ def load(composed: DictConfig) -> Config:
 
 def nearest(name: str, choices: Iterable[str]) -> str:
     """What to say about an unknown name: the nearest choices first, or all of them."""
-    choices = sorted(choices)
+    choices = sorted(set(choices))
     close = get_close_matches(name, choices, n=3, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(close)}? There are: {', '.join(choices)}"
     return f"choose one of: {', '.join(choices)}"
+
+
+def nearest_key(name: str, keys: Iterable[str]) -> str:
+    """The same for a key of the configuration, of which there are too many to be listed."""
+    close = get_close_matches(name, sorted(set(keys)), n=3, cutoff=0.5)
+    asked = f"did you mean {' or '.join(close)}? " if close else ""
+    return f"{asked}python run.py --cfg job shows every key"
 
 
 def keys_of(values: Mapping[Any, Any], prefix: str = "") -> list[str]:
@@ -70,7 +77,7 @@ def _problem(fault: Any, values: Mapping[Any, Any]) -> Problem:
     key = _dotted(fault["loc"], values)
     if fault["type"] == "unexpected_keyword_argument":
         siblings = [name for name in keys_of(values) if name != key]
-        return Problem(f"{key} is not a key here", f"remove it, or {nearest(key, siblings)}")
+        return Problem(f"{key} is not a key here", f"remove it, or {nearest_key(key, siblings)}")
     if fault["type"] in ("missing", "missing_argument"):
         return _missing(key)
     shown = fault.get("input")

@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
 
-from relrep_exp.config import nearest
+from relrep_exp.config import nearest, nearest_key
 from relrep_exp.errors import Problem, UserError
 
 
@@ -84,7 +84,7 @@ def choice_problems(override: Override, options: Sequence[str]) -> list[Problem]
     """Names that a group does not have, with the nearest that it has."""
     names = [value.split("=", 1)[1] for value in each_value(override)]
     group = override.key_or_group
-    unknown = [name for name in names if name not in options and name != "null"]
+    unknown = [name for name in names if name not in options]
     return [Problem(f"{group}={name}: there is no such choice", nearest(name, options)) for name in unknown]
 
 
@@ -94,4 +94,4 @@ def key_problems(override: Override, known: Sequence[str]) -> list[Problem]:
     added = override.is_add() or override.is_force_add()
     if key in known or added or key.split(".")[0] == "hydra":
         return []
-    return [Problem(f"{key} is not a key of this configuration", nearest(key, known))]
+    return [Problem(f"{key} is not a key of this configuration", nearest_key(key, known))]

@@ -73,6 +73,20 @@ def make_plan(arguments: Sequence[str], sweep: bool) -> list[Run]:
     return runs
 
 
+def check_names(arguments: Sequence[str]) -> None:
+    """Check that every choice and every key of a command line exists, whatever their values.
+
+    Raises:
+        UserError: all that do not.
+    """
+    given = words.parse(arguments)
+    plugins.load(words.plugin_paths(given))
+    with Composer() as composer:
+        problems, _ = composer.sort_out(given)
+    if problems:
+        raise UserError(problems)
+
+
 class Composer:
     """Hydra's compose API over conf/. Runs that differ in numbers alone are composed once."""
 
@@ -95,11 +109,12 @@ class Composer:
         """What is unknown, and the overrides that are not."""
         problems: dict[int, list[Problem]] = {}
         for number, override in enumerate(given):
+            override.config_loader = self._loader  # glob() asks it for the options
             if self._is_choice(override) and not override.is_delete():
                 options = self._loader.get_group_options(override.key_or_group, ObjectType.CONFIG)
                 problems[number] = words.choice_problems(override, options)
         choices = [o for n, o in enumerate(given) if problems.get(n) == []]
-        known = [*self._loader.list_groups(""), *self._keys(words.first_values(choices))]
+        known = [*self._loader.list_groups(""), *_keys(self.compose(words.first_values(choices)))]
         for number, override in enumerate(given):
             if number not in problems:
                 problems[number] = words.key_problems(override, known)
@@ -131,20 +146,24 @@ class Composer:
         if choices not in self._composed:
             self._composed[choices] = _compose(choices)
         config = self._composed[choices].copy()
+        keys = _keys(config)
+        if problems := [problem for override in plain for problem in words.key_problems(override, keys)]:
+            raise UserError(problems)  # of one arm of a sweep: the other arms may well have the key
         for override in plain:
             OmegaConf.update(config, override.key_or_group, override.value(), force_add=False)
         return config
-
-    def _keys(self, choices: list[str]) -> list[str]:
-        """Every dotted key that the configuration of these choices has."""
-        values = OmegaConf.to_container(self.compose(choices))
-        assert isinstance(values, dict)
-        return keys_of(values)
 
     def _is_choice(self, override: Override) -> bool:
         return override.key_or_group in self._loader.list_groups("") or override.key_or_group.startswith(
             "hydra/"
         )
+
+
+def _keys(composed: DictConfig) -> list[str]:
+    """Every dotted key that a configuration has."""
+    values = OmegaConf.to_container(composed)
+    assert isinstance(values, dict)
+    return keys_of(values)
 
 
 def _compose(overrides: tuple[str, ...]) -> DictConfig:

@@ -149,11 +149,11 @@ def farthest_point_anchors(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: 
     points = _side_by_side(spaces, ids)
     first = int(torch.randint(len(ids), (1,), generator=generator(seed, "fps anchors")))
     chosen = [first]
-    nearest = (points - points[first]).square().sum(1)
+    nearest = points.new_full((len(points),), torch.inf)
     for _ in range(m - 1):
-        chosen.append(int(nearest.argmax()))
         nearest = torch.minimum(nearest, (points - points[chosen[-1]]).square().sum(1))
         nearest[chosen] = -1.0
+        chosen.append(int(nearest.argmax()))
     return AnchorSet(ids, one_hot(torch.tensor(chosen), len(ids)))
 
 

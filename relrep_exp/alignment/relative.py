@@ -157,7 +157,9 @@ class RelativeSpace:
         settings = {name: getattr(self, name) for name in ("m", "support", "shrinkage", "eps", "seed")}
         header = {"similarity": self.similarity.name, "settings": settings, "members": members}
         metadata = {"format": FORMAT, "space": json.dumps(header)}
-        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, path, metadata)
+        save_file(
+            {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}, path, metadata
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> RelativeSpace:
@@ -166,9 +168,13 @@ class RelativeSpace:
         Raises:
             ValueError: the file is not a relative space.
         """
-        from safetensors import safe_open
+        from safetensors import SafetensorError, safe_open
 
-        with safe_open(path, framework="pt") as file:
+        try:
+            opened = safe_open(path, framework="pt")
+        except SafetensorError as error:
+            raise ValueError(f"{path} is not a relative space ({FORMAT}): {error}") from error
+        with opened as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise ValueError(f"{path} is not a relative space ({FORMAT})")

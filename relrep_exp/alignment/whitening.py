@@ -49,7 +49,7 @@ class Whitening:
         """
         _check_metric_set(x)
         mean, covariance = moments(x)
-        if not bool(covariance.diagonal().sum() > 0):
+        if bool((x == x[0]).all()) or not bool(covariance.diagonal().sum() > 0):
             raise ValueError("all embeddings are equal: there is no covariance to whiten with")
         values, vectors = torch.linalg.eigh(shrunk(covariance, shrinkage, eps))
         kept = values > values[-1] * len(values) * torch.finfo(torch.float64).eps

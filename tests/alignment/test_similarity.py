@@ -1,0 +1,194 @@
+"""Similarities pair by pair, and what each of them does not see of a transformed space."""
+
+import numpy as np
+import pytest
+import torch
+
+from relrep_exp.alignment.anchors import AnchorSet
+from relrep_exp.alignment.relative import RelativeSpace
+from relrep_exp.alignment.similarity import SIMILARITIES, get_similarity, similarity
+from relrep_exp.alignment.whitening import Whitening
+
+from . import literal
+
+N, M, D = 7, 5, 6
+X, ANCHORS, METRIC = literal.embeddings(0, N + M + 50, D).split([N, M, 50])
+
+
+def pairwise(formula):
+    return np.array([[formula(x, a) for a in ANCHORS.numpy()] for x in X.numpy()])
+
+
+def angle(x, a):
+    return np.arccos(x @ a / np.sqrt((x @ x) * (a @ a)))
+
+
+FORMULAS = {
+    "inner": lambda: pairwise(lambda x, a: sum(x * a)),
+    "cosine": lambda: pairwise(lambda x, a: sum(x * a) / np.sqrt(sum(x * x)) / np.sqrt(sum(a * a))),
+    "angular": lambda: pairwise(lambda x, a: angle(x, a) / np.pi),
+    "euclidean": lambda: pairwise(lambda x, a: sum((x - a) ** 2) ** 0.5),
+    "l1": lambda: pairwise(lambda x, a: sum(abs(x - a))),
+    "change_of_basis": lambda: np.array(
+        [np.linalg.lstsq(ANCHORS.numpy().T, x, rcond=None)[0] for x in X.numpy()]
+    ),
+    "wip": lambda: literal.wip(X.numpy(), ANCHORS.numpy(), METRIC.numpy(), 0.15, 5e-8),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_vectorised_is_pair_by_pair(name):
+    got = get_similarity(name)(X, ANCHORS, Whitening.fit(METRIC))
+    assert got.shape == (N, M) and got.dtype == torch.float64
+    np.testing.assert_allclose(got, FORMULAS[name](), rtol=1e-9, atol=1e-11)
+
+
+def test_every_similarity_has_its_literal_formula():
+    assert set(SIMILARITIES) == set(FORMULAS)
+
+
+@pytest.mark.parametrize("shrinkage, eps", [(0.0, 0.0), (0.15, 5e-8), (0.6, 0.01)])
+def test_wip_is_the_quadratic_form_of_eq_4(shrinkage, eps):
+    got = get_similarity("wip")(X, ANCHORS, Whitening.fit(METRIC, shrinkage, eps))
+    expected = literal.wip(X.numpy(), ANCHORS.numpy(), METRIC.numpy(), shrinkage, eps)
+    np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-10)
+
+
+def wip(x, anchors, metric, shrinkage, eps=0.0):
+    return get_similarity("wip")(x, anchors, Whitening.fit(metric, shrinkage, eps))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_wip_without_shrinkage_is_invariant_to_any_invertible_affine_map(seed):
+    g = torch.Generator().manual_seed(seed)
+    a = torch.randn(D, D, generator=g, dtype=torch.float64)
+    c = 10 * torch.randn(D, generator=g, dtype=torch.float64)
+    moved = wip(X @ a.T + c, ANCHORS @ a.T + c, METRIC @ a.T + c, 0.0)
+    expected = wip(X, ANCHORS, METRIC, 0.0)
+    assert float((moved - expected).abs().max() / expected.abs().max()) < 1e-8
+
+
+def isotropic(n: int, d: int = D) -> torch.Tensor:
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+
+
+def drift(shrinkage: float) -> float:
+    """How far WIP moves, relative to its size, when the axes of an isotropic space are stretched 1/2..2."""
+    x = isotropic(400)
+    a = torch.diag(torch.logspace(-1, 1, D, base=2, dtype=torch.float64))
+    before, after = wip(x, x[:M], x, shrinkage), wip(x @ a, x[:M] @ a, x @ a, shrinkage)
+    return float((after - before).norm() / before.norm())
+
+
+def test_shrinkage_breaks_affine_invariance_by_a_measured_amount():
+    assert drift(0.0) < 1e-10
+    assert 0.1 < drift(0.15) < 0.3
+    assert drift(0.01) < drift(0.15) < drift(0.5)
+
+
+@pytest.mark.parametrize("shrinkage", [0.0, 0.15, 0.9])
+def test_wip_with_shrinkage_is_exactly_invariant_to_rotation_shift_and_uniform_scale(shrinkage):
+    """tr(Sigma)/d scales and rotates with Sigma; only eps I does not."""
+    a = 3.7 * literal.rotation(3, D)
+    moved = wip(X @ a.T + 5, ANCHORS @ a.T + 5, METRIC @ a.T + 5, shrinkage)
+    torch.testing.assert_close(moved, wip(X, ANCHORS, METRIC, shrinkage), rtol=1e-9, atol=1e-9)
+
+
+def test_eps_alone_breaks_invariance_to_uniform_scale():
+    shifted = wip(0.01 * X, 0.01 * ANCHORS, 0.01 * METRIC, 0.0, eps=0.1)
+    assert not torch.allclose(shifted, wip(X, ANCHORS, METRIC, 0.0, eps=0.1), rtol=0.1)
+
+
+def relative(name: str, move, shrinkage: float = 0.15) -> torch.Tensor:
+    """RR of a space whose points, support and statistics all went through `move`."""
+    ids = torch.arange(20)
+    g = torch.Generator().manual_seed(5)
+    p = torch.softmax(torch.randn(8, 20, generator=g, dtype=torch.float64), 1)
+    space = RelativeSpace(AnchorSet(ids, p), name, shrinkage=shrinkage, eps=0.0)
+    return space.fit({"a": move(METRIC)}).transform(move(X), "a")
+
+
+ROTATION = literal.rotation(4, D)
+MOVES = {
+    "rotation": lambda x: x @ ROTATION.T,
+    "scale": lambda x: 2.5 * x,
+    "shift": lambda x: x + torch.linspace(1, 9, D, dtype=torch.float64),
+    "stretch": lambda x: x * torch.linspace(0.2, 4, D, dtype=torch.float64),
+}
+INVARIANT = {
+    "cosine": {"rotation", "scale"},
+    "angular": {"rotation", "scale"},
+    "euclidean": {"rotation", "shift"},
+    "l1": {"shift"},
+    "inner": {"rotation"},
+    "wip": {"rotation", "scale", "shift"},
+    "change_of_basis": {"rotation", "scale", "stretch"},  # more anchors than dimensions: any linear map
+}
+
+
+@pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize("name", INVARIANT)
+def test_relative_representations_see_exactly_what_their_similarity_sees(name, move):
+    before, after = relative(name, lambda x: x), relative(name, MOVES[move])
+    change = float((after - before).norm() / before.norm())
+    if move in INVARIANT[name]:
+        assert change < 1e-8
+    else:
+        assert change > 1e-2
+
+
+def test_relative_representations_under_wip_survive_rotation_scale_and_shift_together():
+    moved = relative("wip", lambda x: MOVES["shift"](MOVES["scale"](MOVES["rotation"](x))))
+    torch.testing.assert_close(moved, relative("wip", lambda x: x), rtol=1e-9, atol=1e-9)
+
+
+def test_relative_representations_under_wip_survive_a_stretch_only_without_shrinkage():
+    for shrinkage, low, high in ((0.0, 0.0, 1e-8), (0.15, 1e-3, 0.9)):
+        before, after = (relative("wip", m, shrinkage) for m in (lambda x: x, MOVES["stretch"]))
+        assert low <= float((after - before).norm() / before.norm()) < high
+
+
+@pytest.mark.parametrize("m", [D, D + 1, 3 * D])
+def test_change_of_basis_reconstructs_x_from_enough_anchors(m):
+    anchors = literal.embeddings(6, m, D)
+    coordinates = get_similarity("change_of_basis")(X, anchors, None)
+    torch.testing.assert_close(coordinates @ anchors, X, rtol=1e-8, atol=1e-8)
+
+
+def test_change_of_basis_with_few_anchors_is_the_projection_onto_their_span():
+    anchors = literal.embeddings(6, D - 2, D)
+    coordinates = get_similarity("change_of_basis")(X, anchors, None)
+    residual = X - coordinates @ anchors
+    assert float(residual.norm()) > 1e-3
+    np.testing.assert_allclose(residual @ anchors.T, np.zeros((N, D - 2)), atol=1e-9)
+
+
+def test_angular_is_finite_and_has_a_gradient_at_the_anchor_itself():
+    x = ANCHORS.float().requires_grad_()
+    angles = get_similarity("angular")(x, torch.cat([ANCHORS, -ANCHORS]).float(), None)
+    angles.sum().backward()
+    assert bool(torch.isfinite(x.grad).all())
+    np.testing.assert_allclose(angles.detach()[:, :M].diagonal(), np.zeros(M), atol=1e-3)
+    np.testing.assert_allclose(angles.detach()[:, M:].diagonal(), np.ones(M), atol=1e-3)
+
+
+def test_an_unknown_similarity_is_refused_with_those_there_are():
+    with pytest.raises(ValueError, match="cosine, euclidean"):
+        get_similarity("cosin")
+
+
+def test_wip_without_statistics_is_refused():
+    with pytest.raises(ValueError, match="needs the statistics"):
+        get_similarity("wip")(X, ANCHORS, None)
+
+
+def test_a_similarity_of_ones_own_reaches_the_relative_space(monkeypatch):
+    monkeypatch.setattr("relrep_exp.alignment.similarity.SIMILARITIES", dict(SIMILARITIES))
+
+    @similarity("tanh", prepare="whitened")
+    def tanh(x, anchors):
+        return torch.tanh(x @ anchors.T)
+
+    torch.testing.assert_close(
+        relative("tanh", lambda x: x), torch.tanh(relative("wip", lambda x: x)), rtol=1e-9, atol=1e-9
+    )

@@ -1,0 +1,148 @@
+"""Appendix B against a literal transcription, and what happens where it is not defined."""
+
+import numpy as np
+import pytest
+import torch
+
+from relrep_exp.alignment import whitening
+from relrep_exp.alignment.whitening import Whitening, moments, shrunk
+
+from . import literal
+
+
+def pinv_root(x: torch.Tensor) -> np.ndarray:
+    """Square root of the pseudo-inverse of the covariance."""
+    values, vectors = np.linalg.eigh(np.linalg.pinv(np.cov(x.numpy().T), hermitian=True, rcond=1e-12))
+    return vectors @ np.diag(np.sqrt(values.clip(0))) @ vectors.T
+
+
+@pytest.mark.parametrize("shrinkage, eps", [(0.15, 5e-8), (0.0, 0.0), (0.5, 0.0), (0.0, 0.1), (1.0, 0.0)])
+def test_mean_and_matrix_are_appendix_b(shrinkage, eps):
+    x = literal.embeddings(0, 60, 7)
+    fitted = Whitening.fit(x, shrinkage, eps)
+    mean, sigma = literal.shrunk(x.numpy(), shrinkage, eps)
+    np.testing.assert_allclose(fitted.mean, mean, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(fitted.matrix, literal.inverse_root(sigma), rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(fitted.matrix, fitted.matrix.T, rtol=0, atol=1e-13)
+    assert (fitted.rank, fitted.count) == (7, 60)
+    assert fitted.condition == pytest.approx(np.linalg.cond(sigma), rel=1e-9)
+
+
+def test_defaults_are_table_5():
+    x = literal.embeddings(1, 40, 5)
+    default, stated = Whitening.fit(x), Whitening.fit(x, 0.15, 5e-8)
+    assert torch.equal(default.matrix, stated.matrix)
+    _, sigma = literal.shrunk(x.numpy(), 0.15, 5e-8)
+    np.testing.assert_allclose(default.matrix @ default.matrix @ sigma, np.eye(5), atol=1e-10)
+
+
+def test_application_is_l_times_x_minus_mu():
+    x, new = literal.embeddings(2, 50, 6), literal.embeddings(3, 4, 6)
+    mean, sigma = literal.shrunk(x.numpy(), 0.15, 5e-8)
+    root = literal.inverse_root(sigma)
+    expected = np.array([root @ (row - mean) for row in new.numpy()])
+    np.testing.assert_allclose(Whitening.fit(x)(new), expected, rtol=1e-9, atol=1e-10)
+
+
+def test_whitened_training_data_have_identity_covariance():
+    x = literal.embeddings(4, 80, 9)
+    whitened = Whitening.fit(x, 0.0, 0.0)(x)
+    np.testing.assert_allclose(whitened.mean(0), np.zeros(9), atol=1e-10)
+    np.testing.assert_allclose(np.cov(whitened.numpy().T), np.eye(9), atol=1e-9)
+
+
+def test_full_shrinkage_only_rescales():
+    x = literal.embeddings(5, 50, 4)
+    scale = np.sqrt(np.trace(np.cov(x.numpy().T)) / 4)
+    np.testing.assert_allclose(Whitening.fit(x, 1.0, 0.0).matrix, np.eye(4) / scale, atol=1e-12)
+
+
+def rank_deficient() -> torch.Tensor:
+    return literal.embeddings(6, 50, 3) @ literal.rotation(7, 8)[:3] + 2.0
+
+
+@pytest.mark.parametrize(
+    "x, rank", [(rank_deficient(), 3), (literal.embeddings(8, 5, 8), 4)], ids=["low rank", "N < d"]
+)
+def test_without_shrinkage_null_directions_are_mapped_to_zero(x, rank):
+    fitted = Whitening.fit(x, 0.0, 0.0)
+    assert fitted.rank == rank
+    np.testing.assert_allclose(fitted.matrix, pinv_root(x), rtol=1e-6, atol=1e-8)
+    kept = np.linalg.svd(x.numpy() - x.numpy().mean(0))[2]
+    assert np.abs(fitted.matrix.numpy() @ kept[rank:].T).max() < 1e-7
+    assert np.linalg.matrix_rank(fitted.matrix.numpy(), tol=1e-7) == rank
+    values = np.linalg.eigvalsh(np.cov(x.numpy().T))[-rank:]
+    assert fitted.condition == pytest.approx(values[-1] / values[0], rel=1e-6)
+    whitened_values = np.linalg.eigvalsh(np.cov(fitted(x).numpy().T))
+    np.testing.assert_allclose(whitened_values, [0.0] * (8 - rank) + [1.0] * rank, atol=1e-7)
+
+
+@pytest.mark.parametrize("x", [rank_deficient(), literal.embeddings(8, 5, 8)], ids=["low rank", "N < d"])
+def test_shrinkage_gives_full_rank(x):
+    fitted = Whitening.fit(x, 0.15, 0.0)
+    _, sigma = literal.shrunk(x.numpy(), 0.15, 0.0)
+    assert fitted.rank == 8
+    np.testing.assert_allclose(fitted.matrix, literal.inverse_root(sigma), rtol=1e-8, atol=1e-9)
+    assert fitted.condition == pytest.approx(np.linalg.cond(sigma), rel=1e-8)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_float32_embeddings_get_statistics_of_float64_accuracy(offset):
+    x = (literal.embeddings(9, 3000, 6) + offset).float()
+    fitted = Whitening.fit(x)
+    sigma = 0.85 * np.cov(x.numpy().astype(np.float64).T)
+    sigma += (0.15 / 0.85 * np.trace(sigma) / 6 + 5e-8) * np.eye(6)
+    assert fitted.mean.dtype == fitted.matrix.dtype == torch.float32
+    assert fitted(x).dtype == torch.float32
+    half_step = np.finfo(np.float32).eps / 2
+    np.testing.assert_allclose(fitted.mean, x.double().mean(0), rtol=1.01 * half_step)
+    root = literal.inverse_root(sigma)
+    np.testing.assert_allclose(fitted.matrix, root, rtol=0, atol=1.01 * half_step * np.abs(root).max())
+    assert fitted.condition == pytest.approx(np.linalg.cond(sigma), rel=1e-8)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 64, 100, 1000])
+def test_block_size_does_not_change_the_statistics(monkeypatch, rows):
+    x = literal.embeddings(10, 100, 5, mean=50.0)
+    expected_mean, expected = literal.covariance(x.numpy())
+    monkeypatch.setattr(whitening, "BLOCK_ROWS", rows)
+    mean, sigma = moments(x)
+    np.testing.assert_allclose(mean, expected_mean, rtol=1e-13)
+    np.testing.assert_allclose(sigma, expected, rtol=1e-11, atol=1e-12)
+
+
+def test_shrunk_keeps_the_trace_without_eps():
+    _, sigma = literal.covariance(literal.embeddings(11, 30, 5).numpy())
+    result = shrunk(torch.from_numpy(sigma), 0.3, 0.0)
+    assert float(result.trace()) == pytest.approx(np.trace(sigma), rel=1e-12)
+
+
+def test_whitening_commutes_with_mixing():
+    x = literal.embeddings(12, 40, 6, mean=5.0)
+    fitted = Whitening.fit(x)
+    logits = torch.randn(9, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    p = torch.softmax(logits, 1)
+    torch.testing.assert_close(fitted(p @ x), p @ fitted(x), rtol=1e-10, atol=1e-11)
+    unnormalised = 1.01 * p
+    assert not torch.allclose(fitted(unnormalised @ x), unnormalised @ fitted(x), atol=1e-3)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_one_value_that_is_not_finite_is_refused(value):
+    x = literal.embeddings(13, 20, 4)
+    x[11, 2] = value
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        Whitening.fit(x)
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (0, 4), (4,), (2, 3, 4)])
+def test_what_is_not_a_matrix_of_two_rows_is_refused(shape):
+    with pytest.raises(ValueError, match="N >= 2"):
+        Whitening.fit(torch.ones(shape))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("value", [0.0, 0.1, 3.7])
+def test_constant_data_are_refused(dtype, value):
+    with pytest.raises(ValueError, match="all embeddings are equal"):
+        Whitening.fit(torch.full((10, 3), value, dtype=dtype))
