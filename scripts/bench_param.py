@@ -1,0 +1,138 @@
+"""How fast PARAM trains: work counted, time measured, share of the machine's GEMM peak in the same run.
+
+python scripts/bench_param.py --n 1437 --dims 64 80 96 --support 1437 --anchors 64 --batch 256
+python scripts/bench_param.py --n 50000 --dims 384 1280 768 --support 5000 --anchors 300 --batch 1024
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from itertools import combinations
+
+import torch
+
+from relrep_exp.alignment.anchors import Space, WhitenedSpace, draw_support
+from relrep_exp.modules.param import Param, ParamModule, ParamSettings
+from relrep_exp.modules.training import EpochBatches, fit
+
+
+def main() -> None:
+    """Print the table."""
+    args = arguments()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    spaces = synthetic_spaces(args)
+    gflop = step_gflop(args) / 1e9
+    peak = gemm_peak(args.device)
+    bare, lightning = step_seconds(args, spaces)
+    sizes = f"N={args.n} dims={args.dims} K={args.support} m={args.anchors} batch={args.batch}"
+    print(f"{sizes} float32 on {args.device}, {torch.get_num_threads()} threads")
+    print(f"{'work per step, counted':32s}{gflop:12.3f} GFLOP")
+    print(f"{'GEMM peak, 2048^3, measured':32s}{peak / 1e9:12.1f} GFLOP/s")
+    print(f"{'step, bare loop':32s}{bare * 1e3:12.2f} ms   {gflop * 1e9 / bare / peak:6.1%} of peak")
+    print(
+        f"{'step, driven by Lightning':32s}{lightning * 1e3:12.2f} ms   {lightning / bare - 1:+6.1%} overhead"
+    )
+    steps = -(-args.n // args.batch) * 95
+    print(f"{'a fit of 95 epochs':32s}{lightning * steps:12.1f} s    {steps} steps")
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--n", type=int, default=1437, help="training samples")
+    parser.add_argument("--dims", type=int, nargs="+", default=[64, 80, 96], help="one per encoder")
+    parser.add_argument("--support", type=int, default=1437, help="K")
+    parser.add_argument("--anchors", type=int, default=64, help="m")
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=40, help="steps timed")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    return parser.parse_args()
+
+
+def synthetic_spaces(args: argparse.Namespace) -> dict[str, WhitenedSpace]:
+    """Random affine images of one latent cloud; what is in them does not change the time."""
+    generator = torch.Generator().manual_seed(0)
+    latent = torch.randn(args.n, 64, generator=generator)
+    spaces = {}
+    for number, d in enumerate(args.dims):
+        x = latent @ torch.randn(64, d, generator=generator) + torch.randn(args.n, d, generator=generator)
+        x = x.to(args.device)
+        whitening = Space(x).whitening()
+        spaces[str(number)] = WhitenedSpace(x, whitening, whitening(x))
+    return spaces
+
+
+def step_gflop(args: argparse.Namespace) -> float:
+    """Floating-point operations in the products of one step, forward and backward.
+
+    P S_w and x_w A_w^T need a gradient on one side, A_w A_w^T and the logits of symNCE on both.
+    """
+    total, pairs = sum(args.dims), len(list(combinations(args.dims, 2)))
+    mixing = 4 * args.anchors * args.support * total
+    products = 4 * args.batch * args.anchors * total
+    gram = 6 * args.anchors**2 * total
+    return mixing + products + gram + 6 * args.batch**2 * args.anchors * pairs
+
+
+def gemm_peak(device: str) -> float:
+    """FLOP/s of the best of some 2048^3 products."""
+    a = torch.randn(2048, 2048, device=device)
+    return 2 * 2048**3 / min(timed(lambda: a @ a, device) for _ in range(10))
+
+
+def step_seconds(args: argparse.Namespace, spaces: dict[str, WhitenedSpace]) -> tuple[float, float]:
+    """Seconds per step of a bare loop and under Lightning, alternating; the best of three each."""
+    bare, lightning = [], []
+    for _ in range(3):
+        bare.append(timed(lambda: bare_loop(args, spaces), args.device) / args.steps)
+        lightning.append(timed(lambda: lightning_loop(args, spaces), args.device) / args.steps)
+    return min(bare), min(lightning)
+
+
+def module_for(args: argparse.Namespace, spaces: dict[str, WhitenedSpace]) -> ParamModule:
+    """PARAM at its start."""
+    ids = draw_support(args.n, args.support, 0)
+    return ParamModule(spaces, ids, args.anchors, 0, Param(ParamSettings(batch=args.batch))).to(args.device)
+
+
+def batches_for(args: argparse.Namespace) -> EpochBatches:
+    """One epoch of exactly the timed steps, every batch full."""
+    return EpochBatches(args.batch * args.steps, args.batch, [0], torch.device(args.device))
+
+
+def bare_loop(args: argparse.Namespace, spaces: dict[str, WhitenedSpace]) -> None:
+    """The steps as plain PyTorch."""
+    module = module_for(args, spaces)
+    optimizer = module.configure_optimizers()
+    for rows in batches_for(args):
+        loss = module.training_step(rows % args.n, 0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def lightning_loop(args: argparse.Namespace, spaces: dict[str, WhitenedSpace]) -> None:
+    """The same steps as a Lightning fit; the trainer's set-up is counted with them."""
+    module = module_for(args, spaces)
+    step = module.training_step
+    module.training_step = lambda rows, number: step(rows % args.n, number)  # type: ignore[method-assign]
+    fit(module, batches_for(args), 1, module.strategy.training)
+
+
+def timed(work: Callable[[], object], device: str) -> float:
+    """Wall-clock seconds of a call, the device's queue emptied before and after."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    work()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
