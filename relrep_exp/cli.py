@@ -22,6 +22,8 @@ from relrep_exp.errors import UserError
 from relrep_exp.plan import check_names, make_plan
 
 SWEEP_FLAGS = ("-m", "--multirun")
+# Runs that only read need no folder of their own, and work where nothing can be written.
+NO_FOLDERS = ("hydra.run.dir=.", "hydra.sweep.dir=.", "hydra.sweep.subdir=.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,11 +73,13 @@ def _checked(arguments: list[str]) -> list[str]:
     sweep = len(overrides) < len(arguments)
     runs = make_plan(overrides, sweep)
     preflight.require(runs[0].config)
+    if all(run.config.overwrite == "never" for run in runs):
+        overrides += NO_FOLDERS
     return ["--multirun", *overrides] if sweep or runs[0].config.experiment is not None else overrides
 
 
 def _information(arguments: list[str]) -> list[str]:
-    """The arguments in an order that Hydra can read; the configuration of a run is shown as the run sees it."""
+    """The arguments in an order that Hydra can read; --cfg job shows what a run would use."""
     overrides = [a for a in arguments if "=" in a and not a.startswith("-")]
     flags = [a for a in arguments if a not in overrides]
     if flags in (["--cfg", "job"], ["-c", "job"]):

@@ -60,11 +60,16 @@ def retrieve(queries: Tensor, keys: Tensor, block_elements: int = BLOCK_ELEMENTS
 
 
 def _ranks(scores: Tensor, first: int) -> Tensor:
-    """Ranks of the diagonal entries of scores [b, N], whose rows begin at number `first`."""
+    """Ranks of the diagonal entries of scores [b, N], whose rows begin at number `first`.
+
+    Cosines closer than rounding count as equal. A query without a direction (NaN) has rank NaN.
+    """
     own = scores.gather(1, torch.arange(first, first + len(scores), device=scores.device)[:, None])
-    above = (scores > own).sum(1)
-    tied = (scores == own).sum(1) - 1
-    return 1.0 + above.double() + 0.5 * tied.double()
+    rounding = 8.0 * torch.finfo(scores.dtype).eps
+    above = (scores > own + rounding).sum(1)
+    tied = (scores >= own - rounding).sum(1) - above - 1
+    ranks = 1.0 + above.double() + 0.5 * tied.double()
+    return ranks.masked_fill(own[:, 0].isnan(), torch.nan)
 
 
 def _score_blocks(queries: Tensor, keys: Tensor, block_elements: int) -> Iterator[tuple[int, Tensor]]:

@@ -6,6 +6,7 @@ One 2-D float array [N, d_i] per encoder (rows parallel), `labels` [N] int, `is_
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 RESERVED = ("labels", "is_train")
+# What zipfile raises for a damaged archive; RuntimeError where a flipped bit says that it is encrypted.
+_DAMAGED_ZIP = (OSError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError)
 FORMAT = "one 2-D float array [N, d] per encoder, `labels` [N] int and `is_train` [N] bool"
 
 
@@ -89,7 +92,7 @@ def _read_npz(path: Path) -> Arrays:
             f"{path} holds pickled Python objects, which are never loaded",
             "save plain arrays: numpy.savez(path, a=x_a.astype('float32'), ...)",
         ) from None
-    except (OSError, zipfile.BadZipFile, EOFError, KeyError) as error:
+    except _DAMAGED_ZIP as error:
         raise user_error(
             f"{path} is not a readable .npz: {error}", "write it again with numpy.savez"
         ) from None

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import RichProgressBar
+from pytorch_lightning.callbacks import Checkpoint, RichProgressBar
 from torch import Tensor
 
 from relrep_exp.alignment.seeding import generator
@@ -89,7 +89,7 @@ def fit(module: pl.LightningModule, batches: EpochBatches, epochs: int, training
             devices=1,
             callbacks=callbacks,
             logger=False,
-            enable_checkpointing=False,
+            enable_checkpointing=training.checkpoint is not None,
             enable_model_summary=False,
             enable_progress_bar=training.progress,
         )
@@ -99,8 +99,11 @@ def fit(module: pl.LightningModule, batches: EpochBatches, epochs: int, training
         training.checkpoint.unlink(missing_ok=True)
 
 
-class PeriodicCheckpoint(pl.Callback):
-    """Saves at the end of an epoch when enough time has passed; the file is replaced in one step."""
+class PeriodicCheckpoint(Checkpoint):
+    """Saves at the end of an epoch when enough time has passed; the file is replaced in one step.
+
+    A `Checkpoint`, because Lightning calls those after the module's own hook, which closes the curves.
+    """
 
     def __init__(self, path: Path, seconds: float):
         self.path, self.seconds, self.last = path, seconds, time.monotonic()

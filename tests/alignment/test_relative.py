@@ -1,0 +1,224 @@
+"""The relative space: what it computes, who may join, and what it writes."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import relrep_exp
+from relrep_exp.alignment.anchors import AnchorSet, Space
+from relrep_exp.alignment.relative import RelativeSpace
+from relrep_exp.alignment.relative_aligner import RelativeAligner, SingleRelativeAligner
+from relrep_exp.alignment.similarity import SIMILARITIES
+from relrep_exp.modules.param import Param, ParamSettings
+
+from . import literal
+
+N, K, M = 60, 25, 8
+A, B, C = (literal.embeddings(seed, N, d) for seed, d in enumerate((4, 6, 5)))
+QUICK = Param(ParamSettings(epochs=2, batch=32))
+
+
+def mixture(m: int = M) -> AnchorSet:
+    g = torch.Generator().manual_seed(0)
+    ids = torch.randperm(N, generator=g)[:K].sort().values
+    return AnchorSet(ids, torch.softmax(torch.randn(m, K, generator=g, dtype=torch.float64), 1))
+
+
+def bits(x: torch.Tensor) -> bytes:
+    return x.numpy().tobytes()
+
+
+@pytest.mark.parametrize("shrinkage, eps", [(0.15, 5e-8), (0.0, 0.0), (0.4, 0.1)])
+@pytest.mark.parametrize("similarity", ["wip", "cosine"])
+def test_transform_is_equations_1_2_and_4(similarity, shrinkage, eps):
+    given = mixture()
+    space = RelativeSpace(given, similarity, shrinkage=shrinkage, eps=eps).fit({"a": A, "b": B})
+    for name, x in (("a", A), ("b", B)):
+        support = x.numpy()[given.ids.numpy()]
+        anchors = np.array(
+            [sum(p * row for p, row in zip(r, support, strict=True)) for r in given.weights.numpy()]
+        )
+        new = x.numpy()[:9] + 0.5
+        if similarity == "wip":
+            expected = literal.wip(new, anchors, x.numpy(), shrinkage, eps)
+        else:
+            expected = literal.cosine(new, anchors)
+        got = space.transform(torch.from_numpy(new), name)
+        np.testing.assert_allclose(got, expected, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("similarity", sorted(SIMILARITIES))
+def test_transform_is_the_similarity_to_the_mixed_anchors(similarity):
+    space = RelativeSpace(mixture(), similarity).fit({"a": A})
+    member = space.members["a"]
+    expected = SIMILARITIES[similarity](A[:7], mixture().mix(A[space.support_ids]), member.whitening)
+    torch.testing.assert_close(space.transform(A[:7], "a"), expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("anchors", ["random", "fps", "kmeans", QUICK])
+def test_joining_is_being_fitted_with_the_same_anchors(anchors):
+    space = RelativeSpace(anchors, m=M, support=K).fit({"a": A, "b": B})
+    space.join("c", C[space.support_ids], metric=C)
+    beside = RelativeSpace(space.anchor_set).fit({"c": C})
+    admitted = RelativeSpace(space.anchor_set).fit({"a": A}).admit("c", Space(C))
+    for other in (beside, admitted):
+        assert bits(other.transform(C, "c")) == bits(space.transform(C, "c"))
+
+
+def test_without_a_metric_set_the_support_gives_the_statistics():
+    space = RelativeSpace("random", m=M, support=K).fit({"a": A})
+    support = C[space.support_ids]
+    by_default = space.join("c", support).transform(C, "c")
+    assert bits(space.join("c", support, metric=support).transform(C, "c")) == bits(by_default)
+    assert not torch.allclose(space.join("c", support, metric=C).transform(C, "c"), by_default)
+
+
+def test_an_encoder_that_joins_changes_neither_the_anchors_nor_the_others():
+    space = RelativeSpace(QUICK, m=M, support=K).fit({"a": A, "b": B})
+    before = bits(space.anchor_set.weights), bits(space.transform(A, "a")), bits(space.transform(B, "b"))
+    space.join("c", 100 * C[space.support_ids], metric=100 * C)
+    after = bits(space.anchor_set.weights), bits(space.transform(A, "a")), bits(space.transform(B, "b"))
+    assert before == after
+    alone = RelativeSpace(QUICK, m=M, support=K).fit({"a": A, "b": B})
+    assert bits(alone.anchor_set.weights) == before[0]
+
+
+def test_only_the_support_rows_and_the_metric_set_of_a_joining_encoder_are_read():
+    space = RelativeSpace("random", m=M, support=K).fit({"a": A})
+    ids = space.support_ids
+    changed = C.clone()
+    changed[[i for i in range(N) if i not in ids.tolist()]] = 1e6
+    one = space.join("c", C[ids], metric=C).transform(C, "c")
+    assert bits(space.join("c", changed[ids], metric=C).transform(C, "c")) == bits(one)
+
+
+def test_rows_are_parallel_so_support_ids_name_the_same_samples_everywhere():
+    space = RelativeSpace("random", m=M, support=K).fit({"a": A, "b": B})
+    picked = space.support_ids[space.anchor_set.weights.argmax(1)]
+    assert bits(space.members["a"].anchors) == bits(A[picked])
+    assert bits(space.members["b"].anchors) == bits(B[picked])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("similarity", sorted(SIMILARITIES))
+def test_save_and_load_are_bit_exact(tmp_path, similarity, dtype):
+    spaces = {"a": A.to(dtype), "b": B.to(dtype)}
+    space = RelativeSpace(QUICK, similarity, m=M, support=K, shrinkage=0.2, seed=3).fit(spaces)
+    c = C.to(dtype)
+    space.join("c", c[space.support_ids], metric=c)
+    space.save(tmp_path / "space.safetensors")
+    loaded = RelativeSpace.load(tmp_path / "space.safetensors")
+    for name, x in {**spaces, "c": c}.items():
+        assert bits(loaded.transform(x, name)) == bits(space.transform(x, name))
+        one, two = loaded.members[name].whitening, space.members[name].whitening
+        assert (one.condition, one.rank, one.count) == (two.condition, two.rank, two.count)
+    assert torch.equal(loaded.support_ids, space.support_ids)
+    assert bits(loaded.anchor_set.weights) == bits(space.anchor_set.weights)
+    settings = ("m", "support", "shrinkage", "eps", "seed", "similarity")
+    assert [getattr(loaded, s) for s in settings] == [getattr(space, s) for s in settings]
+
+
+def test_a_loaded_space_lets_others_join_as_the_saved_one_does(tmp_path):
+    space = RelativeSpace("kmeans", m=M, support=K, shrinkage=0.3).fit({"a": A})
+    space.save(tmp_path / "space.safetensors")
+    loaded = RelativeSpace.load(str(tmp_path / "space.safetensors"))
+    for one in (space, loaded):
+        one.join("c", C[one.support_ids], metric=C)
+    assert bits(loaded.transform(C, "c")) == bits(space.transform(C, "c"))
+
+
+def test_one_space_under_two_names_can_be_saved(tmp_path):
+    shared = Space(A)
+    space = RelativeSpace("random", m=M, support=K).fit({"a": shared, "again": shared})
+    space.save(tmp_path / "space.safetensors")
+    loaded = RelativeSpace.load(tmp_path / "space.safetensors")
+    assert bits(loaded.transform(A, "again")) == bits(space.transform(A, "a"))
+
+
+def test_load_refuses_another_file(tmp_path):
+    save_file({"ids": torch.arange(3)}, tmp_path / "other.safetensors")
+    (tmp_path / "text.safetensors").write_text("not a file of tensors " * 20)
+    (tmp_path / "empty.safetensors").write_bytes(b"")
+    for name in ("other", "text", "empty"):
+        with pytest.raises(ValueError, match=f"{name}.safetensors is not a relative space"):
+            RelativeSpace.load(tmp_path / f"{name}.safetensors")
+    with pytest.raises(FileNotFoundError):
+        RelativeSpace.load(tmp_path / "nothing.safetensors")
+
+
+@pytest.mark.parametrize("anchors, m", [("random", 20), ("kmeans", 20), (QUICK, 20), (QUICK, K + 10)])
+def test_anchors_may_outnumber_dimensions_and_for_param_samples(anchors, m):
+    space = RelativeSpace(anchors, m=m, support=K).fit({"a": A, "b": B})
+    assert space.transform(A[:3], "a").shape == (3, m)
+    assert np.linalg.matrix_rank(space.transform(A, "a").numpy(), tol=1e-6) == 4
+
+
+def test_the_support_is_at_most_what_is_asked_and_what_there_is():
+    assert len(RelativeSpace("random", m=3, support=K).fit({"a": A}).support_ids) == K
+    assert len(RelativeSpace("random", m=3).fit({"a": A}).support_ids) == N
+
+
+def test_the_package_offers_the_space_with_param_registered():
+    space = relrep_exp.RelativeSpace()
+    assert (space.m, space.support, space.shrinkage, space.eps) == (300, 5000, 0.15, 5e-8)
+    assert space.similarity.name == "wip"
+
+
+def fitted() -> RelativeSpace:
+    return RelativeSpace("random", m=M, support=K).fit({"a": A})
+
+
+@pytest.mark.parametrize(
+    "act, error, message",
+    [
+        (lambda: fitted().transform(A, "b"), ValueError, "'b' never joined; there are a"),
+        (lambda: fitted().transform(B, "a"), ValueError, r"dimension 4, x is \(60, 6\)"),
+        (lambda: fitted().transform(A[0], "a"), ValueError, r"dimension 4, x is \(4,\)"),
+        (lambda: fitted().join("c", C), ValueError, f"{N} support embeddings given, P mixes {K}"),
+        (
+            lambda: fitted().join("c", C[:K], metric=B),
+            ValueError,
+            "support has dimension 5, its metric set 6",
+        ),
+        (lambda: fitted().join("c", C[:K], metric=C[:1]), ValueError, "N >= 2"),
+        (lambda: RelativeSpace("random").fit({}), ValueError, "no encoder"),
+        (lambda: RelativeSpace("random").fit({"a": A, "b": B[1:]}), ValueError, "parallel.*'a': 60, 'b': 59"),
+        (lambda: RelativeSpace("random").transform(A, "a"), ValueError, "never joined; there are none"),
+        (lambda: RelativeSpace("random").join("a", A), RuntimeError, "call fit"),
+        (lambda: RelativeSpace("random").save("/nonexistent"), RuntimeError, "call fit"),
+        (lambda: RelativeSpace("random").support_ids, RuntimeError, "call fit"),
+        (lambda: RelativeSpace("rndom"), ValueError, "no anchor strategy 'rndom'"),
+        (lambda: RelativeSpace("random", "cosin"), ValueError, "no similarity 'cosin'"),
+        (lambda: RelativeSpace("random", m=N + 1).fit({"a": A}), ValueError, "cannot be picked"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_clear_words(act, error, message):
+    with pytest.raises(error, match=message):
+        act()
+
+
+def test_one_aligner_for_all_reads_every_encoder_in_the_same_space():
+    aligner = RelativeAligner("param-wip", lambda: RelativeSpace(QUICK, m=M, support=K))
+    aligner.fit({"a": Space(A), "b": Space(B)}).join("c", Space(C))
+    space = RelativeSpace(QUICK, m=M, support=K).fit({"a": A, "b": B})
+    space.join("c", C[space.support_ids], metric=C)
+    assert bits(aligner.native(A, "a")) == bits(space.transform(A, "a"))
+    assert (
+        bits(aligner.carry(C, "a", "c")) == bits(aligner.carry(C, "b", "c")) == bits(space.transform(C, "c"))
+    )
+    assert aligner.curves() == {"a+b": dict(space.anchor_set.curves)}
+    found = aligner.diagnostics()["a+b"]
+    assert found["support_size"] == K and set(found["condition"]) == {"a", "b", "c"}
+
+
+def test_single_learns_a_space_for_each_decoder_on_its_encoder_alone():
+    aligner = SingleRelativeAligner("param_single-wip", lambda: RelativeSpace(QUICK, m=M, support=K))
+    aligner.fit({"a": Space(A), "b": Space(B)}).join("c", Space(C))
+    for source, x in (("a", A), ("b", B)):
+        space = RelativeSpace(QUICK, m=M, support=K).fit({source: x})
+        space.join("c", C[space.support_ids], metric=C)
+        assert bits(aligner.native(x, source)) == bits(space.transform(x, source))
+        assert bits(aligner.carry(C, source, "c")) == bits(space.transform(C, "c"))
+    assert set(aligner.curves()) == {"a", "b"}
+    assert not torch.allclose(aligner.carry(C, "a", "c"), aligner.carry(C, "b", "c"))

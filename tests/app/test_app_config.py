@@ -1,0 +1,212 @@
+"""The configuration files: every one composes, their defaults are the schema's and the paper's."""
+
+import subprocess
+import sys
+import time
+from dataclasses import MISSING, fields
+
+import pytest
+import yaml
+from pydantic.dataclasses import is_pydantic_dataclass
+
+from relrep_exp import schema
+from relrep_exp.config import conf_dir
+from relrep_exp.modules.param import ParamSettings
+from relrep_exp.plan import make_plan
+
+# A new file is counted here, and so is known to be composed below.
+OPTIONS = {
+    "aligner": {"absolute", "relative"},
+    "anchors": {"fps", "kmeans", "param", "param_single", "random"},
+    "data": {"digits", "precomputed"},
+    "decoder": {"linear", "mlp", "mlp_paper", "svm"},
+    "experiment": {"demo"},
+    "hydra/help": {"relrep"},
+    "hydra/sweeper": {"runs"},
+    "logger": {"csv", "none", "tensorboard", "wandb"},
+    "runtime": {"default"},
+    "sim": {"angular", "change_of_basis", "cosine", "euclidean", "inner", "l1", "wip"},
+    "task": {"digits_stitch", "precomputed_stitch"},
+    "zoo": {"digits_local", "precomputed"},
+}
+FILES = 1 + sum(map(len, OPTIONS.values()))
+CHOICES = [(group, name) for group, names in OPTIONS.items() for name in sorted(names)]
+
+TABLE_5 = {
+    "m": 300,
+    "temperature": 2.9,
+    "epochs": 95,
+    "lr": 0.03,
+    "batch": 1024,
+    "nce_weight": 0.70,
+    "nce_temperature": 0.10,
+    "coverage_weight": 11.3,
+    "coverage_temperature": 2.7,
+    "orthogonality_weight": 0.27,
+    "length_weight": 1.2,
+}
+
+
+def values(group, name):
+    return yaml.safe_load((conf_dir() / group / f"{name}.yaml").read_text())
+
+
+def test_every_file_is_counted():
+    found = {}
+    for path in conf_dir().rglob("*.y*ml"):
+        found.setdefault(path.parent.relative_to(conf_dir()).as_posix(), set()).add(path.stem)
+    assert found.pop(".") == {"config"}
+    assert found == OPTIONS
+    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 33
+
+
+@pytest.mark.parametrize(("group", "name"), CHOICES)
+def test_every_option_makes_a_valid_run(file, group, name):
+    context = [f"task=precomputed_stitch zoo.path={file}", "task=digits_stitch"]
+    own = context[0] if name == "precomputed_stitch" or name == "precomputed" else context[1]
+    words = own.split() + ([] if group == "task" else [f"{group}={name}"])
+    runs = make_plan(words, sweep=False)
+    assert len(runs) == (15 if group == "experiment" else 1)
+    for run in runs:
+        node = getattr(run.config, group, None)
+        if group in ("data", "aligner", "anchors", "sim", "decoder", "logger", "experiment"):
+            assert node.name == name
+        elif group == "task":
+            assert run.config.task.name == name
+        elif group == "zoo":
+            assert getattr(node, "name", node.kind) == name
+
+
+def test_every_file_says_what_it_is():
+    for path in conf_dir().rglob("*.yaml"):
+        if path.parent.name != "help":
+            assert "# " in path.read_text()[:60], path
+
+
+@pytest.mark.parametrize("name", ["param", "param_single"])
+def test_param_has_the_papers_hyperparameters(name):
+    node = values("anchors", name)
+    assert node.pop("batch") == "${oc.select:task.param_batch,1024}"
+    assert {**node, "batch": 1024} == {**TABLE_5, "name": name, "coverage_chunk": 16384}
+    settings = ParamSettings()
+    for key, value in TABLE_5.items():
+        assert getattr(schema.ParamAnchors(name=name), key) == value
+        assert key == "m" or getattr(settings, key) == value
+    assert settings.coverage_chunk == 16384
+    config = make_plan([f"anchors={name}", "task=precomputed_stitch", "zoo.path=x"], sweep=False)[0].config
+    assert {key: getattr(config.anchors, key) for key in TABLE_5} == TABLE_5
+
+
+def test_a_relative_representation_has_the_papers_constants():
+    assert values("aligner", "relative") == {
+        "name": "relative",
+        "support": 5000,
+        "shrinkage": 0.15,
+        "eps": 5e-8,
+    }
+    from relrep_exp.alignment.whitening import EPS, SHRINKAGE
+
+    assert (SHRINKAGE, EPS) == (0.15, 5e-8)
+
+
+def nested(config):
+    """All typed nodes of a configuration."""
+    if is_pydantic_dataclass(type(config)):
+        yield config
+        for one in fields(config):
+            yield from nested(getattr(config, one.name))
+    elif isinstance(config, dict):
+        for item in config.values():
+            yield from nested(item)
+
+
+# What a task may set for itself, so that it is no default.
+TASKS_OWN = {"task": {"param_batch"}, "anchors": {"m", "batch"}, "zoo": {"path"}, "runtime": {"threads"}}
+
+
+@pytest.mark.parametrize(
+    ("group", "name"), [(g, n) for g, n in CHOICES if "/" not in g and g != "experiment"]
+)
+def test_defaults_of_schema_and_files_agree(file, group, name):
+    """What a file leaves out means what the file of the same kind spells out."""
+    task = f"task=precomputed_stitch zoo.path={file}".split() if "precomputed" in name else []
+    run = make_plan([*task, *([] if group == "task" else [f"{group}={name}"])], sweep=False)[0]
+    node = getattr(run.config, group)
+    spelled = values(group, name)
+    spelled = spelled.get("task", spelled) if group == "task" else spelled
+    tasks_own = TASKS_OWN.get(group, set())
+    compared = 0
+    for one in fields(node):
+        if one.default is MISSING or one.name in tasks_own or one.name not in spelled:
+            continue
+        assert getattr(node, one.name) == spelled[one.name] == one.default, one.name
+        compared += 1
+    assert compared >= {"aligner/relative": 3, "decoder/mlp": 5, "runtime/default": 3}.get(
+        f"{group}/{name}", 0
+    )
+
+
+def test_every_key_of_the_schema_is_in_the_files():
+    """So that --cfg job shows all there is, and every key can be set without a plus."""
+    config = make_plan(["logger=wandb", "decoder=mlp", "anchors=param", "task=digits_stitch"], sweep=False)[
+        0
+    ].config
+    for kind, spelled in [
+        (config.anchors, values("anchors", "param")),
+        (config.decoder, values("decoder", "mlp")),
+        (config.aligner, values("aligner", "relative")),
+        (config.runtime, values("runtime", "default")),
+        (config.logger, values("logger", "wandb")),
+        (config.task, values("task", "digits_stitch")["task"]),
+        (config.data, values("data", "digits")),
+    ]:
+        assert {one.name for one in fields(kind)} == spelled.keys()
+    assert len(list(nested(config))) == 1 + 10 + 4  # itself, its groups, the four encoders of the zoo
+
+
+def test_the_whole_configuration_can_be_seen(python_run, words):
+    done = python_run(*words, "anchors=param", "anchors.epochs=7", "--cfg", "job")
+    assert (done.returncode, done.stderr) == (0, "")
+    shown = yaml.safe_load(done.stdout)
+    assert shown["anchors"]["batch"] == 1024 and shown["anchors"]["epochs"] == 7
+    assert shown["task"]["name"] == "precomputed_stitch"
+    assert "${" not in done.stdout
+    other = python_run("--cfg", "job", "task=precomputed_stitch")
+    assert yaml.safe_load(other.stdout)["zoo"]["path"] == "???"
+
+
+HELP = """
+import sys
+sys.argv = ["run.py", "--help"]
+from relrep_exp.cli import main
+code = main()
+heavy = {"torch", "pytorch_lightning", "sklearn", "wandb", "numpy", "timm"} & sys.modules.keys()
+sys.exit(code or f"imported {sorted(heavy)}" if heavy else code)
+"""
+
+
+def test_help_is_quick_and_names_every_choice(environment):
+    start = time.perf_counter()
+    command = [sys.executable, "-c", HELP]
+    done = subprocess.run(command, env=environment, cwd=conf_dir().parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert time.perf_counter() - start < 2
+    for group, names in OPTIONS.items():
+        if "/" not in group:
+            assert f"{group}: {', '.join(sorted(names))}" in done.stdout
+    assert "experiment=demo" in done.stdout and "--cfg job" in done.stdout
+
+
+def test_a_sweep_is_all_combinations():
+    words = ["anchors=random,param", "sim=glob(c*)", "seed=range(3)"]
+    runs = make_plan(words, sweep=True)
+    assert len({run.overrides for run in runs}) == len(runs) == 2 * 2 * 3
+    assert {run.label for run in runs} >= {"param-cosine seed=2", "random-change_of_basis seed=0"}
+
+
+def test_what_is_set_by_hand_replaces_an_experiments_axis():
+    assert len(make_plan(["experiment=demo"], sweep=False)) == 5 * 3
+    runs = make_plan(["experiment=demo", "seed=7,8", "anchors.m=9"], sweep=False)
+    assert {run.config.seed for run in runs} == {7, 8}
+    assert {run.config.anchors.m for run in runs} == {9}
+    assert len(runs) == 5 * 2

@@ -1,0 +1,115 @@
+"""A file with a similarity and an anchor strategy is enough to have them everywhere."""
+
+import pytest
+from hydra.core.config_store import ConfigStore
+
+from relrep_exp import plugins
+from relrep_exp.alignment.anchors import ANCHORS
+from relrep_exp.alignment.similarity import SIMILARITIES
+from relrep_exp.app import record_key
+from relrep_exp.cli import main
+from relrep_exp.plan import make_plan
+
+PLUGIN = """
+import torch
+from relrep_exp.alignment.anchors import AnchorSet, anchor_strategy, one_hot
+from relrep_exp.alignment.similarity import similarity
+
+@similarity("mine", prepare="whitened")
+def mine(x, anchors):
+    return torch.tanh(SCALE * (x @ anchors.T))
+
+@anchor_strategy("yours")
+def yours(spaces, ids, m, seed):
+    return AnchorSet(ids, one_hot(torch.arange(m), len(ids)))
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    path = tmp_path / "my_plugin.py"
+    path.write_text(PLUGIN.replace("SCALE", "2.0"))
+    return path
+
+
+REGISTRIES = (ANCHORS, SIMILARITIES, plugins._SOURCES)
+
+
+@pytest.fixture(autouse=True)
+def _forgotten(monkeypatch):
+    """What a test registers is gone after it."""
+    monkeypatch.setattr(plugins, "_LOADED", set())
+    before = [dict(registry) for registry in REGISTRIES]
+    yield
+    for group, name in (("sim", "mine.yaml"), ("anchors", "yours.yaml")):
+        ConfigStore.instance().repo.get(group, {}).pop(name, None)
+    for registry, content in zip(REGISTRIES, before, strict=True):
+        registry.clear()
+        registry.update(content)
+
+
+def test_a_plugin_is_a_choice_like_any_other(run, plugin, outputs):
+    outcome = run(f"plugins=[{plugin}]", "sim=mine", "anchors=yours", "anchors.m=4")
+    assert outcome.fresh
+    assert outcome.record.method == "yours-mine"
+    assert {row.method for row in outcome.record.rows} == {"yours-mine"}
+    assert outcome.record.config["method"]["anchors"] == {"name": "yours", "m": 4}
+    assert outcome.record.config["method"]["plugins"].keys() == {"anchors", "sim"}
+    assert run(f"plugins=[{plugin}]", "sim=mine", "anchors=random").record.method == "random-mine"
+    learned = run(f"plugins=[{plugin}]", "sim=mine", "anchors=param", "anchors.epochs=2")
+    assert learned.record.curves["a+b"]["symnce"]
+
+
+def test_a_name_is_unknown_without_its_plugin(words, capsys):
+    assert main([*words, "sim=mine"]) == 2
+    assert "sim=mine: there is no such choice" in capsys.readouterr().err
+
+
+def test_the_text_of_a_plugin_counts_where_it_is_used(words, plugin, monkeypatch):
+    def key(*more):
+        monkeypatch.setattr(plugins, "_LOADED", set())
+        plugins._SOURCES.clear()
+        ANCHORS.pop("yours", None)
+        SIMILARITIES.pop("mine", None)
+        return record_key(make_plan([*words, f"plugins=[{plugin}]", *more], sweep=False)[0].config)
+
+    before = key("sim=mine"), key("anchors=yours"), key("sim=cosine")
+    assert len(set(before)) == 3
+    assert key("sim=mine") == before[0]
+    plugin.write_text(plugin.read_text().replace("2.0", "3.0"))
+    after = key("sim=mine"), key("anchors=yours"), key("sim=cosine")
+    assert before[0] != after[0] and before[1] != after[1]
+    assert before[2] == after[2]
+
+
+@pytest.mark.slow
+def test_a_sweep_over_built_in_and_own(python_run, words, plugin, outputs):
+    done = python_run("-m", *words, f"plugins=[{plugin}]", "sim=mine,cosine", "anchors=yours,random")
+    assert done.returncode == 0, done.stderr
+    assert len(list((outputs / "records").glob("*.json"))) == 4
+    table = done.stdout[done.stdout.index("precomputed_stitch: ") :]
+    assert all(name in table for name in ("yours-mine", "random-mine", "yours-cosine"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("def broken(:", "broken.py fails: SyntaxError"),
+        ("raise RuntimeError('ouch')", "broken.py fails: RuntimeError: ouch"),
+        ("import no_such_module", "broken.py fails: ModuleNotFoundError"),
+        ("x = 1", "broken.py registers nothing new"),
+    ],
+)
+def test_a_broken_plugin_is_told(words, tmp_path, outputs, capsys, text, told):
+    path = tmp_path / "broken.py"
+    path.write_text(text)
+    assert main([*words, f"plugins=[{path}]", "anchors=random"]) == 2
+    err = capsys.readouterr().err
+    assert told in err and "Traceback" not in err
+    assert not outputs.exists()
+
+
+def test_all_broken_plugins_are_told_at_once(words, tmp_path, capsys):
+    (tmp_path / "one.py").write_text("1 / 0")
+    assert main([*words, f"plugins=[{tmp_path}/one.py,{tmp_path}/two.py]"]) == 2
+    assert capsys.readouterr().err.count("error: ") == 2

@@ -1,0 +1,296 @@
+"""One run is one record: made once, found again, left alone by other runs, replaced only when asked."""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from relrep_exp import app, cli
+from relrep_exp.app import record_key
+from relrep_exp.config import load
+from relrep_exp.plan import make_plan
+from relrep_exp.store.records import RecordStore
+from relrep_exp.tasks import build
+from relrep_exp.tasks.stitching import Stitching
+
+
+def stamps(folder):
+    """What changes when a file is written again, for every file of a folder."""
+    stats = {path: path.stat() for path in folder.rglob("*") if path.is_file() and ".locks" not in path.parts}
+    return {str(path): (stat.st_ino, stat.st_mtime_ns, stat.st_size) for path, stat in stats.items()}
+
+
+def majority(*_):
+    """A decoder that is not trained."""
+
+    class Zero:
+        def predict(self, x):
+            return x.new_zeros(len(x)).long()
+
+    return lambda jobs, *_: [Zero() for _ in jobs]
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """The list that grows by one entry with each run that is computed."""
+    computed = []
+    before = build.run_task
+    monkeypatch.setattr(build, "run_task", lambda c, *rest: computed.append(c) or before(c, *rest))
+    return computed
+
+
+def test_the_last_line_is_the_record_and_the_second_time_nothing_is_computed(python_run, words, outputs):
+    first = python_run(*words, "anchors=random")
+    assert first.returncode == 0, first.stderr
+    assert "computed in" in first.stdout
+    last = first.stdout.splitlines()[-1]
+    path = last.removeprefix("record: ")
+    assert last.startswith("record: ")
+    assert json.loads(Path(path).read_text())["method"] == "random-wip"
+    before = stamps(outputs / "records")
+
+    start = time.perf_counter()
+    second = python_run(*words, "anchors=random", python=["-X", "importtime"])
+    seconds = time.perf_counter() - start
+    assert second.returncode == 0
+    table = first.stdout.split("computed in")[0]
+    assert second.stdout == f"{table}read from the record: nothing was computed\n{last}\n"
+    imported = {line.split("|")[-1].strip() for line in second.stderr.splitlines()}
+    assert "hydra" in imported
+    assert not imported & {"torch", "pytorch_lightning", "sklearn", "wandb", "numpy"}
+    assert stamps(outputs / "records") == before
+    assert seconds < 6  # importing torch alone takes as long
+
+
+def test_the_record_says_what_was_run(run, config_of, outputs):
+    outcome = run("anchors=random", "sim=cosine", "seed=3")
+    assert outcome.fresh
+    record = outcome.record
+    assert outcome.path == outputs / "records" / f"{record.key}.json"
+    assert (record.task, record.method, record.config["seed"]) == ("precomputed_stitch", "random-cosine", 3)
+    assert record == RecordStore(outputs / "records").find(
+        record_key(config_of("anchors=random", "sim=cosine", "seed=3"))
+    )
+    assert {"embed", "align", "decoders", "measure"} == record.timings.keys()
+    assert record.provenance["command"] == "python run.py"
+
+
+def test_another_run_leaves_records_and_fits_alone(run, outputs):
+    param = ("anchors=param", "anchors.epochs=3")
+    run(*param)
+    before = stamps(outputs)
+    assert len([name for name in before if name.endswith("manifest.json")]) == 3  # one fit per test encoder
+    for more in (
+        ["anchors=random"],
+        ["anchors=random", "sim=cosine"],
+        [*param, "seed=1"],
+        [*param, "anchors.m=6"],
+    ):
+        assert run(*more).fresh
+    after = stamps(outputs)
+    assert before.items() <= after.items()
+    assert len([name for name in after if "/records/" in name]) == 5
+
+
+def test_param_fits_are_shared(run, outputs, monkeypatch):
+    param = ("anchors=param", "anchors.epochs=3")
+    first = run(*param)
+    fits = stamps(outputs / "checkpoints")
+    assert not (outputs / "embeddings").exists()  # the user's file is not copied
+    monkeypatch.setattr("relrep_exp.modules.param.fit", None)
+    monkeypatch.setattr("relrep_exp.tasks.build.decoder_fitter", majority)
+    for more in (["decoder=mlp_paper"], ["decoder.epochs=2"], ["task.neighbours=5"]):
+        other = run(*param, *more)
+        assert other.fresh and other.record.key != first.record.key
+        assert other.record.curves == first.record.curves
+    assert stamps(outputs / "checkpoints") == fits
+    with pytest.raises(TypeError, match="NoneType"):
+        run(*param, "anchors.epochs=4")
+
+
+def test_param_single_is_learned_once_per_decoder(run, outputs):
+    param = ("anchors=param_single", "anchors.epochs=2")
+    outcome = run(*param)
+    fits = stamps(outputs / "checkpoints")
+    assert outcome.record.curves.keys() == {"a", "b", "c"}
+    assert len(fits) == 2 * 3
+    assert run(*param, "sim=cosine").fresh  # without symNCE the similarity plays no part in learning P
+    assert stamps(outputs / "checkpoints") == fits
+
+
+def test_missing_reads_always_replaces_never_only_reads(run, counted, outputs):
+    random = ("anchors=random",)
+    first = run(*random)
+    assert [first.fresh, run(*random).fresh, run(*random, "overwrite=never").fresh] == [True, False, False]
+    assert len(counted) == 1
+    before = stamps(outputs / "records")
+    again = run(*random, "overwrite=always")
+    assert again.fresh and len(counted) == 2
+    assert again.record.rows == first.record.rows and again.record.key == first.record.key
+    assert stamps(outputs / "records").keys() == before.keys()
+    assert stamps(outputs / "records") != before
+
+
+def test_always_learns_anew(run, outputs):
+    param = ("anchors=param", "anchors.epochs=2")
+    run(*param)
+    before = stamps(outputs)
+    again = run(*param, "overwrite=always")
+    after = stamps(outputs)
+    assert again.fresh
+    assert before.keys() == after.keys()
+    assert all(before[name] != after[name] for name in before)
+
+
+def test_a_failing_run_leaves_no_record_and_the_next_one_succeeds(run, outputs, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr(Stitching, "_view", lambda *_: 1 / 0)
+        run("anchors=random")
+    assert stamps(outputs) == {}
+    assert run("anchors=random").fresh
+
+
+def test_a_record_is_read_where_nothing_can_be_written(run, words, small_disk, capsys):
+    here = f"paths.outputs={small_disk / 'outputs'}"
+    run("anchors=random", here)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    never = [*words, "anchors=random", here, "overwrite=never"]
+    assert cli.main(never) == 0
+    assert "nothing was computed" in capsys.readouterr().out
+    assert cli.main(["-m", *never, "sim=wip"]) == 0
+    assert "1 records in" in capsys.readouterr().out
+    assert cli.main(["-m", *never, "seed=0,1"]) == 2
+    assert "run 1 " in capsys.readouterr().err
+
+
+# Keys
+
+
+def leaves(values, prefix=""):
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+@pytest.fixture
+def key_with(words):
+    """A function from overrides and changed values to the run's key; values are changed after composing."""
+    from omegaconf import OmegaConf
+
+    from relrep_exp.plan import Composer
+
+    composed = {}
+
+    def key(overrides, changes):
+        with Composer() as composer:
+            if tuple(overrides) not in composed:
+                composed[tuple(overrides)] = composer.compose(overrides)
+        config = composed[tuple(overrides)].copy()
+        OmegaConf.resolve(config)
+        for name, value in changes.items():
+            OmegaConf.update(config, name, value, force_add=True)
+        return record_key(load(config)), config
+
+    return key
+
+
+CHOICES = {
+    "data.name": None,  # with its zoo
+    "zoo.kind": None,
+    "zoo.path": None,  # the content counts, tested below
+    "zoo.encoders": ["a", "b"],
+    "zoo.name": "other_zoo",
+    "aligner.name": "absolute",
+    "anchors.name": "param_single",
+    "sim.name": "cosine",
+    "decoder.name": "mlp_paper",
+    "decoder.kernel": "poly",
+    "task.kind": None,  # there is one
+    "task.name": "other_stitch",
+    "overwrite": "always",
+    "plugins": [],
+    "runtime.device": "cpu",
+    "runtime.progress": "off",
+    "logger.name": "csv",
+    "logger.mode": "online",
+    "logger.project": "other",
+    "logger.entity": "me",
+    "paths.outputs": "elsewhere",
+}
+IRRELEVANT = ("runtime.", "logger.", "paths.", "overwrite", "plugins", "zoo.name", "task.param_batch")
+
+
+def changed(name, value):
+    """Another valid value of a key."""
+    if name.endswith(".architecture"):
+        return "gru" if value != "gru" else "mlp"
+    if name in CHOICES:
+        return CHOICES[name]
+    if isinstance(value, int):
+        return value + 1
+    return value * 1.5 if value else 0.5
+
+
+@pytest.mark.parametrize("decoder", ["mlp", "linear", "svm"])
+@pytest.mark.parametrize("task", ["precomputed_stitch", "digits_stitch"])
+def test_the_key_holds_what_determines_the_numbers_and_nothing_else(key_with, file, task, decoder):
+    overrides = [f"task={task}", f"decoder={decoder}", "anchors=param", "logger=wandb"]
+    overrides += [f"zoo.path={file}"] if task == "precomputed_stitch" else []
+    first, config = key_with(overrides, {})
+    from omegaconf import OmegaConf
+
+    seen = 0
+    for name in leaves(OmegaConf.to_container(config)):
+        value = changed(name, OmegaConf.select(config, name))
+        if value is None or name == "aligner.name" or (name == "decoder.name" and decoder != "mlp"):
+            continue
+        same = key_with(overrides, {name: value})[0] == first
+        assert same == name.startswith(IRRELEVANT), name
+        seen += 1
+    assert seen > 30
+
+
+def test_anchors_and_similarity_play_no_part_in_absolute(key_with, words):
+    absolute = key_with([*words, "aligner=absolute"], {})[0]
+    for more in (["anchors=random"], ["sim=cosine"], ["anchors.m=7"], ["anchors=param", "anchors.epochs=3"]):
+        assert key_with([*words, "aligner=absolute", *more], {})[0] == absolute
+        assert key_with([*words, *more], {})[0] != absolute
+    assert key_with([*words, "aligner=absolute", "seed=1"], {})[0] != absolute
+
+
+def test_an_experiment_is_no_part_of_the_key(tmp_path):
+    where = [f"paths.outputs={tmp_path}", "logger=none"]
+    runs = make_plan(["experiment=demo", *where], sweep=False)
+    assert len({record_key(run.config) for run in runs}) == len(runs) == 15
+    for run in runs[::7]:
+        own = [word for word in run.overrides if not word.startswith("experiment=")]
+        alone = make_plan(own, sweep=False)[0].config
+        assert alone.experiment is None and run.config.experiment is not None
+        assert record_key(alone) == record_key(run.config)
+        assert run.command == " ".join(["python run.py", *own])
+
+
+def test_the_files_content_counts_and_its_place_does_not(words, file, arrays, tmp_path):
+    def key(path):
+        return record_key(make_plan([*words, f"zoo.path={path}"], sweep=False)[0].config)
+
+    copy, other = tmp_path / "copy.npz", tmp_path / "other.npz"
+    copy.write_bytes(file.read_bytes())
+    np.savez(other, **{**arrays, "a": arrays["a"] + 1e-6})
+    assert key(copy) == key(file) != key(other)
+
+
+def test_a_tasks_batch_is_the_default_of_the_anchors(key_with):
+    digits = ["task=digits_stitch"]
+    assert key_with([*digits, "task.param_batch=64"], {})[0] == key_with([*digits, "anchors.batch=64"], {})[0]
+
+
+def test_a_run_that_is_there_never_reaches_the_task(run, monkeypatch):
+    run("anchors=random")
+    monkeypatch.setattr(app, "compute", None)
+    assert not run("anchors=random", "logger=csv", "runtime.device=cpu", "runtime.threads=1").fresh

@@ -1,0 +1,129 @@
+"""What tests of whole runs share: a small file of embeddings, and the command line as a process or without."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TRAIN, ROWS = 60, 90
+
+
+@pytest.fixture(scope="session")
+def arrays():
+    """Three encoders of the same 90 samples of three classes, 60 of them for training."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(ROWS) % 3
+    latent = 3.0 * np.eye(3)[labels] + rng.normal(size=(ROWS, 3))
+    spaces = {
+        name: (latent @ rng.normal(size=(3, d)) + 0.1 * rng.normal(size=(ROWS, d))).astype(np.float32)
+        for name, d in (("a", 6), ("b", 8), ("c", 10))
+    }
+    return {**spaces, "labels": labels, "is_train": np.arange(ROWS) < TRAIN}
+
+
+@pytest.fixture(scope="session")
+def file(arrays, tmp_path_factory):
+    """The embeddings as an .npz."""
+    path = tmp_path_factory.mktemp("tiny") / "tiny.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture
+def outputs(tmp_path):
+    """Where runs of one test write."""
+    return tmp_path / "outputs"
+
+
+@pytest.fixture
+def words(file, outputs):
+    """Overrides for a run of a second; anchors=param needs anchors.epochs=3 besides."""
+    return words_for(file, outputs)
+
+
+def words_for(path, outputs):
+    return [
+        "task=precomputed_stitch",
+        f"zoo.path={path}",
+        "anchors.m=5",
+        "decoder.epochs=1",
+        "logger=none",
+        f"paths.outputs={outputs}",
+    ]
+
+
+@pytest.fixture(scope="session")
+def tiny_words():
+    """The overrides of `words` for a file and an outputs folder of one's own."""
+    return words_for
+
+
+@pytest.fixture(scope="session")
+def environment():
+    """Of a run in a process of its own: no W&B settings of the caller, one thread."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB", "PYTHON"))}
+    return {**env, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="session")
+def start(environment):
+    """A function that starts `python run.py ...` and returns the process."""
+
+    def popen(*arguments, env=None, python=()):
+        command = [sys.executable, *python, "run.py", *map(str, arguments)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, cwd=ROOT, env={**environment, **(env or {})}, **pipes)
+
+    return popen
+
+
+@pytest.fixture(scope="session")
+def python_run(start):
+    """A function that runs `python run.py ...` to its end."""
+
+    def run(*arguments, **how):
+        process = start(*arguments, **how)
+        try:
+            out, err = process.communicate(timeout=120)
+        except BaseException:
+            process.kill()
+            raise
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    return run
+
+
+@pytest.fixture
+def config_of(words):
+    """A function from more overrides to the typed configuration."""
+    from relrep_exp.plan import make_plan
+
+    return lambda *more: make_plan([*words, *more], sweep=False)[0].config
+
+
+@pytest.fixture
+def run(config_of, tmp_path):
+    """A function that runs more overrides in this process."""
+    from relrep_exp import app
+
+    return lambda *more: app.run(config_of(*more), tmp_path / "run", "python run.py")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a file system of a quarter MiB of its own, which a test may fill or make read-only."""
+    if shutil.which("mount") is None:
+        pytest.skip("there is no mount command here")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"a tmpfs cannot be mounted here: {done.stderr.splitlines()[0]}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -1,0 +1,295 @@
+"""The user's own embeddings: a file's faults are told, nothing in it is executed, good files just work."""
+
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+
+from relrep_exp import app
+from relrep_exp.encoders import precomputed
+from relrep_exp.errors import UserError
+from relrep_exp.plan import make_plan
+from relrep_exp.schema import PrecomputedZoo
+
+
+def load(path, encoders=None):
+    return precomputed.load(PrecomputedZoo(kind="precomputed", path=str(path), encoders=encoders))
+
+
+def told(path, encoders=None):
+    """What the user is told of a file; every problem has a remedy."""
+    with pytest.raises(UserError) as caught:
+        load(path, encoders)
+    assert all(problem.what and problem.remedy for problem in caught.value.problems)
+    return caught.value.problems
+
+
+def saved(tmp_path, arrays, **changes):
+    """An .npz of the arrays with some of them changed, or left out where the change is None."""
+    path = tmp_path / "mine.npz"
+    merged = {name: x for name, x in {**arrays, **changes}.items() if x is not None}
+    np.savez(path, **merged)
+    return path
+
+
+def spoilt(x, row, column, value):
+    x = x.copy()
+    x[row, column] = value
+    return x
+
+
+FAULTS = {
+    "rows that are not parallel": (
+        lambda a: {"b": a["b"][:-1]},
+        ["encoder 'b' has 89 rows, labels has 90", "the same sample in every array"],
+    ),
+    "NaN": (
+        lambda a: {"b": spoilt(a["b"], 17, 2, np.nan)},
+        ["encoder 'b'", "in 1 rows, the first is row 17"],
+    ),
+    "infinity": (lambda a: {"c": spoilt(a["c"], 3, 0, -np.inf)}, ["encoder 'c'", "the first is row 3"]),
+    "beyond float32": (
+        lambda a: {"c": spoilt(a["c"].astype(np.float64), 5, 0, 1e300)},
+        ["beyond float32", "the first is row 5"],
+    ),
+    "a constant column": (
+        lambda a: {"a": spoilt(a["a"], slice(None), 4, 1.0)},
+        ["encoder 'a': 1 of 6 columns are constant, e.g. 4", "keeps 5"],
+    ),
+    "one encoder": (lambda a: {"b": None, "c": None}, ["1 encoder in", "at least two"]),
+    "no encoder": (lambda a: {"a": None, "b": None, "c": None}, ["0 encoder in", "at least two"]),
+    "no labels": (lambda a: {"labels": None}, ["array 'labels' is missing"]),
+    "no split": (lambda a: {"is_train": None}, ["array 'is_train' is missing"]),
+    "a single class": (lambda a: {"labels": 0 * a["labels"]}, ["all training labels are 0", "two classes"]),
+    "float labels": (lambda a: {"labels": a["labels"] * 1.0}, ["labels is float64 (90,)", "integers [N]"]),
+    "labels one-hot": (lambda a: {"labels": np.eye(3, dtype=int)[a["labels"]]}, ["labels is int64 (90, 3)"]),
+    "text labels": (lambda a: {"labels": a["labels"].astype(str)}, ["labels is <U", "integers [N]"]),
+    "a short split": (
+        lambda a: {"is_train": a["is_train"][:-1]},
+        ["is_train is bool (89,)", "booleans [90]"],
+    ),
+    "a split in two dimensions": (
+        lambda a: {"is_train": a["is_train"][:, None]},
+        ["is_train is bool (90, 1)"],
+    ),
+    "a split with twos": (lambda a: {"is_train": 2 * a["is_train"].astype(int)}, ["is_train is int64"]),
+    "a split of floats": (lambda a: {"is_train": a["is_train"] * 1.0}, ["is_train is float64"]),
+    "no test rows": (lambda a: {"is_train": a["is_train"] | True}, ["90 training and 0 test rows"]),
+    "no training rows": (lambda a: {"is_train": a["is_train"] & False}, ["0 training and 90 test rows"]),
+    "an unseen test class": (
+        lambda a: {"labels": np.where(np.arange(90) == 80, 7, a["labels"])},
+        ["test labels [7] never occur in training"],
+    ),
+    "integer embeddings": (
+        lambda a: {"a": a["a"].astype(int)},
+        ["encoder 'a' is int64 (90, 6)", "2-D float"],
+    ),
+    "complex embeddings": (lambda a: {"a": a["a"] * 1j}, ["encoder 'a' is complex64 (90, 6)"]),
+    "embeddings in three dimensions": (lambda a: {"a": a["a"][None]}, ["encoder 'a' is float32 (1, 90, 6)"]),
+    "no columns": (lambda a: {"a": a["a"][:, :0]}, ["encoder 'a' has shape (90, 0)"]),
+    "no rows": (lambda a: {name: x[:0] for name, x in a.items()}, ["encoder 'a' has shape (0, 6)"]),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_of_a_file_is_told(tmp_path, arrays, fault):
+    changes, words = FAULTS[fault]
+    problems = told(saved(tmp_path, arrays, **changes(arrays)))
+    text = "\n".join(map(str, problems))
+    assert all(word in text for word in words), text
+    assert len(problems) == (4 if fault == "no rows" else 1)
+
+
+def test_all_faults_of_a_file_are_told_at_once(tmp_path, arrays):
+    changes = {
+        "a": spoilt(arrays["a"], 7, 0, np.nan),
+        "b": arrays["b"][:-3],
+        "c": spoilt(arrays["c"], slice(None), 1, 0.0),
+        "labels": arrays["labels"] * 0,
+    }
+    assert len(told(saved(tmp_path, arrays, **changes))) == 4
+
+
+def test_a_pickle_in_the_file_is_never_executed(tmp_path, arrays):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "executed"), "w"))
+
+    path = saved(tmp_path, arrays, evil=np.array([Evil()], dtype=object))
+    for encoders in (None, ["a", "evil"], ["a", "b"]):
+        [problem] = told(path, encoders)
+        assert "holds pickled Python objects, which are never loaded" in problem.what
+    assert not (tmp_path / "executed").exists()
+    np.load(path, allow_pickle=True)["evil"]
+    assert (tmp_path / "executed").exists()  # it would have been
+
+
+def test_a_bare_pickle_under_a_good_suffix(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "executed"), "w"))
+
+    for name in ("mine.npz", "mine.safetensors"):
+        (tmp_path / name).write_bytes(pickle.dumps(Evil()))
+        assert len(told(tmp_path / name)) == 1
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+def test_a_truncated_file(tmp_path, arrays, suffix, share):
+    path = tmp_path / f"mine.{suffix}"
+    np.savez(path, **arrays) if suffix == "npz" else save_file(arrays, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    [problem] = told(path)
+    assert str(path) in problem.what
+    assert "write it again" in problem.remedy or "plain arrays" in problem.remedy
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_file_with_flipped_bytes_is_told_or_harmless(tmp_path, arrays, save):
+    path, rng = tmp_path / "mine.npz", np.random.default_rng(0)
+    save(path, **arrays)
+    whole = np.fromfile(path, dtype=np.uint8)
+    refused = 0
+    for _ in range(150):
+        broken = whole.copy()
+        broken[rng.integers(len(whole), size=20)] = rng.integers(256, size=20)
+        broken.tofile(path)
+        try:
+            load(path)
+        except UserError:
+            refused += 1
+    assert refused > 100
+
+
+def test_a_zip_that_holds_no_arrays(tmp_path):
+    path = tmp_path / "mine.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", "hello")
+    assert told(path)
+
+
+@pytest.mark.parametrize("name", ["mine.npy", "mine.pt", "mine", "mine.NPZ"])
+def test_another_suffix(tmp_path, name):
+    (tmp_path / name).write_bytes(b"")
+    [problem] = told(tmp_path / name)
+    assert "suffix" in problem.what
+    assert "save as .npz (numpy.savez) or .safetensors" in problem.remedy
+
+
+def test_no_such_file_and_a_folder(tmp_path):
+    for path in (tmp_path / "none.npz", tmp_path):
+        assert "there is no such file" in told(path)[0].what
+
+
+def test_unknown_encoders_are_told_with_the_nearest(file):
+    problems = told(file, ["aa", "b", "labels"])
+    assert [problem.what for problem in problems] == [
+        "zoo.encoders: no array 'aa'",
+        "zoo.encoders: no array 'labels'",
+    ]
+    assert "did you mean a?" in problems[0].remedy
+    assert "at least two" in told(file, ["a"])[0].remedy + told(file, ["a"])[0].what
+    assert "at least two" in told(file, ["a", "a"])[0].what
+
+
+def test_a_fault_ends_the_run_before_anything_is_made(run, tmp_path, arrays, outputs):
+    path = saved(tmp_path, arrays, b=arrays["b"][:-1])
+    with pytest.raises(UserError, match="encoder 'b' has 89 rows"):
+        run("anchors=random", f"zoo.path={path}")
+    assert not list(outputs.rglob("*.json")) and not list(outputs.rglob("*.safetensors"))
+
+
+def test_a_fault_in_an_encoder_that_is_not_chosen_is_none(tmp_path, arrays):
+    path = saved(tmp_path, arrays, b=spoilt(arrays["b"], 0, 0, np.nan))
+    assert set(load(path, ["a", "c"]).spaces) == {"a", "c"}
+
+
+# Good files
+
+
+def test_what_is_loaded_is_what_is_in_the_file(file, arrays):
+    embeddings = load(file)
+    assert list(embeddings.spaces) == ["a", "b", "c"]
+    for name, x in embeddings.spaces.items():
+        assert x.dtype == torch.float32 and np.array_equal(x.numpy(), arrays[name])
+    assert embeddings.labels.tolist() == arrays["labels"].tolist()
+    assert embeddings.is_train.tolist() == arrays["is_train"].tolist()
+    assert embeddings.classes == 3
+    assert len(set(embeddings.keys.values())) == 3
+
+
+def test_npz_and_safetensors_give_the_same_numbers(run, tmp_path, arrays, file):
+    path = tmp_path / "mine.safetensors"
+    save_file(arrays, path)
+    first, second = run("anchors=random"), run("anchors=random", f"zoo.path={path}")
+    assert second.fresh and second.record.key != first.record.key
+    assert second.record.rows == first.record.rows
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 0.0), (np.float16, 1e-2), (">f4", 0.0)])
+def test_other_floats(tmp_path, arrays, dtype, tolerance):
+    path = saved(tmp_path, arrays, **{name: arrays[name].astype(dtype) for name in "abc"})
+    for name, x in load(path).spaces.items():
+        assert x.dtype == torch.float32
+        np.testing.assert_allclose(x.numpy(), arrays[name], rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("labels", ["sparse", "negative", "uint8"])
+def test_labels_are_any_integers(tmp_path, arrays, labels):
+    made = {
+        "sparse": arrays["labels"] * 1000 + 7,
+        "negative": arrays["labels"] - 5,
+        "uint8": arrays["labels"].astype(np.uint8),
+    }
+    loaded = load(saved(tmp_path, arrays, labels=made[labels]))
+    assert loaded.labels.tolist() == arrays["labels"].tolist()
+    assert loaded.labels.dtype == torch.int64
+
+
+def test_a_split_of_zeros_and_ones_and_column_major_arrays(tmp_path, arrays):
+    changes = {"is_train": arrays["is_train"].astype(np.uint8), "a": np.asfortranarray(arrays["a"])}
+    loaded = load(saved(tmp_path, arrays, **changes))
+    assert loaded.is_train.dtype == torch.bool
+    assert loaded.is_train.tolist() == arrays["is_train"].tolist()
+    assert np.array_equal(loaded.spaces["a"].numpy(), arrays["a"])
+
+
+@pytest.mark.parametrize("m", [7, 12, 70])
+def test_param_takes_more_anchors_than_dimensions_and_samples(run, m):
+    outcome = run("anchors=param", "anchors.epochs=2", f"anchors.m={m}", "aligner.support=50")
+    values = [row.value for row in outcome.record.rows]
+    assert len(values) == 9 * 2 + 6 * 6 + 3 * 2
+    assert np.isfinite(values).all()
+
+
+def test_a_subset_is_the_file_with_the_others_left_out(run, tmp_path, arrays):
+    path = saved(tmp_path, arrays, c=None)
+    subset, two = run("anchors=random", "zoo.encoders=[a,b]"), run("anchors=random", f"zoo.path={path}")
+    assert two.fresh
+    assert {(row.source, row.target) for row in subset.record.rows} == {(s, t) for s in "ab" for t in "ab"}
+    assert subset.record.rows == two.record.rows
+
+
+def test_fits_of_a_subset_serve_the_whole(tmp_path, file, tiny_words):
+    def fits(*more):
+        words = [*tiny_words(file, tmp_path), "anchors=param_single", "anchors.epochs=1", *more]
+        app.run(make_plan(words, sweep=False)[0].config, tmp_path, "")
+        return {
+            path.parent.name: path.stat().st_mtime_ns for path in tmp_path.glob("checkpoints/*/manifest.json")
+        }
+
+    two = fits("zoo.encoders=[a,b]")
+    three = fits()
+    assert len(two) == 2 and len(three) == 3
+    assert two.items() <= three.items()
+
+
+def test_a_home_folder_is_understood(file, monkeypatch):
+    monkeypatch.setenv("HOME", str(file.parent))
+    assert len(load("~/tiny.npz").spaces) == 3

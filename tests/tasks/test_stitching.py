@@ -1,0 +1,276 @@
+"""The stitching protocol: which numbers there are, what they mean, and that nothing leaks into training."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from relrep_exp.alignment.aligner import AbsoluteAligner
+from relrep_exp.alignment.relative import RelativeSpace
+from relrep_exp.alignment.relative_aligner import RelativeAligner, SingleRelativeAligner
+from relrep_exp.alignment.similarity import get_similarity
+from relrep_exp.encoders.embeddings import Embeddings
+from relrep_exp.errors import UserError
+from relrep_exp.modules.param import Param, ParamSettings
+from relrep_exp.modules.training import Training
+from relrep_exp.schema import HeadConfig, LinearConfig, SvmConfig, TaskConfig
+from relrep_exp.tasks.build import fit_problems
+from relrep_exp.tasks.decoders import decoder_fitter
+from relrep_exp.tasks.stitching import Stitching
+
+TASK = TaskConfig(name="test_stitch", kind="stitching", neighbours=5, view_samples=12)
+CLASSIFICATION = {"f1_weighted", "accuracy"}
+AGREEMENT = {"mrr", "recall@1", "recall@5", "nmse", "cka", "overlap"}
+OF_TARGET = {"rr_std", "effective_rank"}
+DECODERS = [LinearConfig(name="linear"), HeadConfig(name="mlp", epochs=1), SvmConfig(name="svm")]
+
+
+def embeddings_of(arrays):
+    spaces = {name: torch.from_numpy(arrays[name]) for name in arrays if name not in ("labels", "is_train")}
+    labels, split = torch.from_numpy(arrays["labels"]), torch.from_numpy(arrays["is_train"])
+    return Embeddings(spaces, labels, split, dict.fromkeys(spaces, "key"))
+
+
+@pytest.fixture(scope="module")
+def embeddings(arrays):
+    return embeddings_of(arrays)
+
+
+class Watched:
+    """A stitching run whose spaces and decoders can be looked at afterwards."""
+
+    def __init__(
+        self,
+        embeddings,
+        anchors="param",
+        sim="wip",
+        decoder=DECODERS[0],
+        seed=0,
+        kind=RelativeAligner,
+        **space,
+    ):
+        self.spaces, self.fits = [], []
+        strategy = anchors
+        if anchors == "param":
+            strategy = Param(ParamSettings(epochs=2, batch=32), get_similarity(sim))
+        fit_decoders = decoder_fitter(decoder, seed, Training())
+
+        def make_space():
+            self.spaces.append(RelativeSpace(strategy, sim, m=5, support=40, seed=seed, **space))
+            return self.spaces[-1]
+
+        def fit(jobs, labels, classes):
+            self.fits.append((jobs, labels, classes, fit_decoders(jobs, labels, classes)))
+            return self.fits[-1][-1]
+
+        make = AbsoluteAligner if anchors == "absolute" else lambda: kind("method", make_space)
+        self.result = Stitching(embeddings, make, fit, TASK).run()
+
+    @property
+    def decoders(self):
+        [(_, _, _, decoders)] = self.fits
+        return decoders
+
+    def f1(self):
+        rows = [row for row in self.result.rows if row.metric == "f1_weighted"]
+        return {(row.source, row.target): row.value for row in rows}
+
+
+def with_rows(embeddings, chosen, values):
+    """The same embeddings, but for the chosen rows of each encoder."""
+    spaces = {name: x.clone() for name, x in embeddings.spaces.items()}
+    for x in spaces.values():
+        x[chosen] = values(x[chosen])
+    return dataclasses.replace(embeddings, spaces=spaces)
+
+
+def garbage(x):
+    return 1000.0 * x + torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+
+
+def same_tensors(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def learned(watched):
+    """Everything that a run has learned of relative spaces: P, support, statistics, anchors."""
+    found = []
+    for space in watched.spaces:
+        found += [space.anchor_set.ids, space.anchor_set.weights]
+        for _, member in sorted(space.members.items()):
+            found += [member.whitening.mean, member.whitening.matrix, member.anchors]
+    return found
+
+
+@pytest.mark.parametrize("kind", [RelativeAligner, SingleRelativeAligner])
+@pytest.mark.parametrize("decoder", DECODERS, ids=lambda d: d.name)
+def test_test_rows_influence_nothing_that_is_learned(embeddings, decoder, kind):
+    runs = [
+        Watched(e, decoder=decoder, kind=kind)
+        for e in (embeddings, with_rows(embeddings, ~embeddings.is_train, garbage))
+    ]
+    clean, dirty = map(learned, runs)
+    assert len(clean) > 10
+    assert same_tensors(clean, dirty)
+    probe = torch.randn(50, 5, generator=torch.Generator().manual_seed(2))
+    predictions = [[decoder.predict(probe * 0.3) for decoder in run.decoders] for run in runs]
+    assert len(predictions[0]) == (9 if kind is RelativeAligner else 3)
+    assert same_tensors(*predictions)
+    assert len(torch.cat(predictions[0]).unique()) > 1
+    assert runs[0].f1() != runs[1].f1()  # the garbage did reach the test
+
+
+@pytest.mark.parametrize("anchors", ["absolute", "random", "kmeans", "fps"])
+def test_test_rows_influence_no_other_method(embeddings, anchors):
+    runs = [Watched(e, anchors) for e in (embeddings, with_rows(embeddings, ~embeddings.is_train, garbage))]
+    assert same_tensors(*map(learned, runs))
+    features = [[x for _, x in run.fits[0][0]] for run in runs]
+    assert len(features[0]) >= 3
+    assert same_tensors(*features)
+
+
+def test_test_labels_influence_no_training(embeddings):
+    labels = embeddings.labels.clone()
+    labels[~embeddings.is_train] = (labels[~embeddings.is_train] + 1) % 3
+    clean, dirty = Watched(embeddings), Watched(dataclasses.replace(embeddings, labels=labels))
+    assert torch.equal(clean.fits[0][1], dirty.fits[0][1])
+    assert torch.equal(clean.fits[0][1], embeddings.labels[embeddings.is_train])
+    probe = torch.randn(50, 5, generator=torch.Generator().manual_seed(2))
+    assert same_tensors(*([decoder.predict(probe) for decoder in run.decoders] for run in (clean, dirty)))
+    assert clean.f1() != dirty.f1()
+
+
+def noisy(embeddings, name):
+    """Embeddings whose encoder `name` is noise on the training rows, with the test rows as they were."""
+    x = embeddings.spaces[name].clone()
+    x[embeddings.is_train] = torch.randn(
+        x[embeddings.is_train].shape, generator=torch.Generator().manual_seed(3)
+    )
+    return dataclasses.replace(embeddings, spaces={**embeddings.spaces, name: x})
+
+
+@pytest.mark.parametrize("target", ["a", "b", "c"])
+def test_the_anchors_of_param_multi_never_saw_the_test_encoder(embeddings, target):
+    clean, dirty = Watched(embeddings), Watched(noisy(embeddings, target))
+    for number, held_out in enumerate(embeddings.spaces):
+        before, after = (run.spaces[number].anchor_set for run in (clean, dirty))
+        assert torch.equal(before.ids, after.ids)
+        assert torch.equal(before.weights, after.weights) == (held_out == target)
+    number = list(embeddings.spaces).index(target)
+    others = [name for name in embeddings.spaces if name != target]
+    members = [run.spaces[number].members for run in (clean, dirty)]
+    assert all(torch.equal(members[0][n].anchors, members[1][n].anchors) for n in others)
+    assert not torch.equal(members[0][target].anchors, members[1][target].anchors)
+
+
+@pytest.mark.parametrize("name", ["a", "b", "c"])
+def test_the_anchors_of_param_single_depend_on_the_source_alone(embeddings, name):
+    clean, dirty = (Watched(e, kind=SingleRelativeAligner) for e in (embeddings, noisy(embeddings, name)))
+
+    def by_source(run):
+        return {next(iter(space.members)): space.anchor_set.weights for space in run.spaces if space.members}
+
+    before, after = by_source(clean), by_source(dirty)
+    assert before.keys() == {"a", "b", "c"}
+    for source in before:
+        assert torch.equal(before[source], after[source]) == (source != name)
+
+
+@pytest.mark.parametrize("anchors", ["random", "param"])
+def test_rows_of_every_pair(embeddings, anchors):
+    rows = Watched(embeddings, anchors).result.rows
+    found = {}
+    for row in rows:
+        assert row.metric not in found.setdefault((row.source, row.target), {})
+        found[row.source, row.target][row.metric] = row.value
+    assert found.keys() == {(source, target) for source in "abc" for target in "abc"}
+    for (source, target), values in found.items():
+        own = CLASSIFICATION | OF_TARGET
+        assert values.keys() == (own if source == target else CLASSIFICATION | AGREEMENT)
+        bounded = [v for metric, v in values.items() if metric not in ("nmse", "effective_rank", "rr_std")]
+        assert all(0 <= value <= 1 for value in bounded)
+    assert {row.method for row in rows} == {"method"}
+
+
+def test_absolute_has_the_diagonal_alone(embeddings):
+    watched = Watched(embeddings, "absolute")
+    assert {(row.source, row.target) for row in watched.result.rows} == {(n, n) for n in "abc"}
+    assert {row.metric for row in watched.result.rows} == CLASSIFICATION | OF_TARGET
+    assert len(watched.decoders) == 3
+    [view] = watched.result.views
+    assert not view["shared"]
+
+
+@pytest.mark.parametrize("anchors", ["random", "kmeans", "param"])
+@pytest.mark.parametrize("sim", ["wip", "cosine"])
+def test_copies_of_one_encoder_are_read_as_well_as_itself(embeddings, anchors, sim):
+    x = embeddings.spaces["a"]
+    copies = dataclasses.replace(embeddings, spaces=dict.fromkeys(("a", "b", "c"), x))
+    watched = Watched(copies, anchors, sim)
+    f1 = watched.f1()
+    assert all(f1[source, target] == f1[source, source] for source, target in f1)
+    assert len(set(f1.values())) == 1 and f1["a", "a"] > 0.8
+    for row in watched.result.rows:
+        exact = {"mrr": 1.0, "recall@1": 1.0, "recall@5": 1.0, "nmse": 0.0, "cka": 1.0, "overlap": 1.0}
+        if row.metric in exact:
+            assert row.value == pytest.approx(exact[row.metric], abs=1e-5)
+
+
+def test_an_affine_image_is_read_like_the_original_by_wip(embeddings):
+    generator = torch.Generator().manual_seed(4)
+    x = embeddings.spaces["a"].double()
+    map_ = torch.randn(6, 6, generator=generator).double() + 2 * torch.eye(6)
+    image = (x @ map_ + torch.randn(6, generator=generator) * 5).float()
+    pair = dataclasses.replace(embeddings, spaces={"a": embeddings.spaces["a"], "image": image})
+    exact = Watched(pair, "random", "wip", shrinkage=0.0, eps=0.0)
+    assert set(exact.f1()) == {(s, t) for s in ("a", "image") for t in ("a", "image")}
+    for source in ("a", "image"):
+        own = exact.f1()[source, source]
+        assert own > 0.6  # chance is a third
+        assert all(exact.f1()[source, target] == own for target in ("a", "image"))
+    nmse = [row.value for row in exact.result.rows if row.metric == "nmse"]
+    assert max(nmse) < 1e-4
+    cosine = Watched(pair, "random", "cosine")
+    assert max(row.value for row in cosine.result.rows if row.metric == "nmse") > 1e-2
+
+
+def test_a_decoder_does_not_depend_on_what_is_fitted_beside_it(embeddings):
+    without = dataclasses.replace(embeddings, spaces={n: embeddings.spaces[n] for n in ("a", "b")})
+    for decoder in DECODERS:
+        whole = Watched(embeddings, "random", decoder=decoder).f1()
+        part = Watched(without, "random", decoder=decoder).f1()
+        assert part == {pair: whole[pair] for pair in part}
+
+
+def test_the_view_shows_the_first_test_samples(embeddings):
+    [view] = Watched(embeddings, "random").result.views
+    assert (view["source"], view["target"], view["shared"]) == ("a", "b", True)
+    assert view["labels"] == embeddings.labels[~embeddings.is_train][:12].tolist()
+    for name in ("native", "carried"):
+        assert np.isfinite(view[name]).all() and np.shape(view[name]) == (12, 2)
+
+
+def test_the_same_seed_gives_the_same_rows_and_another_seed_others(embeddings):
+    first, again, other = (Watched(embeddings, seed=seed).result.rows for seed in (0, 0, 1))
+    assert first == again != other
+
+
+def test_sizes_that_do_not_go_together(embeddings, config_of):
+    told = fit_problems(config_of("anchors=random", "anchors.m=61"), embeddings)
+    assert [problem.remedy for problem in told] == ["set anchors.m=60 or less, or use anchors=param"]
+    assert fit_problems(config_of("anchors=random", "anchors.m=60"), embeddings) == []
+    assert fit_problems(config_of("anchors=param", "anchors.m=600"), embeddings) == []
+    [support] = fit_problems(config_of("anchors=fps", "anchors.m=31", "aligner.support=30"), embeddings)
+    assert "picks from 30 support samples" in support.what
+    for batch, problems in ((59, 1), (58, 0), (60, 0)):
+        config = config_of("anchors=random", "decoder=mlp_paper", f"decoder.batch={batch}")
+        assert len(fit_problems(config, embeddings)) == problems
+
+
+def test_one_encoder_cannot_be_stitched(embeddings, config_of, run):
+    one = dataclasses.replace(embeddings, spaces={"a": embeddings.spaces["a"]})
+    [problem] = fit_problems(config_of("anchors=random"), one)
+    assert "one encoder only: a" in problem.what
+    with pytest.raises(UserError, match="at least two"):
+        run("anchors=random", "zoo.encoders=[a]")

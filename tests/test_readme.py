@@ -1,0 +1,82 @@
+"""What README.md tells a reader to type, typed."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = ["anchors.m=8", "logger=none", "decoder.epochs=1"]
+
+
+def python_blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+
+
+def bash_lines() -> list[str]:
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    return [line.split("#")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=200
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the README makes."""
+    path = tmp_path_factory.mktemp("readme")
+    make_file, use_space, methods = python_blocks()
+    (path / "make_file.py").write_text(make_file)
+    (path / "use_space.py").write_text(use_space)
+    (path / "my_methods.py").write_text(methods)
+    made = run("make_file.py", folder=path)
+    assert made.returncode == 0, made.stderr
+    return path
+
+
+def test_the_python_example_aligns_two_feature_sets(folder: Path) -> None:
+    check = "\nassert from_a.shape == from_b.shape == ((~train).sum(), 64)"
+    check += "\ncosine = torch.nn.functional.cosine_similarity(from_a, from_b).mean()\nprint(float(cosine))"
+    (folder / "checked.py").write_text((folder / "use_space.py").read_text() + check)
+    done = run("checked.py", folder=folder)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) > 0.8
+    assert (folder / "space.safetensors").exists()
+
+
+def test_the_command_for_own_embeddings(folder: Path) -> None:
+    command = next(line for line in bash_lines() if line.startswith("python run.py task=precomputed"))
+    done = run(str(ROOT / "run.py"), *command.split()[2:], *SMALL, "anchors.epochs=5", folder=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("record: outputs/records/")
+
+
+def test_the_plugin_is_used_under_its_names(folder: Path) -> None:
+    own = ["task=precomputed_stitch", "zoo.path=mine.npz", "plugins=[my_methods.py]", *SMALL]
+    done = run(str(ROOT / "run.py"), "-m", *own, "anchors=random,pairs", "sim=wip,tanh_wip", folder=folder)
+    assert done.returncode == 0, done.stderr
+    assert "4 records" in done.stdout
+    assert "pairs-tanh_wip" in done.stdout
+
+
+def test_every_command_names_choices_that_exist() -> None:
+    from relrep_exp.plan import make_plan
+
+    commands = [line.split()[2:] for line in bash_lines() if line.startswith("python run.py")]
+    checked = 0
+    for words in commands:
+        if any("my_methods" in word for word in words):
+            continue  # run whole above
+        overrides = [word for word in words if not word.startswith("-")]
+        assert make_plan(overrides, sweep="-m" in words), words
+        checked += 1
+    assert checked >= 6
