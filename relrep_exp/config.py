@@ -15,6 +15,9 @@ from relrep_exp.errors import Problem, UserError
 from relrep_exp.schema import Config
 
 
+_CONFIG = TypeAdapter(Config)
+
+
 def conf_dir() -> Path:
     """The folder of configuration files: inside the package when installed, beside it in a checkout."""
     package = Path(__file__).resolve().parent
@@ -37,7 +40,7 @@ def load(composed: DictConfig) -> Config:
         raise UserError(Problem(f"configuration: {error}", "see python run.py --cfg job")) from None
     assert isinstance(values, dict)
     try:
-        return TypeAdapter(Config).validate_python(values)
+        return _CONFIG.validate_python(values)
     except ValidationError as error:
         raise UserError([_problem(fault, values) for fault in error.errors()]) from None
 

@@ -15,7 +15,7 @@ import torch
 
 from relrep_exp.alignment.anchors import Space, WhitenedSpace, draw_support
 from relrep_exp.modules.param import Param, ParamModule, ParamSettings
-from relrep_exp.modules.training import EpochBatches, fit
+from relrep_exp.modules.training import EpochBatches, Training, fit
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--support", type=int, default=1437, help="K")
     parser.add_argument("--anchors", type=int, default=64, help="m")
     parser.add_argument("--batch", type=int, default=256)
-    parser.add_argument("--steps", type=int, default=40, help="steps timed")
+    parser.add_argument("--steps", type=int, default=200, help="steps timed, in whole epochs, one at least")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser.parse_args()
@@ -86,10 +86,12 @@ def gemm_peak(device: str) -> float:
 
 def step_seconds(args: argparse.Namespace, spaces: dict[str, WhitenedSpace]) -> tuple[float, float]:
     """Seconds per step of a bare loop and under Lightning, alternating; the best of three each."""
+    epochs = max(1, args.steps // len(batches_for(args)))
+    steps = epochs * len(batches_for(args))
     bare, lightning = [], []
     for _ in range(3):
-        bare.append(timed(lambda: bare_loop(args, spaces), args.device) / args.steps)
-        lightning.append(timed(lambda: lightning_loop(args, spaces), args.device) / args.steps)
+        bare.append(timed(lambda: bare_loop(args, spaces, epochs), args.device) / steps)
+        lightning.append(timed(lambda: lightning_loop(args, spaces, epochs), args.device) / steps)
     return min(bare), min(lightning)
 
 
@@ -100,27 +102,26 @@ def module_for(args: argparse.Namespace, spaces: dict[str, WhitenedSpace]) -> Pa
 
 
 def batches_for(args: argparse.Namespace) -> EpochBatches:
-    """One epoch of exactly the timed steps, every batch full."""
-    return EpochBatches(args.batch * args.steps, args.batch, [0], torch.device(args.device))
+    """The minibatches of a fit."""
+    return EpochBatches(args.n, args.batch, [0], torch.device(args.device))
 
 
-def bare_loop(args: argparse.Namespace, spaces: dict[str, WhitenedSpace]) -> None:
+def bare_loop(args: argparse.Namespace, spaces: dict[str, WhitenedSpace], epochs: int) -> None:
     """The steps as plain PyTorch."""
-    module = module_for(args, spaces)
+    module, batches = module_for(args, spaces), batches_for(args)
     optimizer = module.configure_optimizers()
-    for rows in batches_for(args):
-        loss = module.training_step(rows % args.n, 0)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    for epoch in range(epochs):
+        batches.set_epoch(epoch)
+        for rows in batches:
+            loss = module.training_step(rows, 0)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
 
 
-def lightning_loop(args: argparse.Namespace, spaces: dict[str, WhitenedSpace]) -> None:
+def lightning_loop(args: argparse.Namespace, spaces: dict[str, WhitenedSpace], epochs: int) -> None:
     """The same steps as a Lightning fit; the trainer's set-up is counted with them."""
-    module = module_for(args, spaces)
-    step = module.training_step
-    module.training_step = lambda rows, number: step(rows % args.n, number)  # type: ignore[method-assign]
-    fit(module, batches_for(args), 1, module.strategy.training)
+    fit(module_for(args, spaces), batches_for(args), epochs, Training())
 
 
 def timed(work: Callable[[], object], device: str) -> float:

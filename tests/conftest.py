@@ -1,4 +1,4 @@
-"""What tests of whole runs share: a small file of embeddings, and the command line as a process or without."""
+"""What tests of whole runs share: a small file of embeddings, and the command line, as a process or not."""
 
 import os
 import shutil

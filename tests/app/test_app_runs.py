@@ -236,8 +236,10 @@ def changed(name, value):
     return value * 1.5 if value else 0.5
 
 
-@pytest.mark.parametrize("decoder", ["mlp", "linear", "svm"])
-@pytest.mark.parametrize("task", ["precomputed_stitch", "digits_stitch"])
+@pytest.mark.parametrize(
+    ("task", "decoder"),
+    [("precomputed_stitch", "mlp"), ("digits_stitch", "linear"), ("precomputed_stitch", "svm")],
+)
 def test_the_key_holds_what_determines_the_numbers_and_nothing_else(key_with, file, task, decoder):
     overrides = [f"task={task}", f"decoder={decoder}", "anchors=param", "logger=wandb"]
     overrides += [f"zoo.path={file}"] if task == "precomputed_stitch" else []

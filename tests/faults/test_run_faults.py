@@ -117,7 +117,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(here, start, two_wo
     earlier = records(tmp_path)
     assert len(earlier) == 1
 
-    code, out, err = here(*command)
+    code, out, err = here(*command, "runtime.checkpoint_seconds=30")
     assert code == 0, err
     assert "2 records in" in out.splitlines()[-1]
     assert earlier.items() < records(tmp_path).items()
