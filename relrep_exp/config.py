@@ -14,7 +14,6 @@ from pydantic import TypeAdapter, ValidationError
 from relrep_exp.errors import Problem, UserError
 from relrep_exp.schema import Config
 
-
 _CONFIG = TypeAdapter(Config)
 
 

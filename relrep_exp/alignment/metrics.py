@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BLOCK_ELEMENTS = 2**24
+BLOCK_ELEMENTS = 2**23
 
 
 def weighted_f1(predicted: Tensor, labels: Tensor) -> float:

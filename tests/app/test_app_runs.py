@@ -187,8 +187,8 @@ def key_with(words):
     composed = {}
 
     def key(overrides, changes):
-        with Composer() as composer:
-            if tuple(overrides) not in composed:
+        if tuple(overrides) not in composed:
+            with Composer() as composer:
                 composed[tuple(overrides)] = composer.compose(overrides)
         config = composed[tuple(overrides)].copy()
         OmegaConf.resolve(config)
