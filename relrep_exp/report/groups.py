@@ -112,4 +112,6 @@ def _only(settings: Settings, keys: Iterable[str]) -> Settings:
 
 
 def _title(task: str, settings: Settings) -> str:
-    return ", ".join([task, *(f"{key}={text}".replace('"', "") for key, text in settings.items())])
+    """The task and what sets this group apart; keys that it does not have go unsaid."""
+    said = {key: text.replace('"', "") for key, text in settings.items() if text != "none"}
+    return ", ".join([task, *(f"{key}={text}" for key, text in said.items())])

@@ -1,6 +1,5 @@
 """The stores on a full disk and on a read-only file system."""
 
-import shutil
 import subprocess
 
 import pytest
@@ -29,21 +28,6 @@ def record_of(value, key=KEY, size=1):
 def number(entry):
     [value] = entry.tensors["x"].unique().tolist()
     return value
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A folder on a file system of one MiB of its own, which a test may fill or make read-only."""
-    if shutil.which("mount") is None:
-        pytest.skip("there is no mount command here")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"a tmpfs cannot be mounted here: {done.stderr.splitlines()[0]}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @pytest.fixture
