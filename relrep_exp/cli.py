@@ -73,7 +73,7 @@ def _checked(arguments: list[str]) -> list[str]:
     sweep = len(overrides) < len(arguments)
     runs = make_plan(overrides, sweep)
     preflight.require(runs[0].config)
-    if all(run.config.overwrite == "never" for run in runs):
+    if all(preflight.settled(run.config) for run in runs):
         overrides += NO_FOLDERS
     return ["--multirun", *overrides] if sweep or runs[0].config.experiment is not None else overrides
 

@@ -8,8 +8,11 @@ from pathlib import Path
 from relrep_exp import plugins
 from relrep_exp.config import conf_dir, nearest
 from relrep_exp.errors import Problem, UserError
+from relrep_exp.identity import record_identity
 from relrep_exp.schema import Config, RelativeConfig
 from relrep_exp.store.files import require_writable
+from relrep_exp.store.keys import content_key
+from relrep_exp.store.records import RecordStore
 
 PACKAGES = {"wandb": "wandb", "tensorboard": "tensorboard"}
 
@@ -25,10 +28,25 @@ def require(config: Config) -> None:
         raise UserError(problems)
 
 
+def settled(config: Config) -> bool:
+    """Whether the run only reads: its record is there and may stand, or nothing else is allowed.
+
+    Raises:
+        UserError: a file that belongs to the run is missing.
+    """
+    if config.overwrite != "missing":
+        return config.overwrite == "never"
+    key = content_key(record_identity(config))
+    return RecordStore(Path(config.paths.outputs) / "records").find(key) is not None
+
+
 def _outputs(config: Config) -> list[Problem]:
-    if config.overwrite == "never":
-        return []
-    return require_writable(Path(config.paths.outputs))
+    """A folder that cannot be written matters only to a run that writes."""
+    try:
+        reads_only = settled(config)
+    except UserError as error:
+        return error.problems
+    return [] if reads_only else require_writable(Path(config.paths.outputs))
 
 
 def _method(config: Config) -> list[Problem]:

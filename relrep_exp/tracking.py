@@ -91,6 +91,8 @@ class Sink(ABC):
 class WandbSink(Sink):
     """One W&B run per record; nothing leaves the machine unless logger.mode=online."""
 
+    exit_code = 1
+
     def open(self) -> None:
         """Start a run with the configuration, tagged by task, anchors and similarity."""
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
@@ -124,10 +126,11 @@ class WandbSink(Sink):
         self.run.log({"rows": wandb.Table(columns=[*COLUMNS], data=[list(row) for row in record.rows])})
         self.run.log({"f1_weighted": wandb.Image(pair_matrix(record))})
         self.run.summary.update({f"timings/{phase}": s for phase, s in record.timings.items()})
+        self.exit_code = 0
 
     def close(self) -> None:
-        """Finish the run."""
-        self.run.finish()
+        """Finish the run; as failed if it left no record."""
+        self.run.finish(exit_code=self.exit_code)
 
 
 class CsvSink(Sink):

@@ -141,6 +141,8 @@ def require_writable(folder: Path) -> list[Problem]:
                 remove_temp(probe)
     except UserError as error:
         return error.problems
+    except OSError as error:  # such as a folder under /proc
+        return [Problem(f"cannot use {folder}: {error.strerror}", "choose another folder: paths.outputs=DIR")]
     return []
 
 
