@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,11 +72,14 @@ def close(runs: Sequence[Run], records: Sequence[Record], missing: Sequence[Run]
 
 
 def _exit_code(job: Any) -> int:
-    """0 for a finished job, 2 for a user's error, 1 for ours."""
+    """0 for a finished job, 2 for a user's error (told by the job), 1 for ours (shown here)."""
     failure = getattr(job, "_return_value", None)
     if not isinstance(failure, BaseException):
         return 0
-    return 2 if isinstance(failure, UserError) else 1
+    if isinstance(failure, UserError):
+        return 2
+    traceback.print_exception(failure)
+    return 1
 
 
 def _records_folder(runs: Sequence[Run]) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ def identity(zoo: PrecomputedZoo) -> dict[str, Any]:
     Raises:
         UserError: there is no such file.
     """
-    return {"sha256": file_digest(_existing(zoo)), "encoders": zoo.encoders}
+    return {"sha256": _digest(_existing(zoo)), "encoders": zoo.encoders}
 
 
 def load(zoo: PrecomputedZoo) -> Embeddings:
@@ -54,7 +55,7 @@ def load(zoo: PrecomputedZoo) -> Embeddings:
         raise UserError(problems)
     spaces = {name: torch.from_numpy(x.astype(np.float32)) for name, x in chosen.items()}
     _, labels = np.unique(arrays["labels"], return_inverse=True)
-    digest = file_digest(path)
+    digest = _digest(path)
     keys = {name: content_key({"sha256": digest, "array": name}) for name in spaces}
     split = torch.from_numpy(arrays["is_train"].astype(bool))
     return Embeddings(spaces, torch.from_numpy(labels.astype(np.int64)), split, keys)
@@ -67,6 +68,17 @@ def _existing(zoo: PrecomputedZoo) -> Path:
             f"zoo.path={zoo.path}: there is no such file", "give the path of an .npz or .safetensors"
         )
     return path
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of the file, read once in a process as long as it does not change."""
+    status = path.stat()
+    return _digest_of(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache
+def _digest_of(path: Path, _modified: int, _size: int) -> str:
+    return file_digest(path)
 
 
 def _read(path: Path) -> Arrays:

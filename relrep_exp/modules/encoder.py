@@ -66,4 +66,4 @@ def train_encoder(
     batches = EpochBatches(len(labels), config.batch, [config.seed], images.device)
     module = EncoderTraining(encoder, images, labels, config, len(batches) * config.epochs)
     fit(module, batches, config.epochs, training)
-    return module.encoder.to(images.device).eval()
+    return module.encoder.eval()

@@ -95,6 +95,7 @@ def fit(module: pl.LightningModule, batches: EpochBatches, epochs: int, training
         )
         resume = training.checkpoint if training.checkpoint and training.checkpoint.exists() else None
         trainer.fit(module, train_dataloaders=batches, ckpt_path=resume, weights_only=True)
+    module.to(batches.device)  # Lightning leaves it on the CPU
     if training.checkpoint is not None:
         training.checkpoint.unlink(missing_ok=True)
 
