@@ -67,8 +67,13 @@ def close(runs: Sequence[Run], records: Sequence[Record], missing: Sequence[Run]
         return
     folder = Path(runs[0].config.paths.outputs) / "report" / experiment.name
     told = [f"{run.label}: {run.command}" for run in missing]
-    to_terminal(write_experiment(experiment.title, records, folder, told, experiment.metric))
-    print(f"table and figure: {folder}")
+    groups = homogeneous(records)
+    for number, group in enumerate(groups):  # several where the user swept over something besides
+        alone = len(groups) == 1
+        title = experiment.title if alone else f"{experiment.title}: {group.title}"
+        part, members = (folder, records) if alone else (folder / str(number), group.records)
+        to_terminal(write_experiment(title, members, part, told, experiment.metric))
+        print(f"table and figure: {part}")
 
 
 def _exit_code(job: Any) -> int:

@@ -34,3 +34,18 @@ def test_a_users_error_has_been_told_by_its_job(words, capsys):
 def test_a_job_that_vanished_is_missed(words):
     runs = make_plan([*words, "anchors=random"], sweep=True)
     assert run_all(runs, lambda jobs: []) == 1
+
+
+def test_an_experiment_swept_over_something_besides_closes_with_a_table_for_each(python_run, file, outputs):
+    words = ["task=precomputed_stitch", f"zoo.path={file}", "decoder=linear", "logger=none"]
+    done = python_run(
+        "experiment=demo",
+        *words,
+        f"paths.outputs={outputs}",
+        "anchors.m=4,5",
+        "experiment.axes={seed: [0]}",
+    )
+    assert done.returncode == 0, done.stderr
+    titles = [line for line in done.stdout.splitlines() if line.startswith("Zero-shot stitching")]
+    assert len(titles) == 2
+    assert all((outputs / "report" / "demo" / part / "table.csv").exists() for part in "01")
