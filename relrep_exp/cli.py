@@ -18,10 +18,13 @@ from omegaconf import DictConfig
 from relrep_exp import app, preflight
 from relrep_exp.app import Outcome
 from relrep_exp.config import conf_dir, load
-from relrep_exp.errors import UserError
+from relrep_exp.errors import UserError, user_error
 from relrep_exp.plan import check_names, make_plan
 
 SWEEP_FLAGS = ("-m", "--multirun")
+SHORT_FLAGS = {"-h", "-c", "-p", "-i", "-sc"}
+LONG_FLAGS = {"--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--info"}
+INFORMATION_FLAGS = SHORT_FLAGS | LONG_FLAGS | {"--shell-completion"}
 # Runs that only read need no folder of their own, and work where nothing can be written.
 NO_FOLDERS = ("hydra.run.dir=.", "hydra.sweep.dir=.", "hydra.sweep.subdir=.")
 
@@ -67,7 +70,11 @@ def _checked(arguments: list[str]) -> list[str]:
 
     Flags that only ask Hydra for information go through unchecked, but for names in --cfg.
     """
-    if any(a.startswith("-") and a not in SWEEP_FLAGS for a in arguments):
+    asked = [a for a in arguments if a.startswith("-") and a not in SWEEP_FLAGS]
+    unknown = [flag for flag in asked if flag.split("=")[0] not in INFORMATION_FLAGS]
+    if unknown:
+        raise user_error(f"{' '.join(unknown)}: not a flag here", "see python run.py --help; -m sweeps")
+    if asked:
         return _information(arguments)
     overrides = [a for a in arguments if not a.startswith("-")]
     sweep = len(overrides) < len(arguments)
@@ -81,7 +88,7 @@ def _checked(arguments: list[str]) -> list[str]:
 def _information(arguments: list[str]) -> list[str]:
     """The arguments in an order that Hydra can read; --cfg job shows what a run would use."""
     overrides = [a for a in arguments if "=" in a and not a.startswith("-")]
-    flags = [a for a in arguments if a not in overrides]
+    flags = [part for a in arguments if a not in overrides for part in a.split("=", 1)]
     if flags in (["--cfg", "job"], ["-c", "job"]):
         check_names(overrides)
         flags.append("--resolve")

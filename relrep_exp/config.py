@@ -12,9 +12,10 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from relrep_exp.errors import Problem, UserError
-from relrep_exp.schema import Config
+from relrep_exp.schema import Config, ExperimentConfig
 
 _CONFIG = TypeAdapter(Config)
+_EXPERIMENT = TypeAdapter(ExperimentConfig)
 
 
 def conf_dir() -> Path:
@@ -42,6 +43,22 @@ def load(composed: DictConfig) -> Config:
         return _CONFIG.validate_python(values)
     except ValidationError as error:
         raise UserError([_problem(fault, values) for fault in error.errors()]) from None
+
+
+def load_experiment(node: Any) -> ExperimentConfig | None:
+    """The typed `experiment` node of a composed configuration; None where there is none.
+
+    Raises:
+        UserError: it is no experiment.
+    """
+    if node is None:
+        return None
+    values = OmegaConf.to_container(node, resolve=True)
+    try:
+        return _EXPERIMENT.validate_python(values)
+    except ValidationError as error:
+        faults = [{**fault, "loc": ("experiment", *fault["loc"])} for fault in error.errors()]
+        raise UserError([_problem(fault, {"experiment": values}) for fault in faults]) from None
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

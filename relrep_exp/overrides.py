@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
 
 from relrep_exp.config import nearest, nearest_key
-from relrep_exp.errors import Problem, UserError
+from relrep_exp.errors import Problem, UserError, user_error
+from relrep_exp.schema import ExperimentConfig
 
 
 def parse(arguments: Iterable[str]) -> list[Override]:
@@ -38,7 +38,12 @@ def each_value(override: Override) -> list[str]:
     """The override once for each value that it sweeps over."""
     if not override.is_sweep_override():
         return [str(override.input_line)]
-    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+    try:
+        return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+    except HydraException:
+        raise user_error(
+            f"{override.input_line}: an interval has no list of values", "give values, or range(...)"
+        ) from None
 
 
 def first_values(overrides: Iterable[Override]) -> list[str]:
@@ -46,14 +51,14 @@ def first_values(overrides: Iterable[Override]) -> list[str]:
     return [each_value(override)[0] for override in overrides]
 
 
-def expand(overrides: Sequence[Override], experiment: Any) -> list[tuple[str, ...]]:
+def expand(overrides: Sequence[Override], experiment: ExperimentConfig | None) -> list[tuple[str, ...]]:
     """The overrides of each run: all combinations of swept values, times an experiment's methods and axes.
 
     What the user sets by hand replaces the experiment's axis of that name.
 
     Args:
         overrides: the command line.
-        experiment: the composed `experiment` node, or None.
+        experiment: what its file says, or None.
     """
     axes = [each_value(override) for override in overrides]
     if experiment is None:
@@ -68,7 +73,8 @@ def expand(overrides: Sequence[Override], experiment: Any) -> list[tuple[str, ..
 
 def is_plain(override: Override) -> bool:
     """Whether it sets a key to a number, like seed=3, and so chooses no file of a group."""
-    return override.type == OverrideType.CHANGE and isinstance(override.value(), int | float)
+    ours = not override.key_or_group.startswith("hydra.")
+    return ours and override.type == OverrideType.CHANGE and isinstance(override.value(), int | float)
 
 
 def plugin_paths(overrides: Iterable[Override]) -> list[str]:

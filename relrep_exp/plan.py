@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from relrep_exp import overrides as words
 from relrep_exp import plugins
-from relrep_exp.config import conf_dir, keys_of, load
+from relrep_exp.config import conf_dir, keys_of, load, load_experiment
 from relrep_exp.errors import Problem, UserError, user_error
 from relrep_exp.identity import method_name
 from relrep_exp.schema import Config
@@ -123,7 +123,7 @@ class Composer:
 
     def runs(self, given: Sequence[Override], sweep: bool) -> list[Run]:
         """Typed runs; a problem that many of them share is told once."""
-        experiment = OmegaConf.select(self.compose(words.first_values(given)), "experiment")
+        experiment = load_experiment(OmegaConf.select(self.compose(words.first_values(given)), "experiment"))
         swept = [str(o.input_line) for o in given if o.is_sweep_override()]
         if swept and experiment is None and not sweep:
             raise user_error(f"several values in {' '.join(swept)}", "add -m to run them all")

@@ -47,7 +47,7 @@ def _load(path: Path) -> Problem | None:
     before = _registered()
     try:
         _import(path)
-    except Exception as error:  # whatever a user's file raises is told to the user
+    except (Exception, SystemExit) as error:  # whatever a user's file raises is told to the user
         return Problem(f"plugins: {path.name} fails: {type(error).__name__}: {error}", "mend the file")
     added = _registered() - before
     if not added:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Discriminator, Field, Tag
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic.dataclasses import dataclass
 
 strict = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -61,6 +61,14 @@ class LocalEncoderConfig:
     classify: NonNegative = 1.0
     reconstruct: NonNegative = 0.0
     heads: Count = 4
+
+    @model_validator(mode="after")
+    def _fits_its_architecture(self) -> Self:
+        if self.architecture == "vit" and self.dim % self.heads:
+            raise ValueError(f"a ViT's dim must be a multiple of its heads, {self.heads}")
+        if self.architecture == "resnet" and self.dim < 4:
+            raise ValueError("a ResNet needs dim >= 4")
+        return self
 
 
 @dataclass(frozen=True, config=strict)
@@ -196,8 +204,8 @@ class ExperimentConfig:
 
     name: Name
     title: str
-    methods: dict[str, list[str]]
-    axes: dict[str, list[Any]] = field(default_factory=dict)
+    methods: Annotated[dict[str, list[str]], Field(min_length=1)]
+    axes: dict[str, Annotated[list[Any], Field(min_length=1)]] = field(default_factory=dict)
     metric: str = "f1_weighted"
 
 

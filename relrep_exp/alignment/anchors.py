@@ -66,7 +66,7 @@ class Space:
     """
 
     def __init__(self, x: Tensor):
-        self.x = x
+        self.x = x.detach()
         self._whitenings: dict[tuple[float, float], Whitening] = {}
 
     def whitening(self, shrinkage: float = SHRINKAGE, eps: float = EPS) -> Whitening:
@@ -100,6 +100,8 @@ def anchor_strategy(name: str) -> Callable[[AnchorStrategy], AnchorStrategy]:
     """Register a function (spaces, support ids [K], m, seed) -> AnchorSet as the strategy `name`."""
 
     def register(strategy: AnchorStrategy) -> AnchorStrategy:
+        if name in ANCHORS and ANCHORS[name].__module__ != strategy.__module__:
+            raise ValueError(f"anchor strategy {name!r} exists already: choose another name")
         ANCHORS[name] = strategy
         return strategy
 

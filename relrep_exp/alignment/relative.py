@@ -103,6 +103,7 @@ class RelativeSpace:
         """
         held = {name: x if isinstance(x, Space) else Space(x) for name, x in spaces.items()}
         n = _common_rows(held)
+        self.members = {}  # of an earlier fit, over other anchors
         if self._given is None:
             seen = {name: self._whitened(space) for name, space in held.items()}
             ids = draw_support(n, self.support, self.seed)

@@ -60,6 +60,8 @@ def similarity(name: str, prepare: Coordinates = "raw") -> Callable[[Compare], C
     """Register a function x [N, d], anchors [m, d] -> [N, m] as the similarity `name`."""
 
     def register(compare: Compare) -> Compare:
+        if name in SIMILARITIES and SIMILARITIES[name].compare.__module__ != compare.__module__:
+            raise ValueError(f"similarity {name!r} exists already: choose another name")
         SIMILARITIES[name] = Similarity(name, prepare, compare)
         return compare
 

@@ -86,6 +86,8 @@ def _blocks(x: Tensor) -> Iterator[Tensor]:
 
 
 def _check_metric_set(x: Tensor) -> None:
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        raise ValueError("embeddings must be a torch tensor of floats")
     if x.ndim != 2 or len(x) < 2:
         raise ValueError(f"statistics need a matrix [N, d] with N >= 2, not {tuple(x.shape)}")
     if not bool(torch.isfinite(x).all()):

@@ -54,8 +54,13 @@ def load(config: DigitsData) -> ImageData:
             f"scikit-learn's digits have changed ({found[:12]})", "install the pinned scikit-learn"
         )
     rows = np.arange(len(labels))
-    train, _ = train_test_split(
-        rows, test_size=config.test_share, random_state=config.split_seed, stratify=labels
-    )
+    try:
+        train, _ = train_test_split(
+            rows, test_size=config.test_share, random_state=config.split_seed, stratify=labels
+        )
+    except ValueError as error:
+        raise user_error(
+            f"data.test_share={config.test_share}: {error}", "leave some of every class"
+        ) from None
     images = torch.from_numpy(pixels).float()[:, None] / 16.0
     return ImageData(images, torch.from_numpy(labels), torch.from_numpy(np.isin(rows, train)))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 RESERVED = ("labels", "is_train")
 # What zipfile raises for a damaged archive; RuntimeError where a flipped bit says that it is encrypted.
 _DAMAGED_ZIP = (OSError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError)
+LARGEST = 1e18  # squares of what is larger overflow float32
 FORMAT = "one 2-D float array [N, d] per encoder, `labels` [N] int and `is_train` [N] bool"
 
 
@@ -50,7 +51,9 @@ def load(zoo: PrecomputedZoo) -> Embeddings:
     path = _existing(zoo)
     arrays = _read(path)
     chosen = _chosen(arrays, zoo)
-    problems = [*_labels_problems(arrays), *_spaces_problems(chosen, _rows(arrays))]
+    problems = _labels_problems(arrays)
+    train = None if problems else arrays["is_train"].astype(bool)
+    problems += _spaces_problems(chosen, _rows(arrays), train)
     if problems:
         raise UserError(problems)
     spaces = {name: torch.from_numpy(x.astype(np.float32)) for name, x in chosen.items()}
@@ -177,7 +180,7 @@ def _split_problems(labels: np.ndarray[Any, Any], split: np.ndarray[Any, Any]) -
     return problems
 
 
-def _spaces_problems(spaces: Arrays, rows: int | None) -> list[Problem]:
+def _spaces_problems(spaces: Arrays, rows: int | None, train: np.ndarray[Any, Any] | None) -> list[Problem]:
     problems = []
     for name, x in spaces.items():
         if x.ndim != 2 or x.dtype.kind != "f":
@@ -191,22 +194,24 @@ def _spaces_problems(spaces: Arrays, rows: int | None) -> list[Problem]:
             remedy = "row n must be the same sample in every array"
             problems.append(Problem(f"encoder {name!r} has {len(x)} rows, labels has {rows}", remedy))
         else:
-            problems += _values_problems(name, x)
+            problems += _values_problems(name, x, train)
     return problems
 
 
-def _values_problems(name: str, x: np.ndarray[Any, Any]) -> list[Problem]:
+def _values_problems(name: str, x: np.ndarray[Any, Any], train: np.ndarray[Any, Any] | None) -> list[Problem]:
     import numpy as np
 
     with np.errstate(over="ignore"):
-        finite = np.isfinite(x.astype(np.float32))
+        finite = np.abs(x.astype(np.float32)) < LARGEST  # false for NaN, too
     if not finite.all():
         row = int(np.flatnonzero(~finite.all(axis=1))[0])
         bad = int((~finite.all(axis=1)).sum())
-        what = f"encoder {name!r}: NaN, infinity or beyond float32 in {bad} rows, the first is row {row}"
+        what = f"encoder {name!r}: NaN, infinity or beyond 1e18 in {bad} rows, the first is row {row}"
         return [Problem(what, "remove these samples from every array, or mend the encoder")]
-    constant = np.flatnonzero(x.max(axis=0) == x.min(axis=0))
+    seen = x if train is None else x[train]  # statistics see training rows only
+    constant = np.flatnonzero(seen.max(axis=0) == seen.min(axis=0))
     if len(constant):
-        what = f"encoder {name!r}: {len(constant)} of {x.shape[1]} columns are constant, e.g. {constant[0]}"
-        return [Problem(what, f"drop them: x[:, x.max(0) > x.min(0)] keeps {x.shape[1] - len(constant)}")]
+        some = f"{len(constant)} of {x.shape[1]} columns are constant in training, e.g. {constant[0]}"
+        remedy = f"drop them: x[:, x.max(0) > x.min(0)] keeps {x.shape[1] - len(constant)}"
+        return [Problem(f"encoder {name!r}: {some}", remedy)]
     return []

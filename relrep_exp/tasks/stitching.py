@@ -186,7 +186,8 @@ def _digest(x: Tensor) -> str:
 def _principal_plane(x: Tensor) -> Callable[[Tensor], Tensor]:
     """Projection onto the first two principal axes of x [n, k], signs fixed by the largest loading."""
     mean = x.mean(0)
-    axes = torch.linalg.svd(x - mean, full_matrices=False).Vh[:2]
+    found = torch.linalg.svd(x - mean, full_matrices=False).Vh[:2]
+    axes = torch.cat([found, found.new_zeros(2 - len(found), x.shape[1])])
     signs = axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign()
     return lambda points: (points - mean) @ (axes * signs).T
 

@@ -222,3 +222,16 @@ def test_single_learns_a_space_for_each_decoder_on_its_encoder_alone():
         assert bits(aligner.carry(C, source, "c")) == bits(space.transform(C, "c"))
     assert set(aligner.curves()) == {"a", "b"}
     assert not torch.allclose(aligner.carry(C, "a", "c"), aligner.carry(C, "b", "c"))
+
+
+def test_a_second_fit_forgets_the_encoders_of_the_first():
+    x = torch.randn(40, 5, generator=torch.Generator().manual_seed(0))
+    space = RelativeSpace("random", "wip", m=4).fit({"a": x})
+    space.fit({"b": x + 1.0})
+    assert list(space.members) == ["b"]
+
+
+def test_embeddings_that_are_not_floats_are_refused():
+    whole = torch.arange(60).reshape(20, 3)
+    with pytest.raises(ValueError, match="floats"):
+        RelativeSpace("random", "wip", m=4).fit({"a": whole})

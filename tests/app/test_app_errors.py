@@ -160,3 +160,23 @@ def test_a_defect_of_ours_in_a_sweep(capsys, words, monkeypatch):
 
     monkeypatch.setattr(app, "run", broken)
     assert cli.main(["-m", *words, "seed=0,1"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["experiment=demo", "experiment.axes.seed=[]"], "at least 1 item"),
+        (["experiment=demo", "experiment.axes.seed=5"], "should be a valid list"),
+        (["experiment=demo", "~experiment.methods"], "experiment.methods is not set"),
+        (["-m", "seed=interval(0,1)"], "an interval has no list of values"),
+        (["--run", "experiment=demo"], "--run: not a flag here"),
+        (["--cfg=job", "anchors=nope"], "anchors=nope"),
+    ],
+)
+def test_odd_requests_are_refused_before_anything_starts(words, capsys, more, told):
+    from relrep_exp.cli import main
+
+    assert main([*words, *more]) == 2
+    err = capsys.readouterr().err
+    assert told in err
+    assert "Traceback" not in err

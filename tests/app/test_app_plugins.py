@@ -112,3 +112,22 @@ def test_all_broken_plugins_are_told_at_once(words, tmp_path, capsys):
     (tmp_path / "one.py").write_text("1 / 0")
     assert main([*words, f"plugins=[{tmp_path}/one.py,{tmp_path}/two.py]"]) == 2
     assert capsys.readouterr().err.count("error: ") == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("@similarity('cosine')\ndef mine(x, anchors):\n    return x", "'cosine' exists already"),
+        ("import sys\nsys.exit(0)", "SystemExit"),
+    ],
+)
+def test_a_plugin_neither_replaces_what_is_there_nor_ends_the_run(tmp_path, text, told):
+    from relrep_exp import plugins
+    from relrep_exp.alignment.similarity import SIMILARITIES, inner_product
+    from relrep_exp.errors import UserError
+
+    path = tmp_path / "odd_plugin.py"
+    path.write_text(f"from relrep_exp import similarity\n{text}\n")
+    with pytest.raises(UserError, match=told):
+        plugins.load([str(path)])
+    assert SIMILARITIES["cosine"].compare is inner_product
