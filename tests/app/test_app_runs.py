@@ -227,6 +227,8 @@ def changed(name, value):
         return "gru" if value != "gru" else "mlp"
     if name in CHOICES:
         return CHOICES[name]
+    if name.endswith((".dim", ".heads")):
+        return 2 * value  # a ViT's heads must divide its dimension
     if isinstance(value, int):
         return value + 1
     return value * 1.5 if value else 0.5

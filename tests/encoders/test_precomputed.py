@@ -53,11 +53,11 @@ FAULTS = {
     "infinity": (lambda a: {"c": spoilt(a["c"], 3, 0, -np.inf)}, ["encoder 'c'", "the first is row 3"]),
     "beyond float32": (
         lambda a: {"c": spoilt(a["c"].astype(np.float64), 5, 0, 1e300)},
-        ["beyond float32", "the first is row 5"],
+        ["beyond 1e18", "the first is row 5"],
     ),
     "a constant column": (
         lambda a: {"a": spoilt(a["a"], slice(None), 4, 1.0)},
-        ["encoder 'a': 1 of 6 columns are constant, e.g. 4", "keeps 5"],
+        ["encoder 'a': 1 of 6 columns are constant in training, e.g. 4", "keeps 5"],
     ),
     "one encoder": (lambda a: {"b": None, "c": None}, ["1 encoder in", "at least two"]),
     "no encoder": (lambda a: {"a": None, "b": None, "c": None}, ["0 encoder in", "at least two"]),
