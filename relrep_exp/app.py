@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relrep_exp import plugins, preflight, provenance
-from relrep_exp.identity import method_name, record_identity
+from relrep_exp.identity import method_name, record_identity, record_key
 from relrep_exp.schema import Config
-from relrep_exp.store.keys import content_key
 from relrep_exp.store.records import Record, RecordStore
 from relrep_exp.tracking import Tracker, open_tracker
 
@@ -63,11 +62,6 @@ def run(config: Config, folder: Path, command: str) -> Outcome:
     finally:
         tracker.close()
     return Outcome(record, records.path(key), fresh, time.perf_counter() - start)
-
-
-def record_key(config: Config) -> str:
-    """The key of a run's record."""
-    return content_key(record_identity(config))
 
 
 def compute(config: Config, key: str, command: str, tracker: Tracker) -> Record:

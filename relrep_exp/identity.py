@@ -8,6 +8,7 @@ from typing import Any
 from relrep_exp import plugins, versions
 from relrep_exp.encoders import zoo
 from relrep_exp.schema import Config, RelativeConfig
+from relrep_exp.store.keys import content_key
 
 
 def method_name(config: Config) -> str:
@@ -37,6 +38,11 @@ def record_identity(config: Config) -> dict[str, Any]:
             "stitching": versions.STITCHING,
         },
     }
+
+
+def record_key(config: Config) -> str:
+    """The key of a run's record."""
+    return content_key(record_identity(config))
 
 
 def _method(config: Config) -> dict[str, Any]:

@@ -8,10 +8,9 @@ from pathlib import Path
 from relrep_exp import plugins
 from relrep_exp.config import conf_dir, nearest
 from relrep_exp.errors import Problem, UserError
-from relrep_exp.identity import record_identity
+from relrep_exp.identity import record_key
 from relrep_exp.schema import Config, RelativeConfig
 from relrep_exp.store.files import require_writable
-from relrep_exp.store.keys import content_key
 from relrep_exp.store.records import RecordStore
 
 PACKAGES = {"wandb": "wandb", "tensorboard": "tensorboard"}
@@ -36,8 +35,7 @@ def settled(config: Config) -> bool:
     """
     if config.overwrite != "missing":
         return config.overwrite == "never"
-    key = content_key(record_identity(config))
-    return RecordStore(Path(config.paths.outputs) / "records").find(key) is not None
+    return RecordStore(Path(config.paths.outputs) / "records").find(record_key(config)) is not None
 
 
 def _outputs(config: Config) -> list[Problem]:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from relrep_exp import app
 from relrep_exp.errors import UserError
+from relrep_exp.identity import record_key
 from relrep_exp.plan import Run
 from relrep_exp.store.records import Record, RecordStore
 
@@ -32,9 +32,9 @@ def run_all(runs: Sequence[Run], launch: Launch) -> int:
         code = max((_exit_code(job) for job in launch([list(run.overrides) for run in runs])), default=0)
     except KeyboardInterrupt:
         code = 130
-    found = {app.record_key(run.config): record_of(run) for run in runs}
-    missing = [run for run in runs if found[app.record_key(run.config)] is None]
-    records = [record for record in found.values() if record is not None]
+    found = [record_of(run) for run in runs]
+    missing = [run for run, record in zip(runs, found, strict=True) if record is None]
+    records = list({record.key: record for record in found if record is not None}.values())
     close(runs, records, missing)
     if code == 130:
         done = len(runs) - len(missing)
@@ -48,7 +48,7 @@ def run_all(runs: Sequence[Run], launch: Launch) -> int:
 
 def record_of(run: Run) -> Record | None:
     """The record of a run, if there is one."""
-    return RecordStore(_records_folder([run])).find(app.record_key(run.config))
+    return RecordStore(_records_folder([run])).find(record_key(run.config))
 
 
 def close(runs: Sequence[Run], records: Sequence[Record], missing: Sequence[Run]) -> None:

@@ -6,8 +6,8 @@ from hydra.core.config_store import ConfigStore
 from relrep_exp import plugins
 from relrep_exp.alignment.anchors import ANCHORS
 from relrep_exp.alignment.similarity import SIMILARITIES
-from relrep_exp.app import record_key
 from relrep_exp.cli import main
+from relrep_exp.identity import record_key
 from relrep_exp.plan import make_plan
 
 PLUGIN = """

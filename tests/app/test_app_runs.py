@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from relrep_exp import app, cli
-from relrep_exp.app import record_key
 from relrep_exp.config import load
+from relrep_exp.identity import record_key
 from relrep_exp.plan import make_plan
 from relrep_exp.store.records import RecordStore
 from relrep_exp.tasks import build
