@@ -8,15 +8,19 @@ A run's key hashes what determines its numbers; the store makes each record once
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from relrep_exp import plugins, preflight, provenance
+from relrep_exp import hub, needs, plugins, preflight, provenance
+from relrep_exp.encoders.present import missing_encoders
 from relrep_exp.identity import method_name, record_identity, record_key
 from relrep_exp.schema import Config
 from relrep_exp.store.records import Record, RecordStore
 from relrep_exp.tracking import Tracker, open_tracker
+
+_LOG = logging.getLogger("relrep_exp")
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,22 @@ def run(config: Config, folder: Path, command: str) -> Outcome:
     return Outcome(record, records.path(key), fresh, time.perf_counter() - start)
 
 
+def revisions(config: Config) -> dict[str, str]:
+    """The commit of everything that the run has from the hub; one that has moved since is told.
+
+    Raises:
+        UserError: the hub does not say.
+    """
+    found = {}
+    dropped = missing_encoders(config)
+    for repo in needs.repos(config):
+        if repo.key.removeprefix("zoo.encoders.") not in dropped:
+            found[repo.id] = hub.commit(repo, config.runtime.offline)
+            if moved := hub.note_commit(Path(config.paths.outputs), repo, found[repo.id]):
+                _LOG.warning("%s", moved)
+    return found
+
+
 def compute(config: Config, key: str, command: str, tracker: Tracker) -> Record:
     """Embeddings, then the task, then the record."""
     from relrep_exp.runtime import Runtime  # torch and Lightning, which a cached run never imports
@@ -71,7 +91,7 @@ def compute(config: Config, key: str, command: str, tracker: Tracker) -> Record:
 
     tracker.start()
     runtime = Runtime.of(config.runtime)
-    before = provenance.begin(runtime, command)
+    before = {**provenance.begin(runtime, command), "revisions": revisions(config)}
     result = run_task(config, runtime, tracker.curve)
     return Record(
         key=key,

@@ -25,17 +25,16 @@ def record_identity(config: Config) -> dict[str, Any]:
         UserError: a file that belongs to it is missing.
     """
     return {
-        "task": {k: v for k, v in asdict(config.task).items() if k != "param_batch"},  # in anchors.batch
-        "data": asdict(config.data),
-        "encoders": zoo.identity(config),
+        "task": asdict(config.task),
+        **zoo.identity(config),
         "method": _method(config),
-        "decoder": asdict(config.decoder),
+        **({} if config.task.kind == "retrieval" else {"decoder": asdict(config.decoder)}),
         "seed": config.seed,
         "versions": {
             "alignment": versions.ALIGNMENT,
             "param": versions.PARAM,
             "decoders": versions.DECODERS,
-            "stitching": versions.STITCHING,
+            "tasks": versions.TASKS,
         },
     }
 

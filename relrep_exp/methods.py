@@ -108,7 +108,6 @@ class _StoredParam:
             "plugins": digests(sim=self.config.sim.name),
             "aligner": asdict(self.config.aligner),
             "encoders": [self.embeddings.keys[name] for name in names],
-            "data": asdict(self.config.data),
             "m": m,
             "seed": seed,
             "versions": [versions.ALIGNMENT, versions.PARAM],

@@ -24,6 +24,9 @@ from relrep_exp.identity import method_name
 from relrep_exp.schema import Config
 
 OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
+OmegaConf.register_new_resolver(
+    "first_set", lambda *values: next(value for value in values if value is not None), replace=True
+)
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
-from relrep_exp import plugins
+from relrep_exp import needs, plugins
 from relrep_exp.config import conf_dir, nearest
+from relrep_exp.encoders import zoo
+from relrep_exp.encoders.present import missing_encoders
 from relrep_exp.errors import Problem, UserError
 from relrep_exp.identity import record_key
 from relrep_exp.schema import Config, RelativeConfig
@@ -22,7 +25,7 @@ def require(config: Config) -> None:
     Raises:
         UserError: every problem found.
     """
-    problems = [*_outputs(config), *_method(config), *_logger(config), *_device(config)]
+    problems = [*_samples(config), *_method(config), *_logger(config), *_device(config)]
     if problems:
         raise UserError(problems)
 
@@ -38,13 +41,41 @@ def settled(config: Config) -> bool:
     return RecordStore(Path(config.paths.outputs) / "records").find(record_key(config)) is not None
 
 
-def _outputs(config: Config) -> list[Problem]:
-    """A folder that cannot be written matters only to a run that writes."""
+def _samples(config: Config) -> list[Problem]:
+    """Data and encoders, which matter only to a run that has no record yet; nothing of them is loaded.
+
+    Whether there is one is asked without the network, so that a finished run needs none.
+    """
+    if problems := zoo.problems(config):
+        return problems
     try:
-        reads_only = settled(config)
+        if settled(offline(config)):
+            return []
+    except UserError:
+        pass  # told below, together with all else that is missing
+    if problems := _missing(config):
+        return problems
+    try:
+        return [] if settled(config) else require_writable(Path(config.paths.outputs))
     except UserError as error:
         return error.problems
-    return [] if reads_only else require_writable(Path(config.paths.outputs))
+
+
+def offline(config: Config) -> Config:
+    """The same run, kept from the network."""
+    return replace(config, runtime=replace(config.runtime, offline=True))
+
+
+def _missing(config: Config) -> list[Problem]:
+    """What is not here of all that the run needs from the hub, and cannot be had."""
+    wanted = needs.repos(config)
+    if not wanted:
+        return []
+    from relrep_exp import hub
+
+    dropped = {needs.models(config)[name] for name in missing_encoders(config)}
+    found = hub.check([repo for repo in wanted if repo not in dropped], config.runtime.offline)
+    return list(dict.fromkeys(found.values()))
 
 
 def _method(config: Config) -> list[Problem]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from threadpoolctl import threadpool_limits
 
+from relrep_exp.encoders.extraction import Extraction
 from relrep_exp.modules.training import Training
 from relrep_exp.schema import RuntimeConfig
 
@@ -19,12 +21,12 @@ class Runtime:
     Attributes:
         device: where tensors live.
         progress: whether bars are shown.
-        checkpoint_seconds: how much of a fit a kill may lose.
+        config: what the user asked for.
     """
 
     device: torch.device
     progress: bool
-    checkpoint_seconds: float
+    config: RuntimeConfig
 
     @classmethod
     def of(cls, config: RuntimeConfig) -> Runtime:
@@ -35,8 +37,24 @@ class Runtime:
         name = "cuda" if config.device == "auto" and torch.cuda.is_available() else config.device
         device = torch.device("cpu" if name == "auto" else name)
         progress = config.progress == "on" or (config.progress == "auto" and sys.stderr.isatty())
-        return cls(device, progress, config.checkpoint_seconds)
+        return cls(device, progress, config)
 
     def training(self) -> Training:
         """How fits are run here."""
-        return Training(progress=self.progress, checkpoint_seconds=self.checkpoint_seconds)
+        return Training(progress=self.progress, checkpoint_seconds=self.config.checkpoint_seconds)
+
+    def extraction(self, on_error: Literal["raise", "skip"]) -> Extraction:
+        """How embeddings are computed here."""
+        asked = self.config
+        return Extraction(
+            device=self.device,
+            devices=asked.devices,
+            batch=asked.batch,
+            batch_tokens=asked.batch_tokens,
+            shard=asked.shard,
+            workers=asked.workers,
+            compile=asked.compile,
+            channels_last=asked.channels_last,
+            progress=self.progress,
+            on_error=on_error,
+        )

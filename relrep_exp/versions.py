@@ -4,7 +4,10 @@ Raise a version when a change of that part moves a number beyond rounding; golde
 """
 
 LOCAL_ENCODERS = 1
+LOCAL_BERT = 1
+LOCAL_LM = 1
+LSA = 1
 ALIGNMENT = 1
 PARAM = 1
 DECODERS = 1
-STITCHING = 1
+TASKS = 1

@@ -3,48 +3,56 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from relrep_exp.data.samples import IMAGE
 from relrep_exp.errors import user_error
-from relrep_exp.schema import DigitsData
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import numpy as np
+
+    from relrep_exp.data.samples import Samples
+    from relrep_exp.schema import DigitsData
 
 SHA256 = "65e5b4619795efb40c1082f4c350c049e4ad552200d369b6ae99e21eef5e72c5"
+PEAK = 16  # white, in scikit-learn's copy
 
 
 @dataclass(frozen=True)
-class ImageData:
-    """Labelled images with a fixed split.
+class Digits:
+    """Images in memory, [N, 8, 8] uint8 in 0..16."""
 
-    Attributes:
-        images: float32 in [0, 1], [N, channels, height, width].
-        labels: int64, [N].
-        is_train: bool, [N].
-    """
+    pixels: np.ndarray[Any, Any]
+    peak: int = PEAK
 
-    images: Tensor
-    labels: Tensor
-    is_train: Tensor
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, row: int) -> np.ndarray[Any, Any]:
+        """One image, uint8 [8, 8]."""
+        image: np.ndarray[Any, Any] = self.pixels[row]
+        return image
 
 
-def identity(config: DigitsData) -> dict[str, Any]:
+def identity(config: DigitsData, views: Sequence[str], offline: bool) -> dict[str, dict[str, Any]]:
     """What tells these samples and their split from others; needs nothing loaded."""
-    return {**asdict(config), "sha256": SHA256}
+    parts = {"test_share": config.test_share, "split_seed": config.split_seed}
+    return {IMAGE: {"name": "digits", **parts, "sha256": SHA256}}
 
 
-def load(config: DigitsData) -> ImageData:
+def load(config: DigitsData, views: Sequence[str], offline: bool) -> Samples:
     """Images, labels and the stratified split.
 
     Raises:
-        UserError: scikit-learn ships other images than those the identity names.
+        UserError: scikit-learn ships other images than those the identity names, or a class would be lost.
     """
     import numpy as np
     import torch
     from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
+
+    from relrep_exp.data.samples import Samples, View
 
     raw = load_digits()
     pixels, labels = raw.images.astype(np.uint8), raw.target.astype(np.int64)
@@ -53,14 +61,25 @@ def load(config: DigitsData) -> ImageData:
         raise user_error(
             f"scikit-learn's digits have changed ({found[:12]})", "install the pinned scikit-learn"
         )
-    rows = np.arange(len(labels))
+    is_train = torch.from_numpy(np.isin(np.arange(len(labels)), _training_rows(labels, config)))
+    view = View(Digits(pixels), is_train, torch.from_numpy(labels))
+    return Samples({IMAGE: view}, parallel=True)
+
+
+def _training_rows(labels: np.ndarray[Any, Any], config: DigitsData) -> np.ndarray[Any, Any]:
+    import numpy as np
+    from sklearn.model_selection import train_test_split
+
     try:
         train, _ = train_test_split(
-            rows, test_size=config.test_share, random_state=config.split_seed, stratify=labels
+            np.arange(len(labels)),
+            test_size=config.test_share,
+            random_state=config.split_seed,
+            stratify=labels,
         )
     except ValueError as error:
         raise user_error(
             f"data.test_share={config.test_share}: {error}", "leave some of every class"
         ) from None
-    images = torch.from_numpy(pixels).float()[:, None] / 16.0
-    return ImageData(images, torch.from_numpy(labels), torch.from_numpy(np.isin(rows, train)))
+    rows: np.ndarray[Any, Any] = train
+    return rows

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from timm.models.resnet import BasicBlock, ResNet
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from relrep_exp.encoders.encoder import Encoder
+from relrep_exp.errors import user_error
 from relrep_exp.schema import LocalEncoderConfig
 
 
@@ -26,7 +30,7 @@ def build(config: LocalEncoderConfig, channels: int, size: int) -> nn.Module:
 def _vit(config: LocalEncoderConfig, channels: int, size: int) -> nn.Module:
     return VisionTransformer(
         img_size=size,
-        patch_size=2,
+        patch_size=config.patch,
         in_chans=channels,
         num_classes=0,
         global_pool="avg",
@@ -42,6 +46,42 @@ def _resnet(config: LocalEncoderConfig, channels: int) -> nn.Module:
     layers = (config.depth,) * 4
     block: Any = BasicBlock  # timm annotates an instance where it takes the class
     return ResNet(block, layers, in_chans=channels, num_classes=0, channels=widths)
+
+
+class LocalImageEncoder(Encoder):
+    """A network over pixels as they are, scaled to [-1, 1].
+
+    Args:
+        network: [B, C, H, W] -> [B, dim].
+        dim: d.
+        peak: the value of white.
+    """
+
+    def __init__(self, network: nn.Module, dim: int, peak: int):
+        super().__init__()
+        self.network, self.dim, self.peak = network, dim, peak
+
+    def prepare(self, samples: Sequence[Any]) -> Tensor:
+        """Images [H, W] or [H, W, 3] -> uint8 [B, C, H, W].
+
+        Raises:
+            UserError: they are not all of one size and kind.
+        """
+        shapes = {image.shape for image in samples}
+        if len(shapes) > 1:
+            what = f"the images are of several sizes, {' and '.join(map(str, sorted(shapes)[:2]))} among them"
+            raise user_error(what, "use pretrained encoders (zoo=vision), which resize, or make them alike")
+        stacked = torch.from_numpy(np.stack(samples))
+        return stacked[:, None] if stacked.ndim == 3 else stacked.permute(0, 3, 1, 2).contiguous()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """uint8 [B, C, H, W] -> [B, dim]."""
+        out: Tensor = self.network(self.scaled(inputs))
+        return out
+
+    def scaled(self, inputs: Tensor) -> Tensor:
+        """uint8 in 0 .. peak -> float32 in [0, 1] -> [-1, 1], as the network takes them."""
+        return 2.0 * (inputs.float() / self.peak) - 1.0
 
 
 class Mlp(nn.Module):

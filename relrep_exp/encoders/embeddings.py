@@ -1,10 +1,10 @@
-"""Embeddings of the same samples by several encoders: what every task starts from."""
+"""Embeddings by several encoders: what every task starts from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -12,27 +12,58 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Embeddings:
-    """Parallel embeddings with labels and a split.
+class Corpus:
+    """One encoder's embeddings.
 
     Attributes:
-        spaces: encoder -> float32 [N, d_i]; row n is the same sample everywhere.
-        labels: class numbers 0 .. C-1, int64, [N].
+        x: float32, [N, d].
         is_train: bool, [N].
-        keys: encoder -> identity of its embeddings, for whatever is cached about them.
+        labels: class numbers 0 .. C-1, int64, [N]; None where nothing is classified.
     """
 
-    spaces: Mapping[str, Tensor]
-    labels: Tensor
+    x: Tensor
     is_train: Tensor
+    labels: Tensor | None = None
+
+    def to(self, device: torch.device) -> Corpus:
+        """The same on a device."""
+        labels = None if self.labels is None else self.labels.to(device)
+        return Corpus(self.x.to(device), self.is_train.to(device), labels)
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """What aligners, decoders and metrics see.
+
+    Attributes:
+        paired: encoder -> embeddings whose row n is the same sample everywhere, with the same split: anchors,
+            P and the metric set come from its training rows, agreement is measured on the others.
+        tasks: encoder -> embeddings that decoders are trained and tested on; the same objects as in `paired`
+            where the task's own samples are paired.
+        keys: encoder -> identity of its paired embeddings, for whatever is cached about them.
+        notes: what a record should say about data and encoders: counts, samples left out, encoders skipped.
+    """
+
+    paired: Mapping[str, Corpus]
+    tasks: Mapping[str, Corpus]
     keys: Mapping[str, str]
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """The encoders."""
+        return list(self.paired)
 
     @property
     def classes(self) -> int:
-        """C, the number of classes."""
-        return int(self.labels.max()) + 1
+        """C, the number of classes; 0 where nothing is classified."""
+        labels = [corpus.labels for corpus in self.tasks.values() if corpus.labels is not None]
+        return max((int(y.max()) + 1 for y in labels), default=0)
 
     def to(self, device: torch.device) -> Embeddings:
         """The same on a device."""
-        spaces = {name: x.to(device) for name, x in self.spaces.items()}
-        return replace(self, spaces=spaces, labels=self.labels.to(device), is_train=self.is_train.to(device))
+        moved = {id(c): c.to(device) for c in (*self.paired.values(), *self.tasks.values())}
+        paired, tasks = (
+            {name: moved[id(corpus)] for name, corpus in group.items()} for group in (self.paired, self.tasks)
+        )
+        return Embeddings(paired, tasks, self.keys, self.notes)

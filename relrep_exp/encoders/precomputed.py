@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.config import nearest
-from relrep_exp.encoders.embeddings import Embeddings
+from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.errors import Problem, UserError, user_error
 from relrep_exp.schema import PrecomputedZoo
 from relrep_exp.store.keys import content_key, file_digest
@@ -60,8 +60,12 @@ def load(zoo: PrecomputedZoo) -> Embeddings:
     _, labels = np.unique(arrays["labels"], return_inverse=True)
     digest = _digest(path)
     keys = {name: content_key({"sha256": digest, "array": name}) for name in spaces}
-    split = torch.from_numpy(arrays["is_train"].astype(bool))
-    return Embeddings(spaces, torch.from_numpy(labels.astype(np.int64)), split, keys)
+    split, classes = (
+        torch.from_numpy(arrays["is_train"].astype(bool)),
+        torch.from_numpy(labels.astype(np.int64)),
+    )
+    corpora = {name: Corpus(x, split, classes) for name, x in spaces.items()}
+    return Embeddings(corpora, corpora, keys)
 
 
 def _existing(zoo: PrecomputedZoo) -> Path:

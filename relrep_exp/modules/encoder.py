@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from relrep_exp.encoders.architectures import LocalImageEncoder
 from relrep_exp.modules.training import EpochBatches, Training, fit
 from relrep_exp.schema import LocalEncoderConfig
 
@@ -20,15 +21,20 @@ class EncoderTraining(pl.LightningModule):
     in it, as in encoders that were trained for more than the task at hand.
 
     Args:
-        encoder: [B, C, H, W] -> [B, dim].
-        images: training images, [N, C, H, W].
+        encoder: of uint8 images.
+        images: training images, uint8 [N, C, H, W].
         labels: their classes, [N].
         config: dimension, weights of the two losses, learning rate.
         steps: length of the learning rate's cycle.
     """
 
     def __init__(
-        self, encoder: nn.Module, images: Tensor, labels: Tensor, config: LocalEncoderConfig, steps: int
+        self,
+        encoder: LocalImageEncoder,
+        images: Tensor,
+        labels: Tensor,
+        config: LocalEncoderConfig,
+        steps: int,
     ):
         super().__init__()
         self.encoder, self.images, self.labels, self.config = encoder, images, labels, config
@@ -44,7 +50,7 @@ class EncoderTraining(pl.LightningModule):
         images = self.images[rows[0]]
         embedding = self.encoder(images)
         classified = F.cross_entropy(self.classifier(embedding), self.labels[rows[0]])
-        redrawn = F.mse_loss(self.decoder(embedding), images.flatten(1))
+        redrawn = F.mse_loss(self.decoder(embedding), self.encoder.scaled(images).flatten(1))
         return self.config.classify * classified + self.config.reconstruct * redrawn
 
     def configure_optimizers(self) -> Any:
@@ -56,13 +62,13 @@ class EncoderTraining(pl.LightningModule):
 
 
 def train_encoder(
-    encoder: nn.Module,
+    encoder: LocalImageEncoder,
     images: Tensor,
     labels: Tensor,
     config: LocalEncoderConfig,
     training: Training,
-) -> nn.Module:
-    """Train on labelled images [N, C, H, W] and return the encoder alone, in evaluation mode."""
+) -> LocalImageEncoder:
+    """Train on labelled images, uint8 [N, C, H, W], and return the encoder alone, in evaluation mode."""
     batches = EpochBatches(len(labels), config.batch, [config.seed], images.device)
     module = EncoderTraining(encoder, images, labels, config, len(batches) * config.epochs)
     fit(module, batches, config.epochs, training)

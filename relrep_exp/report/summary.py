@@ -23,8 +23,19 @@ from relrep_exp.report.tables import (
 if TYPE_CHECKING:
     from relrep_exp.store.records import Record
 
-_SHOWN = ("f1_weighted", "accuracy", "mrr", "recall@1", "nmse", "cka", "overlap", "rr_std", "effective_rank")
-# Nine metrics share a line of 100 columns with two names: the heading has to be short.
+_SHOWN = (
+    "f1_weighted",
+    "accuracy",
+    "recall@1",
+    "recall@5",
+    "mrr",
+    "nmse",
+    "cka",
+    "overlap",
+    "rr_std",
+    "effective_rank",
+)
+# Ten metrics share a line of 100 columns with two names: the heading has to be short.
 _SHORT = {"f1_weighted": "F1 %", "accuracy": "acc. %", "overlap": "overl.", "effective_rank": "rank"}
 
 Values = dict[tuple[str, str, str], float]

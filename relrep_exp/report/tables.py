@@ -25,6 +25,7 @@ Pair = tuple[str, str]
 Run = dict[Pair, float]
 
 _SHOWN_MISSING = 6
+_HEADLINES = ("f1_weighted", "recall@1")
 
 
 @dataclass(frozen=True)
@@ -136,9 +137,9 @@ def comparison(records: Sequence[Record], metric: str = "f1_weighted") -> Table:
 
 
 def headline(records: Sequence[Record]) -> str:
-    """The metric that a comparison of these records shows: weighted F1, or else the first there is."""
+    """The metric that a comparison of these records shows: weighted F1, else R@1, else the first there is."""
     metrics = dict.fromkeys(row.metric for record in records for row in record.rows)
-    return "f1_weighted" if "f1_weighted" in metrics or not metrics else next(iter(metrics))
+    return next((name for name in _HEADLINES if name in metrics), next(iter(metrics), _HEADLINES[0]))
 
 
 def encoder_order(pairs: Iterable[Pair]) -> list[str]:

@@ -9,7 +9,9 @@ from relrep_exp.methods import OnCurve, aligner_factory
 from relrep_exp.runtime import Runtime
 from relrep_exp.schema import Config, DecoderConfig, HeadConfig, PickedAnchors, RelativeConfig
 from relrep_exp.tasks.decoders import decoder_fitter
-from relrep_exp.tasks.stitching import Result, Stitching
+from relrep_exp.tasks.result import Result
+from relrep_exp.tasks.retrieval import retrieval
+from relrep_exp.tasks.stitching import Stitching
 
 
 def run_task(config: Config, runtime: Runtime, on_curve: OnCurve) -> Result:
@@ -20,31 +22,53 @@ def run_task(config: Config, runtime: Runtime, on_curve: OnCurve) -> Result:
     """
     timings = Result()
     with timings.timed("embed"):
-        embeddings = zoo.load(config, runtime.progress).to(runtime.device)
+        embeddings = zoo.load(config, runtime).to(runtime.device)
     problems = fit_problems(config, embeddings)
     if problems:
         raise UserError(problems)
     training = runtime.training()
     make_aligner = aligner_factory(config, embeddings, training, on_curve)
-    fit_decoders = decoder_fitter(config.decoder, config.seed, training)
-    result = Stitching(embeddings, make_aligner, fit_decoders, config.task).run()
+    if config.task.kind == "retrieval":
+        result = retrieval(embeddings, make_aligner, config.task)
+    else:
+        fit_decoders = decoder_fitter(config.decoder, config.seed, training)
+        result = Stitching(embeddings, make_aligner, fit_decoders, config.task).run()
     result.timings = timings.timings | result.timings
+    if embeddings.notes:
+        result.diagnostics["samples"] = dict(embeddings.notes)
     return result
 
 
 def fit_problems(config: Config, embeddings: Embeddings) -> list[Problem]:
     """What the sizes of the data do not allow."""
     problems = []
-    names = list(embeddings.spaces)
-    if len(names) < 2:
-        problems.append(Problem(f"one encoder only: {names[0]}", "stitching needs at least two"))
-    train = int(embeddings.is_train.sum())
+    if len(embeddings.names) < 2:
+        found = embeddings.names[0] if embeddings.names else "none"
+        problems.append(Problem(f"one encoder only: {found}", f"{config.task.kind} needs at least two"))
+    paired = min(int(corpus.is_train.sum()) for corpus in embeddings.paired.values())
     if isinstance(config.aligner, RelativeConfig) and isinstance(config.anchors, PickedAnchors):
-        support = min(train, config.aligner.support)
+        support = min(paired, config.aligner.support)
         if config.anchors.m > support:
             what = f"anchors.m={config.anchors.m}: {config.anchors.name} picks from {support} support samples"
             problems.append(Problem(what, f"set anchors.m={support} or less, or use anchors=param"))
-    return problems + _batch_problems(config.decoder, train)
+    if config.task.kind == "retrieval":
+        return problems
+    return problems + _decoder_problems(config.decoder, embeddings)
+
+
+def _decoder_problems(decoder: DecoderConfig, embeddings: Embeddings) -> list[Problem]:
+    """What decoders cannot be trained on."""
+    problems = []
+    for name, corpus in embeddings.tasks.items():
+        if corpus.labels is None:
+            remedy = "give data with labels, or task=slm_retrieval, which needs none"
+            return [Problem("these samples have no labels to train a decoder on", remedy)]
+        if len(corpus.labels[corpus.is_train].unique()) < 2:
+            problems.append(
+                Problem(f"{name}: all training labels are the same", "give samples of two classes")
+            )
+        problems += _batch_problems(decoder, int(corpus.is_train.sum()))
+    return list(dict.fromkeys(problems))
 
 
 def _batch_problems(decoder: DecoderConfig, train: int) -> list[Problem]:

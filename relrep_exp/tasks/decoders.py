@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -25,7 +25,21 @@ class Decoder(Protocol):
         """Class numbers, [N]."""
 
 
-FitDecoders = Callable[[Sequence[tuple[str, Tensor]], Tensor, int], list[Decoder]]
+class Job(NamedTuple):
+    """A decoder to be fitted.
+
+    Attributes:
+        name: seeds whatever it draws.
+        x: training features, [N, k].
+        y: their classes, int64, [N]; jobs that share this very tensor are trained side by side.
+    """
+
+    name: str
+    x: Tensor
+    y: Tensor
+
+
+FitDecoders = Callable[[Sequence[Job], int], list[Decoder]]
 
 
 @dataclass(frozen=True)
@@ -64,32 +78,27 @@ class Sklearn:
 
 
 def decoder_fitter(config: DecoderConfig, seed: int, training: Training) -> FitDecoders:
-    """A function that fits a decoder for each (name, features [N, k]), given labels [N] and C.
+    """A function that fits a decoder for each job, given the number of classes.
 
     A decoder depends on its name, its features and the seed alone, not on what is fitted beside it.
     """
 
-    def fit(jobs: Sequence[tuple[str, Tensor]], y: Tensor, classes: int) -> list[Decoder]:
-        scales = [float(x.std()) or 1.0 for _, x in jobs]
-        scaled = [(name, x / scale) for (name, x), scale in zip(jobs, scales, strict=True)]
+    def fit(jobs: Sequence[Job], classes: int) -> list[Decoder]:
+        scales = [float(job.x.std()) or 1.0 for job in jobs]
+        scaled = [job._replace(x=job.x / scale) for job, scale in zip(jobs, scales, strict=True)]
         if isinstance(config, HeadConfig):
-            decoders = _heads(config, scaled, y, classes, seed, training)
+            decoders = _heads(config, scaled, classes, seed, training)
         else:
-            decoders = [Sklearn(_sklearn(config).fit(x.cpu().numpy(), y.cpu().numpy())) for _, x in scaled]
+            decoders = [Sklearn(_sklearn(config).fit(x.cpu().numpy(), y.cpu().numpy())) for _, x, y in scaled]
         return [Scaled(decoder, scale) for decoder, scale in zip(decoders, scales, strict=True)]
 
     return fit
 
 
 def _heads(
-    config: HeadConfig,
-    jobs: Sequence[tuple[str, Tensor]],
-    y: Tensor,
-    classes: int,
-    seed: int,
-    training: Training,
+    config: HeadConfig, jobs: Sequence[Job], classes: int, seed: int, training: Training
 ) -> list[Decoder]:
-    """Heads of equal width are trained side by side in one bank."""
+    """Heads of equal width on the same labels are trained side by side in one bank."""
     settings = HeadSettings(
         over_batch=config.name == "mlp_paper",
         dropout=config.dropout,
@@ -100,19 +109,22 @@ def _heads(
     )
     decoders: list[Decoder | None] = [None] * len(jobs)
     for group in _banks(jobs):
-        seeds = [scoped_seed(seed, "decoder", jobs[i][0]) for i in group]
-        bank = fit_heads([jobs[i][1] for i in group], y, classes, seeds, settings, training)
+        seeds = [scoped_seed(seed, "decoder", jobs[i].name) for i in group]
+        features = [jobs[i].x for i in group]
+        bank = fit_heads(features, jobs[group[0]].y, classes, seeds, settings, training)
         for number, i in enumerate(group):
             decoders[i] = Head(bank, number)
     return [decoder for decoder in decoders if decoder is not None]
 
 
-def _banks(jobs: Sequence[tuple[str, Tensor]]) -> list[list[int]]:
-    """Numbers of the jobs that are trained together: equal width, and bounded memory."""
-    banks: list[list[int]] = []
-    for width in sorted({x.shape[1] for _, x in jobs}):
-        members = [i for i, (_, x) in enumerate(jobs) if x.shape[1] == width]
-        size = max(1, BANK_ELEMENTS // jobs[members[0]][1].numel())
+def _banks(jobs: Sequence[Job]) -> list[list[int]]:
+    """Numbers of the jobs that are trained together: equal width and labels, and bounded memory."""
+    alike: dict[tuple[int, int], list[int]] = {}
+    for i, job in enumerate(jobs):
+        alike.setdefault((job.x.shape[1], id(job.y)), []).append(i)
+    banks = []
+    for members in alike.values():
+        size = max(1, BANK_ELEMENTS // jobs[members[0]].x.numel())
         banks += [members[start : start + size] for start in range(0, len(members), size)]
     return banks
 

@@ -6,6 +6,7 @@ from dataclasses import MISSING, fields
 
 import pytest
 import yaml
+from pydantic import TypeAdapter
 from pydantic.dataclasses import is_pydantic_dataclass
 
 from relrep_exp import schema
@@ -17,17 +18,48 @@ from relrep_exp.plan import make_plan
 OPTIONS = {
     "aligner": {"absolute", "relative"},
     "anchors": {"fps", "kmeans", "param", "param_single", "random"},
-    "data": {"digits", "precomputed"},
+    "data": {
+        "cifar10",
+        "cifar100",
+        "cifar100_fine",
+        "digits",
+        "fashion_mnist",
+        "marc",
+        "mnist",
+        "precomputed",
+        "sib200",
+        "template_reviews",
+        "templates",
+    },
     "decoder": {"linear", "mlp", "mlp_paper", "svm"},
-    "experiment": {"demo"},
+    "experiment": {"demo", "table1", "table2", "table3", "table6", "table7"},
     "hydra/help": {"relrep"},
     "hydra/sweeper": {"runs"},
     "logger": {"csv", "none", "tensorboard", "wandb"},
+    "parallel": {"files", "ntrex", "own", "paws_x", "sib200", "translated", "xnli"},
     "runtime": {"default"},
     "sim": {"angular", "change_of_basis", "cosine", "euclidean", "inner", "l1", "wip"},
-    "task": {"digits_stitch", "precomputed_stitch"},
-    "zoo": {"digits_local", "precomputed"},
+    "task": {
+        "cifar_stitch",
+        "digits_stitch",
+        "marc_stitch",
+        "precomputed_stitch",
+        "sib200_stitch",
+        "slm_retrieval",
+    },
+    "zoo": {
+        "bert",
+        "digits_local",
+        "lsa",
+        "precomputed",
+        "slm",
+        "slm_local",
+        "text_local",
+        "vision",
+        "vision_local",
+    },
 }
+RUNS = {"demo": 5 * 3, "table1": 4 * 6, "table2": 4 * 6, "table3": 2 * 6, "table6": 4 * 6, "table7": 2 * 6}
 FILES = 1 + sum(map(len, OPTIONS.values()))
 CHOICES = [(group, name) for group, names in OPTIONS.items() for name in sorted(names)]
 
@@ -56,19 +88,22 @@ def test_every_file_is_counted():
         found.setdefault(path.parent.relative_to(conf_dir()).as_posix(), set()).add(path.stem)
     assert found.pop(".") == {"config"}
     assert found == OPTIONS
-    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 33
+    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 65
 
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)
 def test_every_option_makes_a_valid_run(file, group, name):
     context = [f"task=precomputed_stitch zoo.path={file}", "task=digits_stitch"]
     own = context[0] if name == "precomputed_stitch" or name == "precomputed" else context[1]
-    words = own.split() + ([] if group == "task" else [f"{group}={name}"])
+    words = own.split() + ([] if group == "task" and name in own else [f"{group}={name}"])
+    words += ["parallel.path=x"] if name == "translated" else []
+    if group in ("experiment", "task"):
+        words = words[-1:] if name != "precomputed_stitch" else words
     runs = make_plan(words, sweep=False)
-    assert len(runs) == (15 if group == "experiment" else 1)
+    assert len(runs) == (RUNS[name] if group == "experiment" else 1)
     for run in runs:
         node = getattr(run.config, group, None)
-        if group in ("data", "aligner", "anchors", "sim", "decoder", "logger", "experiment"):
+        if group in ("data", "parallel", "aligner", "anchors", "sim", "decoder", "logger", "experiment"):
             assert node.name == name
         elif group == "task":
             assert run.config.task.name == name
@@ -85,7 +120,7 @@ def test_every_file_says_what_it_is():
 @pytest.mark.parametrize("name", ["param", "param_single"])
 def test_param_has_the_papers_hyperparameters(name):
     node = values("anchors", name)
-    assert node.pop("batch") == "${oc.select:task.param_batch,1024}"
+    assert node.pop("batch").startswith("${first_set:") and values("data", "digits")["param_batch"] == 256
     assert {**node, "batch": 1024} == {**TABLE_5, "name": name, "coverage_chunk": 16384}
     settings = ParamSettings()
     for key, value in TABLE_5.items():
@@ -119,12 +154,14 @@ def nested(config):
             yield from nested(item)
 
 
+METHODS = ("aligner", "anchors", "sim", "decoder", "runtime", "logger")
 # What a task may set for itself, so that it is no default.
-TASKS_OWN = {"task": {"param_batch"}, "anchors": {"m", "batch"}, "zoo": {"path"}, "runtime": {"threads"}}
+TASKS_OWN = {"anchors": {"m", "batch"}, "data": {"param_batch"}, "runtime": {"threads"}}
 
 
 @pytest.mark.parametrize(
-    ("group", "name"), [(g, n) for g, n in CHOICES if "/" not in g and g != "experiment"]
+    ("group", "name"),
+    [(g, n) for g, n in CHOICES if g in METHODS or (g, n) in (("data", "digits"), ("task", "digits_stitch"))],
 )
 def test_defaults_of_schema_and_files_agree(file, group, name):
     """What a file leaves out means what the file of the same kind spells out."""
@@ -158,9 +195,26 @@ def test_every_key_of_the_schema_is_in_the_files():
         (config.logger, values("logger", "wandb")),
         (config.task, values("task", "digits_stitch")["task"]),
         (config.data, values("data", "digits")),
+        (config.parallel, values("parallel", "own")),
     ]:
         assert {one.name for one in fields(kind)} == spelled.keys()
-    assert len(list(nested(config))) == 1 + 10 + 4  # itself, its groups, the four encoders of the zoo
+    assert len(list(nested(config))) == 1 + 11 + 4  # itself, its groups, the four encoders of the zoo
+
+
+@pytest.mark.parametrize(("group", "name"), [(g, n) for g, n in CHOICES if g in ("data", "parallel", "zoo")])
+def test_every_key_of_data_and_encoders_is_in_their_files(group, name):
+    adapter = TypeAdapter(
+        {"data": schema.DataConfig, "parallel": schema.ParallelConfig}.get(group, schema.ZooConfig)
+    )
+    spelled = {key: "x" if value == "???" else value for key, value in values(group, name).items()}
+    node = adapter.validate_python(spelled)
+    assert {one.name for one in fields(node)} == spelled.keys()
+    if group == "zoo" and name in (
+        "vision",
+        "bert",
+        "slm",
+    ):  # so that their files can be given on the command line
+        assert all({"revision", "path"} <= encoder.keys() for encoder in spelled["encoders"].values())
 
 
 def test_the_whole_configuration_can_be_seen(python_run, words):

@@ -13,7 +13,7 @@ from relrep_exp.identity import record_key
 from relrep_exp.plan import make_plan
 from relrep_exp.store.records import RecordStore
 from relrep_exp.tasks import build
-from relrep_exp.tasks.stitching import Stitching
+from relrep_exp.tasks.held_out import HeldOut
 
 
 def stamps(folder):
@@ -143,7 +143,7 @@ def test_always_learns_anew(run, outputs):
 
 def test_a_failing_run_leaves_no_record_and_the_next_one_succeeds(run, outputs, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
-        patch.setattr(Stitching, "_view", lambda *_: 1 / 0)
+        patch.setattr(HeldOut, "_view", lambda *_: 1 / 0)
         run("anchors=random")
     assert stamps(outputs) == {}
     assert run("anchors=random").fresh
@@ -197,6 +197,15 @@ def key_with(words):
 
 CHOICES = {
     "data.name": None,  # with its zoo
+    "data.kind": None,
+    "parallel.kind": None,  # with its data
+    "parallel.name": "other",
+    "parallel.use": "where_needed",
+    "runtime.batch": "auto",
+    "runtime.resize": "device",
+    "runtime.offline": True,
+    "runtime.compile": True,
+    "runtime.channels_last": True,
     "zoo.kind": None,
     "zoo.path": None,  # the content counts, tested below
     "zoo.encoders": ["a", "b"],
@@ -218,7 +227,16 @@ CHOICES = {
     "logger.entity": "me",
     "paths.outputs": "elsewhere",
 }
-IRRELEVANT = ("runtime.", "logger.", "paths.", "overwrite", "plugins", "zoo.name", "task.param_batch")
+IRRELEVANT = (
+    "runtime.",
+    "logger.",
+    "paths.",
+    "overwrite",
+    "plugins",
+    "zoo.name",
+    "parallel.",
+    "data.param_batch",
+)
 
 
 def changed(name, value):
@@ -285,9 +303,9 @@ def test_the_files_content_counts_and_its_place_does_not(words, file, arrays, tm
     assert key(copy) == key(file) != key(other)
 
 
-def test_a_tasks_batch_is_the_default_of_the_anchors(key_with):
+def test_the_batch_of_few_samples_is_the_default_of_the_anchors(key_with):
     digits = ["task=digits_stitch"]
-    assert key_with([*digits, "task.param_batch=64"], {})[0] == key_with([*digits, "anchors.batch=64"], {})[0]
+    assert key_with([*digits, "data.param_batch=64"], {})[0] == key_with([*digits, "anchors.batch=64"], {})[0]
 
 
 def test_a_run_that_is_there_never_reaches_the_task(run, monkeypatch):

@@ -178,7 +178,7 @@ def test_a_failing_watcher_costs_one_warning_and_no_record(run, watcher, caplog,
 
 
 def test_a_watcher_is_let_go_when_the_run_fails(run, watcher, monkeypatch):
-    monkeypatch.setattr(Stitching, "_rows", lambda *_: 1 / 0)
+    monkeypatch.setattr(Stitching, "_classify", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(*PARAM, "logger=csv")
     assert watcher.told == ["open", *["curve"] * 4, "close"]

@@ -19,6 +19,10 @@ def load(path, encoders=None):
     return precomputed.load(PrecomputedZoo(kind="precomputed", path=str(path), encoders=encoders))
 
 
+def spaces(embeddings):
+    return {name: corpus.x for name, corpus in embeddings.tasks.items()}
+
+
 def told(path, encoders=None):
     """What the user is told of a file; every problem has a remedy."""
     with pytest.raises(UserError) as caught:
@@ -207,7 +211,7 @@ def test_a_fault_ends_the_run_before_anything_is_made(run, tmp_path, arrays, out
 
 def test_a_fault_in_an_encoder_that_is_not_chosen_is_none(tmp_path, arrays):
     path = saved(tmp_path, arrays, b=spoilt(arrays["b"], 0, 0, np.nan))
-    assert set(load(path, ["a", "c"]).spaces) == {"a", "c"}
+    assert set(load(path, ["a", "c"]).names) == {"a", "c"}
 
 
 # Good files
@@ -215,11 +219,11 @@ def test_a_fault_in_an_encoder_that_is_not_chosen_is_none(tmp_path, arrays):
 
 def test_what_is_loaded_is_what_is_in_the_file(file, arrays):
     embeddings = load(file)
-    assert list(embeddings.spaces) == ["a", "b", "c"]
-    for name, x in embeddings.spaces.items():
+    assert embeddings.names == ["a", "b", "c"] and embeddings.paired is embeddings.tasks
+    for name, x in spaces(embeddings).items():
         assert x.dtype == torch.float32 and np.array_equal(x.numpy(), arrays[name])
-    assert embeddings.labels.tolist() == arrays["labels"].tolist()
-    assert embeddings.is_train.tolist() == arrays["is_train"].tolist()
+    assert embeddings.tasks["b"].labels.tolist() == arrays["labels"].tolist()
+    assert embeddings.tasks["b"].is_train.tolist() == arrays["is_train"].tolist()
     assert embeddings.classes == 3
     assert len(set(embeddings.keys.values())) == 3
 
@@ -235,7 +239,7 @@ def test_npz_and_safetensors_give_the_same_numbers(run, tmp_path, arrays, file):
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 0.0), (np.float16, 1e-2), (">f4", 0.0)])
 def test_other_floats(tmp_path, arrays, dtype, tolerance):
     path = saved(tmp_path, arrays, **{name: arrays[name].astype(dtype) for name in "abc"})
-    for name, x in load(path).spaces.items():
+    for name, x in spaces(load(path)).items():
         assert x.dtype == torch.float32
         np.testing.assert_allclose(x.numpy(), arrays[name], rtol=tolerance, atol=tolerance)
 
@@ -248,16 +252,16 @@ def test_labels_are_any_integers(tmp_path, arrays, labels):
         "uint8": arrays["labels"].astype(np.uint8),
     }
     loaded = load(saved(tmp_path, arrays, labels=made[labels]))
-    assert loaded.labels.tolist() == arrays["labels"].tolist()
-    assert loaded.labels.dtype == torch.int64
+    assert loaded.tasks["b"].labels.tolist() == arrays["labels"].tolist()
+    assert loaded.tasks["b"].labels.dtype == torch.int64
 
 
 def test_a_split_of_zeros_and_ones_and_column_major_arrays(tmp_path, arrays):
     changes = {"is_train": arrays["is_train"].astype(np.uint8), "a": np.asfortranarray(arrays["a"])}
     loaded = load(saved(tmp_path, arrays, **changes))
-    assert loaded.is_train.dtype == torch.bool
-    assert loaded.is_train.tolist() == arrays["is_train"].tolist()
-    assert np.array_equal(loaded.spaces["a"].numpy(), arrays["a"])
+    assert loaded.tasks["b"].is_train.dtype == torch.bool
+    assert loaded.tasks["b"].is_train.tolist() == arrays["is_train"].tolist()
+    assert np.array_equal(loaded.tasks["a"].x.numpy(), arrays["a"])
 
 
 @pytest.mark.parametrize("m", [7, 12, 70])
@@ -292,4 +296,4 @@ def test_fits_of_a_subset_serve_the_whole(tmp_path, file, tiny_words):
 
 def test_a_home_folder_is_understood(file, monkeypatch):
     monkeypatch.setenv("HOME", str(file.parent))
-    assert len(load("~/tiny.npz").spaces) == 3
+    assert len(load("~/tiny.npz").names) == 3

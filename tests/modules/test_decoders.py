@@ -7,7 +7,7 @@ from torch import Tensor
 from relrep_exp.modules.training import Training
 from relrep_exp.schema import HeadConfig, LinearConfig, SvmConfig
 from relrep_exp.tasks import decoders
-from relrep_exp.tasks.decoders import decoder_fitter
+from relrep_exp.tasks.decoders import Job, decoder_fitter
 
 CONFIGS = {
     "mlp": HeadConfig(name="mlp"),
@@ -26,7 +26,7 @@ def blobs(width: int = 5, n: int = 240, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def fit(name: str, jobs: list[tuple[str, Tensor]], y: Tensor, seed: int = 0):
-    return decoder_fitter(CONFIGS[name], seed, Training())(jobs, y, 3)
+    return decoder_fitter(CONFIGS[name], seed, Training())([Job(n, x, y) for n, x in jobs], 3)
 
 
 @pytest.mark.parametrize("name", CONFIGS)

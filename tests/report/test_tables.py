@@ -129,7 +129,18 @@ def test_headline_is_f1_if_there_is_one():
 def test_a_run_shows_its_metrics_and_their_off_diagonal_mean():
     run = plausible("param-wip", 0)
     table = run_table(run)
-    assert table.header[2:] == ("F1 %", "acc. %", "MRR", "R@1", "nMSE", "CKA", "overl.", "RR std", "rank")
+    assert table.header[2:] == (
+        "F1 %",
+        "acc. %",
+        "R@1",
+        "R@5",
+        "MRR",
+        "nMSE",
+        "CKA",
+        "overl.",
+        "RR std",
+        "rank",
+    )
     assert len(table.rows) == len(ENCODERS) ** 2 + 1
     crossed = [row.value for row in run.rows if row.metric == "mrr"]
     closing = cell(table, "MRR", "mean", OFF_DIAGONAL)

@@ -10,7 +10,7 @@ from relrep_exp.alignment.aligner import AbsoluteAligner
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.relative_aligner import RelativeAligner, SingleRelativeAligner
 from relrep_exp.alignment.similarity import get_similarity
-from relrep_exp.encoders.embeddings import Embeddings
+from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.errors import UserError
 from relrep_exp.modules.param import Param, ParamSettings
 from relrep_exp.modules.training import Training
@@ -20,6 +20,7 @@ from relrep_exp.tasks.decoders import decoder_fitter
 from relrep_exp.tasks.stitching import Stitching
 
 TASK = TaskConfig(name="test_stitch", kind="stitching", neighbours=5, view_samples=12)
+RETRIEVAL = dataclasses.replace(TASK, name="test_retrieval", kind="retrieval")
 CLASSIFICATION = {"f1_weighted", "accuracy"}
 AGREEMENT = {"mrr", "recall@1", "recall@5", "nmse", "cka", "overlap"}
 OF_TARGET = {"rr_std", "effective_rank"}
@@ -29,7 +30,29 @@ DECODERS = [LinearConfig(name="linear"), HeadConfig(name="mlp", epochs=1), SvmCo
 def embeddings_of(arrays):
     spaces = {name: torch.from_numpy(arrays[name]) for name in arrays if name not in ("labels", "is_train")}
     labels, split = torch.from_numpy(arrays["labels"]), torch.from_numpy(arrays["is_train"])
-    return Embeddings(spaces, labels, split, dict.fromkeys(spaces, "key"))
+    return of_spaces(spaces, labels, split)
+
+
+def of_spaces(spaces, labels, split):
+    """Paired embeddings that are the task's own, too."""
+    corpora = {name: Corpus(x, split, labels) for name, x in spaces.items()}
+    return Embeddings(corpora, corpora, dict.fromkeys(spaces, "key"))
+
+
+def spaces_of(embeddings):
+    return {name: corpus.x for name, corpus in embeddings.tasks.items()}
+
+
+def labels_of(embeddings):
+    return embeddings.tasks["a"].labels
+
+
+def split_of(embeddings):
+    return embeddings.tasks["a"].is_train
+
+
+def with_spaces(embeddings, spaces):
+    return of_spaces(spaces, labels_of(embeddings), split_of(embeddings))
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +83,8 @@ class Watched:
             self.spaces.append(RelativeSpace(strategy, sim, m=5, support=40, seed=seed, **space))
             return self.spaces[-1]
 
-        def fit(jobs, labels, classes):
-            self.fits.append((jobs, labels, classes, fit_decoders(jobs, labels, classes)))
+        def fit(jobs, classes):
+            self.fits.append((jobs, classes, fit_decoders(jobs, classes)))
             return self.fits[-1][-1]
 
         make = AbsoluteAligner if anchors == "absolute" else lambda: kind("method", make_space)
@@ -69,7 +92,7 @@ class Watched:
 
     @property
     def decoders(self):
-        [(_, _, _, decoders)] = self.fits
+        [(_, _, decoders)] = self.fits
         return decoders
 
     def f1(self):
@@ -79,10 +102,10 @@ class Watched:
 
 def with_rows(embeddings, chosen, values):
     """The same embeddings, but for the chosen rows of each encoder."""
-    spaces = {name: x.clone() for name, x in embeddings.spaces.items()}
+    spaces = {name: x.clone() for name, x in spaces_of(embeddings).items()}
     for x in spaces.values():
         x[chosen] = values(x[chosen])
-    return dataclasses.replace(embeddings, spaces=spaces)
+    return with_spaces(embeddings, spaces)
 
 
 def garbage(x):
@@ -108,7 +131,7 @@ def learned(watched):
 def test_test_rows_influence_nothing_that_is_learned(embeddings, decoder, kind):
     runs = [
         Watched(e, decoder=decoder, kind=kind)
-        for e in (embeddings, with_rows(embeddings, ~embeddings.is_train, garbage))
+        for e in (embeddings, with_rows(embeddings, ~split_of(embeddings), garbage))
     ]
     clean, dirty = map(learned, runs)
     assert len(clean) > 10
@@ -123,19 +146,21 @@ def test_test_rows_influence_nothing_that_is_learned(embeddings, decoder, kind):
 
 @pytest.mark.parametrize("anchors", ["absolute", "random", "kmeans", "fps"])
 def test_test_rows_influence_no_other_method(embeddings, anchors):
-    runs = [Watched(e, anchors) for e in (embeddings, with_rows(embeddings, ~embeddings.is_train, garbage))]
+    runs = [Watched(e, anchors) for e in (embeddings, with_rows(embeddings, ~split_of(embeddings), garbage))]
     assert same_tensors(*map(learned, runs))
-    features = [[x for _, x in run.fits[0][0]] for run in runs]
+    features = [[job.x for job in run.fits[0][0]] for run in runs]
     assert len(features[0]) >= 3
     assert same_tensors(*features)
 
 
 def test_test_labels_influence_no_training(embeddings):
-    labels = embeddings.labels.clone()
-    labels[~embeddings.is_train] = (labels[~embeddings.is_train] + 1) % 3
-    clean, dirty = Watched(embeddings), Watched(dataclasses.replace(embeddings, labels=labels))
-    assert torch.equal(clean.fits[0][1], dirty.fits[0][1])
-    assert torch.equal(clean.fits[0][1], embeddings.labels[embeddings.is_train])
+    split = split_of(embeddings)
+    labels = labels_of(embeddings).clone()
+    labels[~split] = (labels[~split] + 1) % 3
+    clean, dirty = Watched(embeddings), Watched(of_spaces(spaces_of(embeddings), labels, split))
+    for before, after in zip(clean.fits[0][0], dirty.fits[0][0], strict=True):
+        assert torch.equal(before.y, after.y)
+        assert torch.equal(before.y, labels_of(embeddings)[split])
     probe = torch.randn(50, 5, generator=torch.Generator().manual_seed(2))
     assert same_tensors(*([decoder.predict(probe) for decoder in run.decoders] for run in (clean, dirty)))
     assert clean.f1() != dirty.f1()
@@ -143,22 +168,20 @@ def test_test_labels_influence_no_training(embeddings):
 
 def noisy(embeddings, name):
     """Embeddings whose encoder `name` is noise on the training rows, with the test rows as they were."""
-    x = embeddings.spaces[name].clone()
-    x[embeddings.is_train] = torch.randn(
-        x[embeddings.is_train].shape, generator=torch.Generator().manual_seed(3)
-    )
-    return dataclasses.replace(embeddings, spaces={**embeddings.spaces, name: x})
+    x, split = spaces_of(embeddings)[name].clone(), split_of(embeddings)
+    x[split] = torch.randn(x[split].shape, generator=torch.Generator().manual_seed(3))
+    return with_spaces(embeddings, {**spaces_of(embeddings), name: x})
 
 
 @pytest.mark.parametrize("target", ["a", "b", "c"])
 def test_the_anchors_of_param_multi_never_saw_the_test_encoder(embeddings, target):
     clean, dirty = Watched(embeddings), Watched(noisy(embeddings, target))
-    for number, held_out in enumerate(embeddings.spaces):
+    for number, held_out in enumerate(embeddings.names):
         before, after = (run.spaces[number].anchor_set for run in (clean, dirty))
         assert torch.equal(before.ids, after.ids)
         assert torch.equal(before.weights, after.weights) == (held_out == target)
-    number = list(embeddings.spaces).index(target)
-    others = [name for name in embeddings.spaces if name != target]
+    number = embeddings.names.index(target)
+    others = [name for name in embeddings.names if name != target]
     members = [run.spaces[number].members for run in (clean, dirty)]
     assert all(torch.equal(members[0][n].anchors, members[1][n].anchors) for n in others)
     assert not torch.equal(members[0][target].anchors, members[1][target].anchors)
@@ -205,8 +228,7 @@ def test_absolute_has_the_diagonal_alone(embeddings):
 @pytest.mark.parametrize("anchors", ["random", "kmeans", "param"])
 @pytest.mark.parametrize("sim", ["wip", "cosine"])
 def test_copies_of_one_encoder_are_read_as_well_as_itself(embeddings, anchors, sim):
-    x = embeddings.spaces["a"]
-    copies = dataclasses.replace(embeddings, spaces=dict.fromkeys(("a", "b", "c"), x))
+    copies = with_spaces(embeddings, dict.fromkeys(("a", "b", "c"), spaces_of(embeddings)["a"]))
     watched = Watched(copies, anchors, sim)
     f1 = watched.f1()
     assert all(f1[source, target] == f1[source, source] for source, target in f1)
@@ -219,10 +241,10 @@ def test_copies_of_one_encoder_are_read_as_well_as_itself(embeddings, anchors, s
 
 def test_an_affine_image_is_read_like_the_original_by_wip(embeddings):
     generator = torch.Generator().manual_seed(4)
-    x = embeddings.spaces["a"].double()
+    x = spaces_of(embeddings)["a"].double()
     map_ = torch.randn(6, 6, generator=generator).double() + 2 * torch.eye(6)
     image = (x @ map_ + torch.randn(6, generator=generator) * 5).float()
-    pair = dataclasses.replace(embeddings, spaces={"a": embeddings.spaces["a"], "image": image})
+    pair = with_spaces(embeddings, {"a": x.float(), "image": image})
     exact = Watched(pair, "random", "wip", shrinkage=0.0, eps=0.0)
     assert set(exact.f1()) == {(s, t) for s in ("a", "image") for t in ("a", "image")}
     for source in ("a", "image"):
@@ -236,7 +258,7 @@ def test_an_affine_image_is_read_like_the_original_by_wip(embeddings):
 
 
 def test_a_decoder_does_not_depend_on_what_is_fitted_beside_it(embeddings):
-    without = dataclasses.replace(embeddings, spaces={n: embeddings.spaces[n] for n in ("a", "b")})
+    without = with_spaces(embeddings, {n: spaces_of(embeddings)[n] for n in ("a", "b")})
     for decoder in DECODERS:
         whole = Watched(embeddings, "random", decoder=decoder).f1()
         part = Watched(without, "random", decoder=decoder).f1()
@@ -246,7 +268,7 @@ def test_a_decoder_does_not_depend_on_what_is_fitted_beside_it(embeddings):
 def test_the_view_shows_the_first_test_samples(embeddings):
     [view] = Watched(embeddings, "random").result.views
     assert (view["source"], view["target"], view["shared"]) == ("a", "b", True)
-    assert view["labels"] == embeddings.labels[~embeddings.is_train][:12].tolist()
+    assert view["labels"] == labels_of(embeddings)[~split_of(embeddings)][:12].tolist()
     for name in ("native", "carried"):
         assert np.isfinite(view[name]).all() and np.shape(view[name]) == (12, 2)
 
@@ -269,7 +291,7 @@ def test_sizes_that_do_not_go_together(embeddings, config_of):
 
 
 def test_one_encoder_cannot_be_stitched(embeddings, config_of, run):
-    one = dataclasses.replace(embeddings, spaces={"a": embeddings.spaces["a"]})
+    one = with_spaces(embeddings, {"a": spaces_of(embeddings)["a"]})
     [problem] = fit_problems(config_of("anchors=random"), one)
     assert "one encoder only: a" in problem.what
     with pytest.raises(UserError, match="at least two"):

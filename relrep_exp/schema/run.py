@@ -1,22 +1,18 @@
-"""The shape of a configuration: every key, its type and its range. conf/ holds the values."""
+"""One run: task, method, machine; data, parallel source and zoo have files of their own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag
 from pydantic.dataclasses import dataclass
 
-strict = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+from relrep_exp.schema.data import DataConfig
+from relrep_exp.schema.parallel import ParallelConfig
+from relrep_exp.schema.types import Count, Name, NonNegative, Positive, Seed, Share, strict
+from relrep_exp.schema.zoo import ZooConfig
 
 
 @dataclass(frozen=True, config=strict)
@@ -24,69 +20,9 @@ class TaskConfig:
     """conf/task: what is measured."""
 
     name: Name
-    kind: Literal["stitching"]
+    kind: Literal["stitching", "retrieval"]
     neighbours: Count = 10
     view_samples: Count = 60
-    param_batch: Count | None = None
-
-
-@dataclass(frozen=True, config=strict)
-class DigitsData:
-    """conf/data/digits: scikit-learn's digits and their fixed stratified split."""
-
-    name: Literal["digits"]
-    test_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    split_seed: Seed = 0
-
-
-@dataclass(frozen=True, config=strict)
-class PrecomputedData:
-    """conf/data/precomputed: labels and split come with the embeddings' file."""
-
-    name: Literal["precomputed"]
-
-
-@dataclass(frozen=True, config=strict)
-class LocalEncoderConfig:
-    """One encoder trained on the spot."""
-
-    architecture: Literal["vit", "resnet", "mlp", "gru"]
-    dim: Count
-    depth: Count
-    seed: Seed
-    epochs: Count = 20
-    batch: Count = 64
-    lr: Positive = 2e-3
-    weight_decay: NonNegative = 0.01
-    classify: NonNegative = 1.0
-    reconstruct: NonNegative = 0.0
-    heads: Count = 4
-
-    @model_validator(mode="after")
-    def _fits_its_architecture(self) -> Self:
-        if self.architecture == "vit" and self.dim % self.heads:
-            raise ValueError(f"a ViT's dim must be a multiple of its heads, {self.heads}")
-        if self.architecture == "resnet" and self.dim < 4:
-            raise ValueError("a ResNet needs dim >= 4")
-        return self
-
-
-@dataclass(frozen=True, config=strict)
-class LocalZoo:
-    """conf/zoo: encoders trained on the task's own training samples."""
-
-    kind: Literal["local"]
-    name: Name
-    encoders: dict[Name, LocalEncoderConfig]
-
-
-@dataclass(frozen=True, config=strict)
-class PrecomputedZoo:
-    """conf/zoo/precomputed: the user's own embeddings."""
-
-    kind: Literal["precomputed"]
-    path: str
-    encoders: list[str] | None = None
 
 
 @dataclass(frozen=True, config=strict)
@@ -176,9 +112,18 @@ class RuntimeConfig:
     """conf/runtime: where it runs; nothing here changes a number beyond rounding."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: Count = 1
     threads: Annotated[int, Field(ge=0)] = 0
     progress: Literal["auto", "on", "off"] = "auto"
     checkpoint_seconds: NonNegative = 30.0
+    offline: bool = False
+    batch: Count | Literal["auto"] = 64
+    batch_tokens: Count = 16384
+    shard: Count = 4096
+    workers: Annotated[int, Field(ge=0)] = 0
+    resize: Literal["worker", "device"] = "worker"
+    compile: bool = False
+    channels_last: bool = False
 
 
 @dataclass(frozen=True, config=strict)
@@ -215,8 +160,6 @@ def _anchors_kind(value: Any) -> str:
     return "param" if name in ("param", "param_single") else "picked"
 
 
-DataConfig = Annotated[DigitsData | PrecomputedData, Field(discriminator="name")]
-ZooConfig = Annotated[LocalZoo | PrecomputedZoo, Field(discriminator="kind")]
 AlignerConfig = Annotated[AbsoluteConfig | RelativeConfig, Field(discriminator="name")]
 AnchorsConfig = Annotated[
     Annotated[ParamAnchors, Tag("param")] | Annotated[PickedAnchors, Tag("picked")],
@@ -231,6 +174,7 @@ class Config:
 
     task: TaskConfig
     data: DataConfig
+    parallel: ParallelConfig
     zoo: ZooConfig
     aligner: AlignerConfig
     anchors: AnchorsConfig

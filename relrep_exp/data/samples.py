@@ -1,0 +1,67 @@
+"""Samples as encoders read them: one view for images, one view per language for texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+IMAGE = "image"  # the name of the only view of image data
+
+
+class BadSampleError(Exception):
+    """A sample that cannot be read: a damaged image, say. The text says why, without naming the row."""
+
+
+class ImageSamples(Protocol):
+    """Images, decoded when asked for. Worker processes get a copy, so it pickles small or maps a file.
+
+    Attributes:
+        peak: the value of white: 255, but 16 for scikit-learn's digits.
+    """
+
+    @property
+    def peak(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int) -> np.ndarray[Any, Any]:
+        """uint8, [H, W] or [H, W, 3].
+
+        Raises:
+            BadSampleError: it cannot be decoded.
+        """
+
+
+@dataclass(frozen=True)
+class View:
+    """The samples as one kind of encoder reads them.
+
+    Attributes:
+        samples: images (`ImageSamples`) or texts (`Sequence[str]`).
+        is_train: bool, [N].
+        labels: class numbers 0 .. C-1, int64, [N]; None for a parallel source.
+    """
+
+    samples: Sequence[Any] | ImageSamples
+    is_train: Tensor
+    labels: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A data set.
+
+    Attributes:
+        views: view -> its samples.
+        parallel: whether row n is the same sample in every view (labels and split are then the same, too).
+        notes: anything that a record should say about them: counts, licence, what was left out.
+    """
+
+    views: Mapping[str, View]
+    parallel: bool
+    notes: Mapping[str, Any] = field(default_factory=dict)

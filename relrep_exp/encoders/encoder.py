@@ -1,0 +1,54 @@
+"""What every encoder is to the extraction engine, wherever its weights come from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+
+class Encoder(nn.Module, ABC):
+    """A frozen model, together with the way samples become its inputs.
+
+    The embedding of a sample depends on that sample alone: not on its batch, its neighbours or its place.
+
+    Attributes:
+        dim: d, the width of its embeddings.
+    """
+
+    dim: int
+
+    @abstractmethod
+    def prepare(self, samples: Sequence[Any]) -> Any:
+        """A batch of samples as CPU tensors (any nesting that torch's default collate moves between devices).
+
+        Runs in a worker process where there are workers.
+        """
+
+    @abstractmethod
+    def forward(self, inputs: Any) -> Tensor:
+        """Embeddings [B, d] of what `prepare` made, on the model's device."""
+
+    def sizes(self, samples: Sequence[Any]) -> Sequence[int] | None:
+        """What each sample costs, e.g. its tokens, for batches of similar ones; None if all cost the same."""
+        return None
+
+
+class EncoderSource(Protocol):
+    """One encoder of a zoo before it is loaded."""
+
+    @property
+    def view(self) -> str:
+        """The view of the data that it reads."""
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that determines its embeddings but the samples; JSON; needs nothing heavy imported."""
+
+    def load(self) -> Encoder:
+        """The encoder on the CPU in evaluation mode; trained first, if it is a local one that has no checkpoint.
+
+        Raises:
+            UserError: its files are missing, damaged or not what the configuration says.
+        """

@@ -1,0 +1,54 @@
+"""Pretrained encoders that are not there: dropped only where the user says so, and then named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from relrep_exp.errors import Problem, user_error
+from relrep_exp.schema import Config, TimmZoo, TransformersZoo
+
+
+def without_missing(config: Config) -> TimmZoo | TransformersZoo:
+    """The zoo as it can be had: with `zoo.skip_missing` without the encoders that are missing.
+
+    Raises:
+        UserError: fewer than two are left.
+    """
+    zoo = config.zoo
+    assert isinstance(zoo, TimmZoo | TransformersZoo)
+    missing = missing_encoders(config)
+    if not missing:
+        return zoo
+    encoders: dict[str, Any] = {n: e for n, e in zoo.encoders.items() if n not in missing}
+    if len(encoders) < 2:
+        what = f"zoo.skip_missing=true leaves {len(encoders)} of {len(zoo.encoders)} encoders"
+        raise user_error(what, "get at least two of them: python scripts/prefetch.py with the same arguments")
+    return replace(zoo, encoders=encoders)
+
+
+def missing_encoders(config: Config) -> dict[str, Problem]:
+    """The encoders that the user allowed to be dropped and that are missing, each with what is wrong."""
+    zoo = config.zoo
+    if not isinstance(zoo, TimmZoo | TransformersZoo) or not zoo.skip_missing:
+        return {}
+    from relrep_exp import needs
+
+    repos = needs.models(config)
+    found = _checked(tuple(repos.values()), config.runtime.offline)
+    return {name: found[repo] for name, repo in repos.items() if repo in found}
+
+
+def notes(config: Config) -> dict[str, Any]:
+    """What a record says of the encoders that were dropped."""
+    skipped = {name: problem.what for name, problem in missing_encoders(config).items()}
+    return {"skipped_encoders": skipped} if skipped else {}
+
+
+@lru_cache(maxsize=8)
+def _checked(repos: Any, offline: bool) -> dict[Any, Problem]:
+    """Asked once in a process: the zoo of a run must not change while it runs."""
+    from relrep_exp import hub
+
+    return dict(hub.check(list(repos), offline))

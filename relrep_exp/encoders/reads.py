@@ -1,0 +1,27 @@
+"""Which samples a run reads: pure functions of its configuration."""
+
+from __future__ import annotations
+
+from relrep_exp.data.samples import IMAGE
+from relrep_exp.schema import Config, LocalLmZoo, LocalZoo, OwnParallel, PrecomputedZoo, TimmZoo
+
+ENGLISH = "en"
+
+
+def views(config: Config) -> list[str]:
+    """The views of the data that the zoo's encoders read, in their order; none for precomputed ones."""
+    zoo = config.zoo
+    if isinstance(zoo, PrecomputedZoo):
+        return []
+    if isinstance(zoo, LocalZoo | TimmZoo):
+        return [IMAGE]
+    if isinstance(zoo, LocalLmZoo):
+        return [ENGLISH]
+    return list(dict.fromkeys(encoder.language for encoder in zoo.encoders.values()))
+
+
+def own_pairs(config: Config) -> bool:
+    """Whether anchors, P and the metric set come from the task's own samples."""
+    parallel = config.parallel
+    needed = config.data.kind == "texts"  # of all data the only kind whose rows are not the same everywhere
+    return isinstance(parallel, OwnParallel) or (parallel.use == "where_needed" and not needed)

@@ -1,0 +1,109 @@
+"""Leave one encoder out (Algorithm 1): what stitching and retrieval have in common.
+
+For every test encoder an aligner is fitted on all the others, which then reads the test encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from relrep_exp.alignment import metrics
+from relrep_exp.alignment.aligner import Aligner
+from relrep_exp.alignment.anchors import Space
+from relrep_exp.encoders.embeddings import Embeddings
+from relrep_exp.schema import TaskConfig
+from relrep_exp.tasks.result import Result
+
+
+class HeldOut:
+    """Aligners for every test encoder, and how well they make two encoders agree.
+
+    Args:
+        embeddings: of all encoders; those that are paired across encoders serve here.
+        make_aligner: a fresh aligner of the method under test.
+        task: sizes of what is measured.
+    """
+
+    def __init__(self, embeddings: Embeddings, make_aligner: Callable[[], Aligner], task: TaskConfig):
+        self.make_aligner, self.task = make_aligner, task
+        paired = embeddings.paired
+        self.train = {name: Space(corpus.x[corpus.is_train]) for name, corpus in paired.items()}
+        self.test = {name: corpus.x[~corpus.is_train] for name, corpus in paired.items()}
+        first = next(iter(paired.values()))
+        self.test_labels = None if first.labels is None else first.labels[~first.is_train]
+
+    def aligners(self) -> dict[str, Aligner]:
+        """For each test encoder an aligner fitted on all others, which it then joins (lines 3 and 9)."""
+        return {target: self._aligner(target) for target in self.train}
+
+    def _aligner(self, target: str) -> Aligner:
+        aligner = self.make_aligner().fit({n: space for n, space in self.train.items() if n != target})
+        aligner.join(target, self.train[target])
+        return aligner
+
+    def describe(self, aligners: dict[str, Aligner], result: Result) -> None:
+        """Add what is known of each representation and of each pair's agreement."""
+        for target, aligner in aligners.items():
+            own = aligner.carry(self.test[target], target, target)
+            values = {"rr_std": metrics.feature_std(own), "effective_rank": metrics.effective_rank(own)}
+            result.add(target, target, aligner.method, values)
+            result.diagnostics[target] = aligner.diagnostics()
+        for source in self.train:
+            for target, aligner in aligners.items():
+                if source != target and aligner.carries(source, target):
+                    result.add(source, target, aligner.method, self._agreement(aligner, source, target))
+        for aligner in aligners.values():
+            result.curves |= aligner.curves()
+        result.views = [self._view(aligners)]
+
+    def _agreement(self, aligner: Aligner, source: str, target: str) -> dict[str, float]:
+        """How well the representations of the same test samples agree; the source's retrieve the target's."""
+        native = aligner.native(self.test[source], source)
+        carried = aligner.carry(self.test[target], source, target)
+        found = metrics.retrieve(native, carried)
+        return {
+            "mrr": found.mrr(),
+            "recall@1": found.recall(1),
+            "recall@5": found.recall(5),
+            "nmse": metrics.normalised_mse(native, carried),
+            "cka": metrics.linear_cka(native, carried),
+            "overlap": metrics.neighbourhood_overlap(native, carried, self.task.neighbours),
+        }
+
+    def _view(self, aligners: dict[str, Aligner]) -> dict[str, Any]:
+        """The first test samples of the first two encoders, in a plane chosen on the first one's."""
+        source, target = list(self.train)[:2]
+        aligner, n = aligners[target], self.task.view_samples
+        native = aligner.native(self.test[source][:n], source)
+        shared = aligner.carries(source, target)
+        carried = (
+            aligner.carry(self.test[target][:n], source, target)
+            if shared
+            else aligner.native(self.test[target][:n], target)
+        )
+        plane = _principal_plane(native)
+        return {
+            "source": source,
+            "target": target,
+            "labels": [0] * len(native) if self.test_labels is None else self.test_labels[:n].tolist(),
+            "shared": shared,
+            "native": _rounded(plane(native)),
+            "carried": _rounded(plane(carried) if shared else _principal_plane(carried)(carried)),
+        }
+
+
+def _principal_plane(x: Tensor) -> Callable[[Tensor], Tensor]:
+    """Projection onto the first two principal axes of x [n, k], signs fixed by the largest loading."""
+    mean = x.mean(0)
+    found = torch.linalg.svd(x - mean, full_matrices=False).Vh[:2]
+    axes = torch.cat([found, found.new_zeros(2 - len(found), x.shape[1])])
+    signs = axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign()
+    return lambda points: (points - mean) @ (axes * signs).T
+
+
+def _rounded(points: Tensor) -> list[list[float]]:
+    return [[round(value, 4) for value in point] for point in points.tolist()]

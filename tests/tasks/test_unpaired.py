@@ -1,0 +1,148 @@
+"""Stitching whose decoders see other samples than the aligners do, and retrieval, which has no decoders."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from relrep_exp.alignment.relative import RelativeSpace
+from relrep_exp.alignment.relative_aligner import RelativeAligner
+from relrep_exp.encoders.embeddings import Corpus, Embeddings
+from relrep_exp.modules.training import Training
+from relrep_exp.schema import HeadConfig, LinearConfig, TaskConfig
+from relrep_exp.tasks.build import fit_problems
+from relrep_exp.tasks.decoders import decoder_fitter
+from relrep_exp.tasks.retrieval import retrieval
+from relrep_exp.tasks.stitching import Stitching
+
+TASK = TaskConfig(name="reviews", kind="stitching", neighbours=5, view_samples=12)
+DIMS = {"de": 6, "en": 8, "fr": 10}
+SIZES = {"de": 90, "en": 120, "fr": 150}
+AGREEMENT = {"mrr", "recall@1", "recall@5", "nmse", "cka", "overlap"}
+
+
+def draw(name, latent):
+    """Latent samples as the encoder of that name embeds them: an affine image and a little noise."""
+    generator = torch.Generator().manual_seed(sum(map(ord, name)))
+    image = latent @ torch.randn(3, DIMS[name], generator=generator)
+    return image + 3 + 0.05 * torch.randn(image.shape, generator=generator)
+
+
+def latent_of(labels, seed):
+    noise = torch.randn(len(labels), 3, generator=torch.Generator().manual_seed(seed))
+    return 3.0 * torch.eye(3)[labels] + noise
+
+
+@pytest.fixture(scope="module")
+def embeddings():
+    """Three encoders with 80 paired samples, 60 of them to learn from, and their own labelled ones."""
+    shared = latent_of(torch.arange(80) % 3, 0)
+    split = torch.arange(80) < 60
+    paired = {name: Corpus(draw(name, shared), split) for name in DIMS}
+    tasks = {}
+    for seed, (name, size) in enumerate(SIZES.items(), 1):
+        labels = (torch.arange(size) * 7 + seed) % 3
+        tasks[name] = Corpus(draw(name, latent_of(labels, seed)), torch.arange(size) < size * 2 // 3, labels)
+    return Embeddings(paired, tasks, dict.fromkeys(DIMS, "key"))
+
+
+def aligner():
+    return RelativeAligner("random-wip", lambda: RelativeSpace("random", "wip", m=8, support=40, seed=0))
+
+
+def stitch(embeddings, decoder=None):
+    fits = []
+    fitter = decoder_fitter(decoder or LinearConfig(name="linear"), 0, Training())
+
+    def fit(jobs, classes):
+        fits.append((jobs, classes))
+        return fitter(jobs, classes)
+
+    return Stitching(embeddings, aligner, fit, TASK).run(), fits[0]
+
+
+def values(result, metric):
+    return {(row.source, row.target): row.value for row in result.rows if row.metric == metric}
+
+
+@pytest.mark.parametrize("decoder", [LinearConfig(name="linear"), HeadConfig(name="mlp", epochs=30)])
+def test_decoders_learn_from_their_own_samples_and_read_another_encoders(embeddings, decoder):
+    result, (jobs, classes) = stitch(embeddings, decoder)
+    assert classes == 3
+    for name, x, y in jobs:
+        corpus = embeddings.tasks[name]
+        assert torch.equal(y, corpus.labels[corpus.is_train]) and len(x) == len(y)
+    f1 = values(result, "f1_weighted")
+    assert f1.keys() == {(s, t) for s in DIMS for t in DIMS}
+    assert min(f1.values()) > 0.6  # chance is a third
+
+
+def test_agreement_is_measured_on_paired_samples_that_nothing_was_fitted_on(embeddings):
+    result, _ = stitch(embeddings)
+    assert {row.metric for row in result.rows} >= AGREEMENT
+    paired = {
+        name: Corpus(torch.where(corpus.is_train[:, None], corpus.x, corpus.x.flip(0)), corpus.is_train)
+        for name, corpus in embeddings.paired.items()
+    }
+    changed, _ = stitch(dataclasses.replace(embeddings, paired=paired))
+    assert values(changed, "f1_weighted") == values(result, "f1_weighted")
+    assert values(changed, "nmse") != values(result, "nmse")
+
+
+def test_nothing_of_the_tasks_samples_reaches_the_alignment(embeddings):
+    dirty = {n: Corpus(1e3 * c.x.flip(0), c.is_train, c.labels) for n, c in embeddings.tasks.items()}
+    clean, other = (stitch(e)[0] for e in (embeddings, dataclasses.replace(embeddings, tasks=dirty)))
+    for metric in (*AGREEMENT, "rr_std"):
+        assert values(clean, metric) == values(other, metric)
+    assert values(clean, "f1_weighted") != values(other, "f1_weighted")
+
+
+def test_test_labels_and_samples_of_a_task_train_nothing(embeddings):
+    dirty = {}
+    for name, corpus in embeddings.tasks.items():
+        x, y = corpus.x.clone(), corpus.labels.clone()
+        x[~corpus.is_train] *= 100
+        y[~corpus.is_train] = 0
+        dirty[name] = Corpus(x, corpus.is_train, y)
+    (_, (before, _)), (_, (after, _)) = (
+        stitch(embeddings),
+        stitch(dataclasses.replace(embeddings, tasks=dirty)),
+    )
+    for one, two in zip(before, after, strict=True):
+        assert one.name == two.name and torch.equal(one.x, two.x) and torch.equal(one.y, two.y)
+
+
+def test_equal_labels_are_trained_side_by_side_and_others_apart(embeddings):
+    _, (jobs, _) = stitch(embeddings)
+    assert len({id(job.y) for job in jobs}) == 3
+    same = dataclasses.replace(embeddings, tasks=with_labels(embeddings))
+    _, (jobs, _) = stitch(same)
+    assert len({id(job.y) for job in jobs}) == 1
+
+
+def with_labels(embeddings):
+    """The paired samples as the task's own, each encoder with a copy of the labels."""
+    return {
+        name: Corpus(corpus.x, corpus.is_train, torch.arange(80) % 3)
+        for name, corpus in embeddings.paired.items()
+    }
+
+
+def test_retrieval_needs_no_labels_and_has_every_ordered_pair(embeddings):
+    unlabelled = Embeddings(embeddings.paired, embeddings.paired, embeddings.keys)
+    result = retrieval(unlabelled, aligner, dataclasses.replace(TASK, kind="retrieval"))
+    found = values(result, "recall@1")
+    assert found.keys() == {(s, t) for s in DIMS for t in DIMS if s != t}
+    assert min(found.values()) > 0.7  # chance is one in twenty
+    assert all(values(result, "recall@5")[pair] >= found[pair] for pair in found)
+    assert not values(result, "f1_weighted")
+    assert set(result.diagnostics) == set(DIMS) and result.views[0]["labels"] == [0] * 12
+
+
+def test_what_cannot_be_stitched_or_retrieved(embeddings, config_of):
+    unlabelled = Embeddings(embeddings.paired, embeddings.paired, embeddings.keys)
+    [problem] = fit_problems(config_of("anchors=random"), unlabelled)
+    assert "no labels" in problem.what
+    one_class = {n: Corpus(c.x, c.is_train, torch.zeros_like(c.labels)) for n, c in embeddings.tasks.items()}
+    told = fit_problems(config_of("anchors=random"), dataclasses.replace(embeddings, tasks=one_class))
+    assert [problem.what for problem in told] == [f"{n}: all training labels are the same" for n in DIMS]
