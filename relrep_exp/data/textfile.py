@@ -1,0 +1,102 @@
+"""Text files line by line, plain or gzip, with the place of whatever is wrong in them."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from relrep_exp.errors import UserError, user_error
+
+TAB = "\t"
+_ENCODING = "save it as UTF-8: iconv -f LATIN1 -t UTF-8 OLD > NEW, LATIN1 being what it is in now"
+_CSV = "give every row as many cells as the header; a cell with a separator or a line break goes in quotes"
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a CSV or TSV is written.
+
+    Attributes:
+        columns: the names in its header.
+        separator: a comma, or a tab.
+        quoting: `csv.QUOTE_MINIMAL`, or `csv.QUOTE_NONE` where quotation marks are text like any other.
+    """
+
+    columns: tuple[str, ...]
+    separator: str
+    quoting: int
+
+
+def lines(path: Path) -> Iterator[str]:
+    r"""Its lines with their ends, which are \n or \r\n alone: Unicode has others, which texts may contain.
+
+    Raises:
+        UserError: it cannot be opened, is no whole gzip, or is not UTF-8; with line and byte.
+    """
+    opened = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(path, "rb") as stream:
+            for number, raw in enumerate(stream, start=1):
+                yield _decoded(raw, number, path)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise user_error(f"{path} is damaged or cut off: {error}", "copy or download it again") from None
+    except OSError as error:
+        raise user_error(
+            f"{path} cannot be read: {error.strerror}", "give a file that you can read"
+        ) from None
+
+
+def dialect(path: Path, separator: str) -> Dialect:
+    """How a CSV or TSV is written, after a look at every row of it.
+
+    The library that reads it afterwards takes a row with a cell too many for one with an index, and shifts
+    its columns, and a missing cell for an empty one. So cells are counted here. A TSV whose quotation marks
+    do not pair is one without quoting, as many corpora are.
+
+    Raises:
+        UserError: it has no header or no rows, a name twice, or rows of another length; with the line.
+    """
+    try:
+        return _dialect(path, separator, csv.QUOTE_MINIMAL)
+    except UserError:
+        if separator == TAB:
+            with suppress(UserError):
+                return _dialect(path, separator, csv.QUOTE_NONE)
+        raise
+
+
+def _decoded(raw: bytes, number: int, path: Path) -> str:
+    try:
+        return raw.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        place = f"line {number}, byte {error.start + 1} of that line (0x{raw[error.start]:02x})"
+        raise user_error(f"{path} is not UTF-8: {place}", _ENCODING) from None
+
+
+def _dialect(path: Path, separator: str, quoting: int) -> Dialect:
+    rows = csv.reader(lines(path), delimiter=separator, quoting=quoting, strict=True)  # type: ignore[arg-type]
+    try:
+        columns = next((row for row in rows if row), [])
+        if not columns or len(set(columns)) < len(columns):
+            names = ", ".join(columns) or "nothing"
+            raise user_error(f"{path}: its header holds {names}", "name every column, each once")
+        count = sum(_counted(row, columns, path, rows.line_num) for row in rows)
+    except csv.Error as error:
+        raise user_error(f"{path}, line {rows.line_num}: {error}", _CSV) from None
+    if not count:
+        raise user_error(f"{path} has a header and no rows", "give a table with rows")
+    return Dialect(tuple(columns), separator, quoting)
+
+
+def _counted(row: list[str], columns: list[str], path: Path, line: int) -> bool:
+    """Whether this is a row, and not an empty line."""
+    if row and len(row) != len(columns):
+        raise user_error(f"{path}, line {line}: {len(row)} cells under {len(columns)} columns", _CSV)
+    if any("\n" in cell and TAB in cell for cell in row):
+        raise user_error(f"{path}, line {line}: a quotation mark opened above it was never closed", _CSV)
+    return bool(row)
