@@ -1,5 +1,6 @@
 """What tests of whole runs share: a small file of embeddings, and the command line, as a process or not."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -11,6 +12,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 TRAIN, ROWS = 60, 90
+NO_NETWORK = ROOT / "tests" / "no_network"
+
+_spec = importlib.util.spec_from_file_location("no_network", NO_NETWORK / "sitecustomize.py")
+_spec.loader.exec_module(importlib.util.module_from_spec(_spec))  # blocks it from here on
 
 
 @pytest.fixture(scope="session")
@@ -65,9 +70,9 @@ def tiny_words():
 
 @pytest.fixture(scope="session")
 def environment():
-    """Of a run in a process of its own: no W&B settings of the caller, one thread."""
+    """Of a run in a process of its own: no W&B settings of the caller, one thread, no network."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB", "PYTHON"))}
-    return {**env, "OMP_NUM_THREADS": "1"}
+    return {**env, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(NO_NETWORK)}
 
 
 @pytest.fixture(scope="session")
