@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.data.samples import IMAGE
@@ -17,29 +16,13 @@ if TYPE_CHECKING:
     from relrep_exp.schema import DigitsData
 
 SHA256 = "65e5b4619795efb40c1082f4c350c049e4ad552200d369b6ae99e21eef5e72c5"
-PEAK = 16  # white, in scikit-learn's copy
-
-
-@dataclass(frozen=True)
-class Digits:
-    """Images in memory, [N, 8, 8] uint8 in 0..16."""
-
-    pixels: np.ndarray[Any, Any]
-    peak: int = PEAK
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def __getitem__(self, row: int) -> np.ndarray[Any, Any]:
-        """One image, uint8 [8, 8]."""
-        image: np.ndarray[Any, Any] = self.pixels[row]
-        return image
+WHITE = 16  # in scikit-learn's copy
 
 
 def identity(config: DigitsData, views: Sequence[str], offline: bool) -> dict[str, dict[str, Any]]:
     """What tells these samples and their split from others; needs nothing loaded."""
     parts = {"test_share": config.test_share, "split_seed": config.split_seed}
-    return {IMAGE: {"name": "digits", **parts, "sha256": SHA256}}
+    return {IMAGE: {"name": "digits", "white": 255, **parts, "sha256": SHA256}}
 
 
 def load(config: DigitsData, views: Sequence[str], offline: bool) -> Samples:
@@ -52,6 +35,7 @@ def load(config: DigitsData, views: Sequence[str], offline: bool) -> Samples:
     import torch
     from sklearn.datasets import load_digits
 
+    from relrep_exp.data.image_samples import ArrayImages
     from relrep_exp.data.samples import Samples, View
 
     raw = load_digits()
@@ -62,7 +46,8 @@ def load(config: DigitsData, views: Sequence[str], offline: bool) -> Samples:
             f"scikit-learn's digits have changed ({found[:12]})", "install the pinned scikit-learn"
         )
     is_train = torch.from_numpy(np.isin(np.arange(len(labels)), _training_rows(labels, config)))
-    view = View(Digits(pixels), is_train, torch.from_numpy(labels))
+    images = np.rint(pixels * (255 / WHITE)).astype(np.uint8)
+    view = View(ArrayImages(images), is_train, torch.from_numpy(labels))
     return Samples({IMAGE: view}, parallel=True)
 
 

@@ -18,19 +18,12 @@ class BadSampleError(Exception):
 
 
 class ImageSamples(Protocol):
-    """Images, decoded when asked for. Worker processes get a copy, so it pickles small or maps a file.
-
-    Attributes:
-        peak: the value of white: 255, but 16 for scikit-learn's digits.
-    """
-
-    @property
-    def peak(self) -> int: ...
+    """Images, decoded when asked for. Worker processes get a copy, so it pickles small or maps a file."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, row: int) -> np.ndarray[Any, Any]:
-        """uint8, [H, W] or [H, W, 3].
+        """uint8, 0 is black and 255 white; [H, W] or [H, W, 3].
 
         Raises:
             BadSampleError: it cannot be decoded.

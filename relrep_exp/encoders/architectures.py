@@ -12,7 +12,6 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from relrep_exp.encoders.encoder import Encoder
-from relrep_exp.errors import user_error
 from relrep_exp.schema import LocalEncoderConfig
 
 
@@ -54,23 +53,14 @@ class LocalImageEncoder(Encoder):
     Args:
         network: [B, C, H, W] -> [B, dim].
         dim: d.
-        peak: the value of white.
     """
 
-    def __init__(self, network: nn.Module, dim: int, peak: int):
+    def __init__(self, network: nn.Module, dim: int):
         super().__init__()
-        self.network, self.dim, self.peak = network, dim, peak
+        self.network, self.dim = network, dim
 
     def prepare(self, samples: Sequence[Any]) -> Tensor:
-        """Images [H, W] or [H, W, 3] -> uint8 [B, C, H, W].
-
-        Raises:
-            UserError: they are not all of one size and kind.
-        """
-        shapes = {image.shape for image in samples}
-        if len(shapes) > 1:
-            what = f"the images are of several sizes, {' and '.join(map(str, sorted(shapes)[:2]))} among them"
-            raise user_error(what, "use pretrained encoders (zoo=vision), which resize, or make them alike")
+        """Images [H, W] or [H, W, 3], all alike -> uint8 [B, C, H, W]."""
         stacked = torch.from_numpy(np.stack(samples))
         return stacked[:, None] if stacked.ndim == 3 else stacked.permute(0, 3, 1, 2).contiguous()
 
@@ -80,8 +70,8 @@ class LocalImageEncoder(Encoder):
         return out
 
     def scaled(self, inputs: Tensor) -> Tensor:
-        """uint8 in 0 .. peak -> float32 in [0, 1] -> [-1, 1], as the network takes them."""
-        return 2.0 * (inputs.float() / self.peak) - 1.0
+        """uint8 -> float32 in [-1, 1], as the network takes them."""
+        return 2.0 * (inputs.float() / 255.0) - 1.0
 
 
 class Mlp(nn.Module):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp import versions
 from relrep_exp.data import sources as data_sources
-from relrep_exp.data.samples import IMAGE
+from relrep_exp.data.image_samples import image_shape
+from relrep_exp.data.samples import IMAGE, BadSampleError
+from relrep_exp.encoders.extraction import unreadable
 from relrep_exp.errors import user_error
 from relrep_exp.store.keys import content_key
 
@@ -21,13 +22,16 @@ if TYPE_CHECKING:
     from relrep_exp.modules.training import Training
     from relrep_exp.schema import DataConfig, LocalEncoderConfig, LocalZoo
 
+_RESIZING = "use pretrained encoders, which resize: zoo=vision"
+
 
 def sources(
     zoo: LocalZoo, data: DataConfig, outputs: Path, offline: bool, training: Training | None
 ) -> dict[str, EncoderSource]:
     """The zoo's encoders; `training` may be None where only identities are asked for."""
     return {
-        name: LocalSource(config, data, outputs, offline, training) for name, config in zoo.encoders.items()
+        name: LocalSource(name, config, data, outputs, offline, training)
+        for name, config in zoo.encoders.items()
     }
 
 
@@ -35,6 +39,7 @@ def sources(
 class LocalSource:
     """One encoder, trained when it is first loaded."""
 
+    name: str
     config: LocalEncoderConfig
     data: DataConfig
     outputs: Path
@@ -58,12 +63,12 @@ class LocalSource:
         from relrep_exp.store.tensors import TensorStore
 
         view = data_sources.load(self.data, [IMAGE], self.offline).views[IMAGE]
-        channels, size, peak = _shape(view)
+        channels, size = _shape(view.samples)
         key, store = content_key(self.identity()), TensorStore(self.outputs / "checkpoints")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
             network = build(self.config, channels, size)
-            encoder = LocalImageEncoder(network, self.config.dim, peak)
+            encoder = LocalImageEncoder(network, self.config.dim)
             entry = store.get_or_compute(key, lambda: (self._train(encoder, view, key), asdict(self.config)))
         network.load_state_dict(entry.tensors)
         return encoder.eval()
@@ -74,24 +79,39 @@ class LocalSource:
 
         assert self.training is not None and view.labels is not None
         training = replace(self.training, checkpoint=self.outputs / "checkpoints" / f"{key}.ckpt")
-        images = encoder.prepare(_training_samples(view))
-        trained = train_encoder(encoder, images, view.labels[view.is_train], self.config, training)
+        images, rows = _training_set(self.name, view, getattr(self.data, "on_error", "raise"))
+        trained = train_encoder(encoder, encoder.prepare(images), view.labels[rows], self.config, training)
         return dict(trained.network.state_dict())
 
 
-def _training_samples(view: View) -> list[Any]:
-    return [view.samples[row] for row in view.is_train.nonzero()[:, 0].tolist()]
+def _training_set(name: str, view: View, on_error: str) -> tuple[list[Any], list[int]]:
+    """The training images that can be read, and their rows.
+
+    Raises:
+        UserError: one cannot be read, and it may not be left out.
+    """
+    images, rows, unread = [], [], {}
+    for row in view.is_train.nonzero()[:, 0].tolist():
+        try:
+            images.append(view.samples[row])
+            rows.append(row)
+        except BadSampleError as error:
+            unread[row] = str(error)
+    if unread and on_error == "raise":
+        raise unreadable(name, unread)
+    return images, rows
 
 
-def _shape(view: View) -> tuple[int, int, int]:
-    """Channels, size and peak of the images, which a local encoder wants square and all alike.
+def _shape(samples: Any) -> tuple[int, int]:
+    """Channels and size of the images, which a local encoder wants square and all alike.
 
     Raises:
         UserError: they are not.
     """
-    first = view.samples[0]
-    height, width = first.shape[:2]
-    if height != width:
-        what = f"the images are {height}x{width}, and a local encoder reads square ones"
-        raise user_error(what, "use pretrained encoders (zoo=vision), which resize, or crop the images")
-    return (1 if first.ndim == 2 else first.shape[2]), height, getattr(view.samples, "peak", 255)
+    shape = image_shape(samples)
+    if shape is None:
+        raise user_error("the images are of several sizes", f"make them alike, or {_RESIZING}")
+    if shape[0] != shape[1]:
+        what = f"the images are {shape[0]}x{shape[1]}, and a local encoder reads square ones"
+        raise user_error(what, f"crop them, or {_RESIZING}")
+    return (1 if len(shape) == 2 else shape[2]), shape[0]

@@ -1,0 +1,193 @@
+"""Images that are decoded when asked for, from memory, from files and from Arrow tables."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relrep_exp.data.samples import BadSampleError, ImageSamples
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image
+
+    Array = np.ndarray[Any, Any]
+
+# What Pillow raises for damaged files; UnidentifiedImageError is an OSError
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split as its source has it.
+
+    Attributes:
+        samples: the images.
+        labels: one per image, as the source spells them.
+    """
+
+    samples: ImageSamples
+    labels: Sequence[Any]
+
+
+@dataclass(frozen=True)
+class ArrayImages:
+    """Images of one size in memory: uint8, [N, H, W] or [N, H, W, 3]."""
+
+    images: Array
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, row: int) -> Array:
+        image: Array = self.images[row]
+        return image
+
+
+@dataclass(frozen=True)
+class FileImages:
+    """Image files: paths relative to a folder."""
+
+    root: Path
+    paths: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, row: int) -> Array:
+        return decoded(self.root / self.paths[row])
+
+
+@dataclass(frozen=True)
+class TableImages:
+    """A column of an Arrow table that lies on the disk: encoded images, or paths relative to `root`.
+
+    Attributes:
+        rows: a `datasets.Dataset`; it pickles as the names of its files.
+        column: {"bytes", "path"} as the hub stores images, bytes, or text.
+    """
+
+    rows: Any
+    column: str
+    root: Path
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> Array:
+        value = self.rows[row][self.column]
+        path = None
+        if isinstance(value, dict):
+            path, value = value.get("path"), value.get("bytes")
+        if isinstance(value, str):
+            path, value = value, None
+        if value is not None:
+            return decoded(value)
+        if not path:
+            raise BadSampleError("the image is missing")
+        return decoded(self.root / path)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The first `counts[k]` images of each part, one part after the other."""
+
+    parts: Sequence[ImageSamples]
+    counts: Sequence[int]
+
+    def __len__(self) -> int:
+        return sum(self.counts)
+
+    def __getitem__(self, row: int) -> Array:
+        for part, count in zip(self.parts, self.counts, strict=True):
+            if row < count:
+                return part[row]
+            row -= count
+        raise IndexError(row)
+
+
+def image_shape(samples: ImageSamples) -> tuple[int, ...] | None:
+    """The shape that all images share, [H, W] or [H, W, 3]; None where they differ.
+
+    Decodes images until two differ; images that cannot be decoded have no say.
+    """
+    if isinstance(samples, ArrayImages):
+        shape: tuple[int, ...] = samples.images.shape[1:]
+        return shape
+    if isinstance(samples, Joined):
+        first = [part for part, count in zip(samples.parts, samples.counts, strict=True) if count]
+        if all(isinstance(part, ArrayImages) for part in first):
+            shapes = {image_shape(part) for part in first}
+            return shapes.pop() if len(shapes) == 1 else None
+    return _shape_by_decoding(samples)
+
+
+def _shape_by_decoding(samples: ImageSamples) -> tuple[int, ...] | None:
+    shape: tuple[int, ...] | None = None
+    for row in range(len(samples)):
+        try:
+            found = samples[row].shape
+        except BadSampleError:
+            continue
+        if shape is not None and found != shape:
+            return None
+        shape = found
+    return shape
+
+
+def decoded(source: bytes | Path) -> Array:
+    """The pixels of an image file: uint8, [H, W] where it is grey, else [H, W, 3].
+
+    Palettes and CMYK become RGB, transparency is dropped, 16 bits become 8, the first of several frames
+    counts, and a photograph is turned upright as its EXIF tag says.
+
+    Raises:
+        BadSampleError: it cannot be decoded.
+    """
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            return np.array(_grey_or_rgb(ImageOps.exif_transpose(image)))
+    except FileNotFoundError:
+        raise BadSampleError(f"there is no file {source!s}") from None
+    except (*_DAMAGED, Image.DecompressionBombError) as error:
+        where = "" if isinstance(source, bytes) else f"{source}: "
+        reason = "it is no image that Pillow knows" if _unknown(error) else str(error)
+        raise BadSampleError(f"{where}{reason}") from None
+
+
+def _unknown(error: Exception) -> bool:
+    from PIL import UnidentifiedImageError
+
+    return isinstance(error, UnidentifiedImageError)
+
+
+def _grey_or_rgb(image: Image) -> Image:
+    """The same with 8 bits a channel."""
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode in ("1", "LA", "La"):
+        return image.convert("L")
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return _eight_bits(image)
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers of unknown range")
+    return image.convert("RGB")
+
+
+def _eight_bits(image: Image) -> Image:
+    """65535 -> 255. Pillow itself would cut everything above 255."""
+    import numpy as np
+    from PIL.Image import fromarray
+
+    wide = np.array(image).astype(np.int64)
+    if wide.min() < 0 or wide.max() > 65535:
+        raise ValueError("its pixels have more than 16 bits")
+    return fromarray(((wide + 128) // 257).astype(np.uint8))

@@ -1,0 +1,69 @@
+"""Which files a data set is made of, in one digest: what they are called and what is in them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+from relrep_exp.errors import user_error
+from relrep_exp.store.keys import canonical_json, file_digest, text_digest
+
+MANY = 10_000  # reading every byte of more files than this would take longer than a run that finds its record
+
+
+def names_below(root: Path) -> list[str]:
+    """All files below a folder, sorted: names relative to it, with slashes; hidden ones are left out.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
+    found = []
+    for here, folders, names in os.walk(root, followlinks=True, onerror=_refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        base = Path(here).relative_to(root).as_posix()
+        before = "" if base == "." else f"{base}/"  # strings, as there may be a million files
+        found += [before + name for name in names if not name.startswith(".")]
+    return sorted(found)
+
+
+def manifest(root: Path, names: Iterable[str]) -> dict[str, Any]:
+    """How many files there are and the digest of their names, relative to `root`, and of their content.
+
+    Of more than `MANY` files it is their names, sizes and times of change instead, so a copy of so large a
+    folder counts as the same data only if it keeps the times (cp -a, rsync -a, tar).
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    names = sorted(names)
+    by_time = len(names) > MANY
+    try:
+        listed = [[name, *_signature(root / name, by_time)] for name in names]
+    except OSError as error:
+        _refuse(error)
+    return {"files": len(names), "by": "time" if by_time else "content", "sha256": _of(listed)}
+
+
+def _refuse(error: OSError) -> NoReturn:
+    what = f"{error.filename} cannot be read: {error.strerror}"
+    raise user_error(what, "make it readable, or remove it from the data set") from None
+
+
+def _signature(path: Path, by_time: bool) -> list[Any]:
+    status = path.stat()
+    if by_time:
+        return [status.st_size, status.st_mtime_ns]
+    return [_digest(path, status.st_mtime_ns, status.st_size)]
+
+
+@cache
+def _digest(path: Path, _modified: int, _size: int) -> str:
+    """SHA-256, read once in a process as long as the file does not change."""
+    return file_digest(path)
+
+
+def _of(listed: list[list[Any]]) -> str:
+    return text_digest(canonical_json(listed))

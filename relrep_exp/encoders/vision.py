@@ -1,0 +1,132 @@
+"""conf/zoo/vision: image encoders of timm, before they are loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from relrep_exp.data.manifest import manifest
+from relrep_exp.data.samples import IMAGE
+from relrep_exp.errors import Problem, UserError
+from relrep_exp.schema import RuntimeConfig, TimmEncoderConfig, TimmZoo
+from relrep_exp.schema.zoo import Dtype
+
+if TYPE_CHECKING:
+    from relrep_exp.encoders.encoder import EncoderSource
+    from relrep_exp.encoders.vision_model import TimmEncoder
+    from relrep_exp.hub import Repo
+
+CONFIG = "config.json"
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # the first that is there is loaded, as timm does
+
+
+@dataclass(frozen=True)
+class VisionSource:
+    """One encoder of the zoo.
+
+    Attributes:
+        key: where the configuration names it, for messages.
+        config: which model.
+        dtype: of the weights.
+        resize: worker = timm's own transform; device = images are resized where the model is.
+        offline: whether the hub must not be asked.
+    """
+
+    key: str
+    config: TimmEncoderConfig
+    dtype: Dtype
+    resize: Literal["worker", "device"]
+    offline: bool
+    view: str = IMAGE
+
+    def identity(self) -> dict[str, Any]:
+        """The weights, by the hub's commit or the digest of a folder's files, and how images reach them.
+
+        The transform is the one that the files name; the classifier is always left out.
+
+        Raises:
+            UserError: the folder lacks files, or the hub's commit is not known.
+        """
+        return {**self._weights(), "classes": 0, "dtype": self.dtype, "resize": self.resize}
+
+    def load(self) -> TimmEncoder:
+        """The encoder on the CPU.
+
+        Raises:
+            UserError: its files are missing, damaged or not what the configuration says.
+        """
+        from relrep_exp.encoders import vision_loading
+
+        if self.config.path is None:  # before a download of what timm could not build
+            vision_loading.check_known(architecture(self.config.model), f"{self.key}.model")
+        return vision_loading.load(self._folder(), self.config, self.dtype, self.resize, self.key)
+
+    def _weights(self) -> dict[str, Any]:
+        if self.config.path is not None:
+            if found := problems(self._folder(), self.key):
+                raise UserError(found)
+            return {"files": manifest(self._folder(), [CONFIG, weights(self._folder())])}
+        from relrep_exp import hub
+
+        return {"model": self.config.model, "commit": hub.commit(self._repo(), self.offline)}
+
+    def _folder(self) -> Path:
+        if self.config.path is not None:
+            return Path(self.config.path).expanduser()
+        from relrep_exp import hub
+
+        return hub.snapshot(self._repo(), self.offline)
+
+    def _repo(self) -> Repo:
+        from relrep_exp import needs
+
+        repo = needs.model_repo(self.key, self.config)
+        assert repo is not None, "a folder of the user's own needs no repository"
+        return repo
+
+
+def sources(zoo: TimmZoo, runtime: RuntimeConfig) -> dict[str, EncoderSource]:
+    """The zoo's encoders by name.
+
+    Raises:
+        UserError: folders of the user's own lack files: all that is wrong with all of them.
+    """
+    found: dict[str, EncoderSource] = {}
+    lacking = []
+    for name, config in zoo.encoders.items():
+        key = f"zoo.encoders.{name}"
+        found[name] = VisionSource(key, config, zoo.dtype, runtime.resize, runtime.offline)
+        if config.path is not None:
+            lacking += problems(Path(config.path).expanduser(), key)
+    if lacking:
+        raise UserError(lacking)
+    return found
+
+
+def problems(folder: Path, key: str) -> list[Problem]:
+    """What a folder of weights lacks; nothing is loaded."""
+    if not folder.is_dir():
+        return [Problem(f"{key}: there is no folder {folder}", remedy(key))]
+    wanted = {CONFIG: (CONFIG,), " or ".join(WEIGHTS): WEIGHTS}
+    return [
+        Problem(f"{key}: {folder} has no {what}", remedy(key))
+        for what, names in wanted.items()
+        if not any((folder / name).is_file() for name in names)
+    ]
+
+
+def remedy(key: str) -> str:
+    """What mends a folder that cannot be loaded."""
+    own = "a folder with config.json and model.safetensors, as timm's save_for_hf writes them"
+    return f"let {key}.path name {own}"
+
+
+def weights(folder: Path) -> str:
+    """The file of weights that is loaded."""
+    return next((name for name in WEIGHTS if (folder / name).is_file()), WEIGHTS[0])
+
+
+def architecture(model: str) -> str:
+    """vit_small_patch16_224 of vit_small_patch16_224.augreg_in21k_ft_in1k, with or without an owner."""
+    return model.rsplit("/", 1)[-1].split(".", 1)[0]

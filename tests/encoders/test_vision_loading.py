@@ -1,0 +1,247 @@
+"""Encoders of timm: known by their weights, loaded whole from a folder or the hub's cache, or refused."""
+
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tiny_vision
+import torch
+from safetensors.torch import load_file, save_file
+from tiny_vision import COLOUR, REXNET, VIT, embed, source, told
+
+from relrep_exp.data.samples import IMAGE
+from relrep_exp.encoders import vision, vision_loading
+from relrep_exp.schema import RuntimeConfig, TimmEncoderConfig, TimmZoo
+
+COMMIT = "5eed" * 10
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """model -> its folder."""
+    return tiny_vision.save(tmp_path_factory.mktemp("timm"))
+
+
+@pytest.fixture
+def copied(folders, tmp_path):
+    """The ViT's folder, to be spoilt."""
+    return lambda: shutil.copytree(folders[VIT], tmp_path / "mine")
+
+
+# Identity
+
+
+def test_identity_is_of_the_content_and_the_precision(folders, copied):
+    one = source(folders[VIT]).identity()
+    assert json.loads(json.dumps(one)) == one and str(folders[VIT]) not in json.dumps(one)
+    folder = copied()
+    assert source(folder).identity() == one
+    assert source(folder, dtype="bf16").identity() != one
+    assert source(folder, resize="device").identity() != one
+    assert source(folder, offline=False, workers=2, batch=3).identity() == one
+    for name in ("config.json", "model.safetensors"):
+        before = source(folder).identity()
+        raw = bytearray((folder / name).read_bytes())
+        raw[-1] ^= 1
+        (folder / name).write_bytes(raw)
+        assert source(folder).identity() != before
+
+
+def test_a_source_is_small_and_its_identity_imports_nothing_heavy(folders):
+    one = source(folders[VIT])
+    assert one.view == IMAGE
+    packed = pickle.dumps(one)
+    assert len(packed) < 2000
+    code = (
+        "import pickle, sys; print(len(pickle.loads(bytes.fromhex(sys.argv[1])).identity()));"
+        "print([name for name in ('torch', 'timm', 'PIL') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, packed.hex()], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.split("\n")[1] == "[]"
+
+
+# The hub
+
+
+@pytest.fixture
+def hub_cache(folders, tmp_path, monkeypatch):
+    """The hub's local cache with the ViT in it: links to blobs, as the hub's own library makes them."""
+    from huggingface_hub import constants
+
+    home = tmp_path / "hub" / f"models--timm--{VIT}"
+    snapshot = home / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    (home / "blobs").mkdir()
+    (home / "refs").mkdir()
+    (home / "refs/main").write_text(COMMIT)
+    for number, path in enumerate(folders[VIT].iterdir()):
+        (home / "blobs" / str(number)).write_bytes(path.read_bytes())
+        (snapshot / path.name).symlink_to(Path("../../blobs") / str(number))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return snapshot
+
+
+@pytest.mark.parametrize("name", [VIT, f"timm/{VIT}"])
+def test_a_model_of_the_hub_is_loaded_from_its_cache(hub_cache, folders, name):
+    one = source(None, name)
+    assert one.identity()["commit"] == COMMIT
+    assert torch.equal(embed(one.load(), COLOUR), embed(source(folders[VIT]).load(), COLOUR))
+
+
+def test_a_process_reads_the_cache_that_the_environment_names(hub_cache):
+    code = "import pickle, sys; print(pickle.loads(bytes.fromhex(sys.argv[1])).identity()['commit'])"
+    environment = {**os.environ, "HF_HUB_CACHE": str(hub_cache.parents[2]), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-c", code, pickle.dumps(source(None)).hex()]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    assert done.stdout.split() == [COMMIT]
+
+
+def test_a_pinned_commit_that_is_not_here(hub_cache):
+    one = source(None)
+    pinned = replace(one, config=replace(one.config, revision="0" * 40))
+    (problem,) = told(pinned.load)
+    assert VIT in problem.what
+
+
+# Faults
+
+
+def test_everything_that_folders_lack_is_told_at_once(tmp_path):
+    (tmp_path / "empty").mkdir()
+    encoders = {
+        "one": TimmEncoderConfig(VIT, path=str(tmp_path / "none")),
+        "two": TimmEncoderConfig(VIT, path=str(tmp_path / "empty")),
+    }
+    problems = told(vision.sources, TimmZoo("timm", "tiny", encoders), RuntimeConfig())
+    assert "zoo.encoders.one: there is no folder" in problems[0].what
+    assert "has no config.json" in problems[1].what
+    assert "has no model.safetensors or pytorch_model.bin" in problems[2].what
+    assert all("config.json and model.safetensors" in problem.remedy for problem in problems)
+
+
+def test_a_home_folder_is_understood(folders, monkeypatch):
+    monkeypatch.setenv("HOME", str(folders[VIT].parent))
+    assert source(f"~/{VIT}").load().dim == 32
+
+
+def test_another_architecture_than_the_configuration_says(folders):
+    (problem,) = told(source(folders[REXNET], VIT).load)
+    assert f"zoo.encoders.one.model={VIT}" in problem.what and "holds rexnet_100" in problem.what
+    assert "set zoo.encoders.one.model=rexnet_100" in problem.remedy
+
+
+def test_an_architecture_that_timm_does_not_know(copied):
+    folder = copied()
+    said = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**said, "architecture": "vit_smal_patch16_224"}))
+    (problem,) = told(source(folder).load)
+    assert "'vit_smal_patch16_224'" in problem.what and "did you mean vit_small_patch16_224" in problem.remedy
+
+
+def test_a_model_of_the_hub_that_timm_does_not_know_is_not_downloaded(monkeypatch):
+    from relrep_exp import hub
+
+    monkeypatch.setattr(hub, "snapshot", None)
+    (problem,) = told(source(None, "rexnet_10.nav_in1k").load)
+    assert "zoo.encoders.one.model" in problem.what and "did you mean rexnet_1" in problem.remedy
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '"text"', '{"architecture": []}'])
+def test_a_damaged_config(copied, text):
+    folder = copied()
+    (folder / "config.json").write_text(text)
+    (problem,) = told(source(folder).load)
+    assert "config.json" in problem.what
+
+
+def cut(tensors):
+    del tensors["blocks.1.mlp.fc2.weight"]
+
+
+def add(tensors):
+    tensors["blocks.2.mlp.fc2.weight"] = torch.ones(3)
+
+
+def reshape(tensors):
+    tensors["norm.weight"] = torch.ones(33)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"), [(cut, "fc2.weight"), (add, "blocks.2"), (reshape, "norm.weight")]
+)
+def test_weights_that_are_not_the_models(copied, spoil, said):
+    folder = copied()
+    tensors = load_file(folder / "model.safetensors")
+    spoil(tensors)
+    save_file(tensors, folder / "model.safetensors")
+    (problem,) = told(source(folder).load)
+    assert said in problem.what and str(folder / "model.safetensors") in problem.what
+
+
+def test_damaged_weights(copied):
+    folder = copied()
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    assert str(path) in told(source(folder).load)[0].what
+
+
+class Malice:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_pickled_weights_are_read_but_not_executed(copied, folders, tmp_path):
+    folder = copied()
+    (folder / "model.safetensors").unlink()
+    torch.save(load_file(folders[VIT] / "model.safetensors"), folder / "pytorch_model.bin")
+    assert torch.equal(embed(source(folder).load(), COLOUR), embed(source(folders[VIT]).load(), COLOUR))
+    torch.save({"norm.weight": Malice(tmp_path / "executed")}, folder / "pytorch_model.bin")
+    (problem,) = told(source(folder).load)
+    assert "pytorch_model.bin" in problem.what and "weights_only" in problem.what
+    assert not (tmp_path / "executed").exists()
+
+
+def test_loading_draws_no_random_numbers_of_the_run(folders):
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    source(folders[VIT]).load()
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"crop_mode": "squash"},
+        {"crop_mode": "border"},
+        {"interpolation": "lanczos"},
+        {"crop_pct": 1.2},
+        {"input_size": (3, 32, 48)},
+        {"input_size": (1, 32, 32)},
+    ],
+    ids=str,
+)
+def test_what_cannot_be_resized_on_a_device_is_refused(change):
+    data = {"input_size": (3, 32, 32), "interpolation": "bicubic", "crop_mode": "center", "crop_pct": 0.9}
+    (problem,) = told(vision_loading.check_device_resize, {**data, **change}, "zoo.encoders.one")
+    assert f"{next(iter(change))}=" in problem.what and problem.remedy == "use runtime.resize=worker"
+
+
+def test_load_refuses_it(copied):
+    folder = copied()
+    said = json.loads((folder / "config.json").read_text())
+    said["pretrained_cfg"]["crop_mode"] = "squash"
+    (folder / "config.json").write_text(json.dumps(said))
+    assert "crop_mode=squash" in told(source(folder, resize="device").load)[0].what
+    assert source(folder).load().dim == 32
