@@ -47,7 +47,7 @@ class EncoderSource(Protocol):
         """Everything that determines its embeddings but the samples; JSON; needs nothing heavy imported."""
 
     def load(self) -> Encoder:
-        """The encoder on the CPU in evaluation mode; trained first, if it is a local one that has no checkpoint.
+        """The encoder on the CPU in evaluation mode; a local one that has no checkpoint is trained first.
 
         Raises:
             UserError: its files are missing, damaged or not what the configuration says.

@@ -21,11 +21,13 @@ def without_missing(config: Config) -> TimmZoo | TransformersZoo:
     missing = missing_encoders(config)
     if not missing:
         return zoo
-    encoders: dict[str, Any] = {n: e for n, e in zoo.encoders.items() if n not in missing}
-    if len(encoders) < 2:
-        what = f"zoo.skip_missing=true leaves {len(encoders)} of {len(zoo.encoders)} encoders"
+    left = [name for name in zoo.encoders if name not in missing]
+    if len(left) < 2:
+        what = f"zoo.skip_missing=true leaves {len(left)} of {len(zoo.encoders)} encoders"
         raise user_error(what, "get at least two of them: python scripts/prefetch.py with the same arguments")
-    return replace(zoo, encoders=encoders)
+    if isinstance(zoo, TimmZoo):  # said twice, as each zoo has encoders of its own type
+        return replace(zoo, encoders={name: zoo.encoders[name] for name in left})
+    return replace(zoo, encoders={name: zoo.encoders[name] for name in left})
 
 
 def missing_encoders(config: Config) -> dict[str, Problem]:

@@ -1,0 +1,232 @@
+"""Loading a checkpoint of transformers: quietly, completely or not at all, and no foreign code."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relrep_exp.encoders import checkpoint
+from relrep_exp.encoders.checkpoint import remedy
+from relrep_exp.errors import Problem, UserError, user_error
+from relrep_exp.schema.zoo import Dtype, TransformersEncoderConfig
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+    from relrep_exp.encoders.text_model import TextEncoder
+
+_CASED = 0.05  # share of words; an uncased vocabulary has next to none, a cased one many more
+_NAMED = 3  # keys that a message spells out
+_FEW = 16  # tokens that a tokenizer may have beyond the model's: Gemma 3 has one, people add [PAD] to GPT-2
+
+
+def load(folder: Path, config: TransformersEncoderConfig, dtype: Dtype, key: str) -> TextEncoder:
+    """The encoder on the CPU.
+
+    Args:
+        folder: a checkpoint; nothing is looked for anywhere else.
+        config: how its states become one embedding.
+        dtype: of its weights.
+        key: where the configuration names it, for messages.
+
+    Raises:
+        UserError: everything that is wrong with the folder, as far as it can be told at once.
+    """
+    from relrep_exp.encoders.text_model import TextEncoder
+
+    if found := checkpoint.problems(folder, key):
+        raise UserError(found)
+    with _quiet():
+        settings = _settings(folder, key)
+        tokenizer = _tokenizer(folder, key)
+        model = _model(folder, settings, dtype, key)
+        _check_vocabulary(model, tokenizer, folder, key)
+        try:
+            return TextEncoder(model, tokenizer, config.pooling, config.layer, config.max_length)
+        except UserError as error:
+            raise UserError(Problem(f"{key}.{p.what}", p.remedy) for p in error.problems) from None
+
+
+def _settings(folder: Path, key: str) -> PreTrainedConfig:
+    """The model's configuration; what transformers has no class for is refused here."""
+    from transformers import CONFIG_MAPPING, AutoConfig, __version__
+
+    said = checkpoint.read_json(folder, checkpoint.CONFIG)
+    kind = said.get("model_type")
+    if kind not in CONFIG_MAPPING and "auto_map" in said:
+        what = f"{key}: {folder} brings code of its own, which is never run"
+        raise user_error(what, f"choose a model that transformers itself has code for: {key}.path or .model")
+    if kind is not None and kind not in CONFIG_MAPPING:
+        what = f"{key}: transformers {__version__} does not know the architecture {kind!r} of {folder}"
+        raise user_error(what, f"install a newer transformers, or choose another model: {key}.path or .model")
+    settings: PreTrainedConfig = _attempt(
+        lambda: AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False),
+        folder,
+        key,
+    )
+    if settings.is_encoder_decoder:
+        what = f"{key}: {folder} is an encoder with a decoder ({kind}); one embedding needs one of the two"
+        raise user_error(what, f"choose an encoder or a causal language model: {key}.path or .model")
+    return settings
+
+
+def _tokenizer(folder: Path, key: str) -> PreTrainedTokenizerFast:
+    import transformers
+
+    said = checkpoint.read_json(folder, "tokenizer_config.json")
+    if "auto_map" in said and not hasattr(transformers, str(said.get("tokenizer_class"))):
+        what = f"{key}: the tokenizer in {folder} needs code of its own, which is never run"
+        raise user_error(what, f"choose a model whose tokenizer transformers knows: {key}.path or .model")
+    tokenizer = _attempt(
+        lambda: transformers.AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        ),
+        folder,
+        key,
+        "the tokenizer",
+    )
+    if not tokenizer.is_fast:
+        raise _slow(folder, key)
+    _check_case(tokenizer, folder, key)
+    return tokenizer  # type: ignore[no-any-return]
+
+
+def _check_case(tokenizer: PreTrainedTokenizerFast, folder: Path, key: str) -> None:
+    """BERT's tokenizer lowers texts unless tokenizer_config.json forbids it, and that file is easily lost.
+
+    Raises:
+        UserError: texts are lowered for a vocabulary that is not.
+    """
+    normalizer = tokenizer.backend_tokenizer.normalizer
+    if normalizer is None or normalizer.normalize_str("A") != "a":
+        return
+    special = set(tokenizer.all_special_tokens)
+    words = [
+        token for token in tokenizer.get_vocab() if token.lower() != token.upper() and token not in special
+    ]
+    cased = sum(word != word.lower() for word in words)
+    if cased > _CASED * len(words):
+        what = (
+            f"{key}: the tokenizer in {folder} lowers texts, but {cased} of its {len(words)} words are cased"
+        )
+        raise user_error(
+            what, f'put {{"do_lower_case": false}} into its tokenizer_config.json; {remedy(key)}'
+        )
+
+
+def _model(folder: Path, settings: PreTrainedConfig, dtype: Dtype, key: str) -> PreTrainedModel:
+    """Without a head; every weight comes from the folder."""
+    import torch
+    from transformers import AutoModel
+
+    def read() -> Any:
+        # Weights that the folder lacks are drawn before they are told of.
+        with torch.random.fork_rng(devices=[]):
+            return AutoModel.from_pretrained(
+                folder,
+                config=settings,
+                dtype=_torch_dtype(dtype),
+                local_files_only=True,
+                trust_remote_code=False,
+                weights_only=True,
+                use_safetensors=checkpoint.weights_kind(folder) == "safetensors",
+                ignore_mismatched_sizes=True,  # told below, with names
+                output_loading_info=True,
+            )
+
+    model, report = _attempt(read, folder, key)
+    _check_complete(report, folder, key)
+    return model  # type: ignore[no-any-return]
+
+
+def _check_complete(report: dict[str, Any], folder: Path, key: str) -> None:
+    """Weights that transformers had to make up; a pooler is not among them, as its output is never read.
+
+    Raises:
+        UserError: there are some.
+    """
+    missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
+    wrong = [f"{n} {tuple(there)}, not {tuple(here)}" for n, there, here in sorted(report["mismatched_keys"])]
+    found = [
+        Problem(f"{key}: {folder}: {len(names)} weights {what}: {_some(names)}", remedy(key))
+        for what, names in (("are missing", missing), ("have other shapes than config.json says", wrong))
+        if names
+    ]
+    if found:
+        raise UserError(found)
+
+
+def _check_vocabulary(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path, key: str
+) -> None:
+    """A tokenizer of another model would give tokens that this one does not have."""
+    from relrep_exp.encoders.text_model import vocabulary
+
+    known = vocabulary(model)
+    if len(tokenizer) > known + max(_FEW, known // 1000):
+        what = f"{key}: {folder}: the tokenizer has {len(tokenizer)} tokens, the model {known}"
+        raise user_error(what, f"copy the model's own tokenizer there; {remedy(key)}")
+
+
+def _attempt(read: Any, folder: Path, key: str, what: str = "the model") -> Any:
+    """What `read` gives; files can make the libraries below raise nearly anything."""
+    try:
+        return read()
+    except pickle.UnpicklingError as error:
+        said = f"{key}: {folder}: its pickled weights hold more than tensors, which could be code: not loaded"
+        raise user_error(said, f"get the weights as safetensors; {remedy(key)}") from error
+    except MemoryError:
+        raise
+    except Exception as error:
+        if "sentencepiece" in str(error) or "tiktoken" in str(error):
+            raise _slow(folder, key) from error
+        said = f"{key}: {what} in {folder} cannot be loaded: {type(error).__name__}: {_first_line(error)}"
+        raise user_error(said, remedy(key)) from error
+
+
+def _slow(folder: Path, key: str) -> UserError:
+    what = f"{key}: the tokenizer in {folder} has no tokenizer.json, and none can be made of its files here"
+    steps = (
+        "make one where sentencepiece is installed, AutoTokenizer.from_pretrained(...).save_pretrained(...)"
+    )
+    return user_error(what, f"{steps}; {remedy(key)}")
+
+
+def _torch_dtype(dtype: Dtype) -> torch.dtype:
+    import torch
+
+    return {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[dtype]
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0][:200]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' bars, warnings and reports: what matters in them is raised."""
+    from transformers.utils import logging as noise
+
+    bars: Any = noise  # its switches of bars have no types
+
+    level, shown = noise.get_verbosity(), noise.is_progress_bar_enabled()
+    noise.set_verbosity(logging.CRITICAL)
+    bars.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        noise.set_verbosity(level)
+        if shown:
+            bars.enable_progress_bar()

@@ -1,0 +1,177 @@
+"""A text encoder or a causal language model of transformers: from texts to one embedding each."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from relrep_exp.encoders.encoder import Encoder
+from relrep_exp.encoders.text_tokens import Tokens
+from relrep_exp.errors import user_error
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    Inputs = dict[str, Tensor]
+
+Pooling = Literal["cls", "mean", "last"]
+
+
+class TextEncoder(Encoder):
+    """States of one layer, pooled over a text's tokens.
+
+    Attributes:
+        dim: d, the width of the states.
+        max_length: tokens that a text is cut to: what was asked for, or less if the model takes no more.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerFast,
+        pooling: Pooling,
+        layer: int = -1,
+        max_length: int = 512,
+    ):
+        """Freeze the model, which stays on its device and in its dtype.
+
+        Args:
+            model: without a head, as `AutoModel` gives it.
+            tokenizer: any fast one; it is copied, and what it says about padding and truncation is not used.
+            pooling: cls = the first token's state; mean = the mean over all tokens, special ones included;
+                last = the last token's state, in a causal model the only one that has read the whole text.
+            layer: 0 = the embeddings, L or -1 = the last layer, after the final norm where there is one.
+            max_length: tokens, special ones included.
+
+        Raises:
+            UserError: the model has no such layer, or one that cannot be read.
+        """
+        super().__init__()
+        self.model = model
+        self.requires_grad_(False).eval()
+        self.pooling = pooling
+        self.max_length = min(max_length, _model_limit(model), _tokenizer_limit(tokenizer))
+        self._accepts = frozenset(inspect.signature(model.forward).parameters)
+        positions = "position_ids" in self._accepts and _pad_position(model) is None
+        self._tokens = Tokens(tokenizer, self.max_length, vocabulary(model), positions)
+        self._tap = _tapped(model, layer)
+        self.dim = self._width()
+
+    def prepare(self, samples: Sequence[str]) -> Inputs:
+        """Texts -> int64 `input_ids`, `attention_mask` and, if the model reads them, `position_ids`: [B, T].
+
+        Padded on the right, whatever the tokenizer says. A text without any token becomes a single one,
+        the first that there is of bos, eos and pad: every text has an embedding.
+        """
+        return self._tokens.batch(samples)
+
+    def sizes(self, samples: Sequence[str]) -> list[int]:
+        """Tokens of each text after truncation."""
+        return self._tokens.sizes(samples)
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """What `prepare` made -> float32 [B, d]."""
+        states, mask = self._states(inputs), inputs["attention_mask"]
+        if self.pooling == "cls":
+            return states[:, 0].to(torch.float32, copy=True)  # a view would keep the states of all tokens
+        if self.pooling == "last":
+            last = mask.sum(dim=1) - 1
+            return states[torch.arange(len(states), device=states.device), last].float()
+        real = states.float().masked_fill(mask[..., None] == 0, 0.0)
+        return real.sum(dim=1) / mask.sum(dim=1, keepdim=True)
+
+    def _states(self, inputs: Inputs) -> Tensor:
+        """States of the layer, [B, T, d]."""
+        last = self._last_states(inputs)
+        return last if self._tap is None else self._tap.take()
+
+    def _last_states(self, inputs: Inputs) -> Tensor:
+        more: dict[str, Any] = {"use_cache": False} if "use_cache" in self._accepts else {}
+        out = self.model(
+            **inputs, **more, output_hidden_states=False, output_attentions=False, return_dict=True
+        )
+        states: Tensor = out.last_hidden_state
+        return states
+
+    def _width(self) -> int:
+        """d, seen on a text without words: not every architecture's configuration says it."""
+        inputs = {name: x.to(self.model.device) for name, x in self.prepare([""]).items()}
+        with torch.no_grad():
+            return self._states(inputs).shape[-1]
+
+
+class _Tap:
+    """Keeps what the block above a layer is given: the layer's states.
+
+    transformers' own way, `output_hidden_states`, keeps every layer's, and a model that was once asked for
+    them can no longer be sent to another process.
+    """
+
+    def __init__(self) -> None:
+        self._states: list[Tensor] = []
+
+    def __call__(self, block: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
+        self._states = [args[0] if args else kwargs["hidden_states"]]
+
+    def take(self) -> Tensor:
+        """The states of the last batch, once."""
+        return self._states.pop()
+
+
+def _tapped(model: PreTrainedModel, layer: int) -> _Tap | None:
+    """A tap below the block that reads an inner layer; None for the last layer, which needs none.
+
+    Raises:
+        UserError: the model has no such layer, or does not keep its blocks in a list.
+    """
+    layers = int(getattr(model.config.get_text_config(), "num_hidden_layers", 0))
+    if layer in (-1, layers):
+        return None
+    if not -layers - 1 <= layer <= layers:
+        what = f"layer={layer}: the model has {layers} layers"
+        remedy = f"choose 0 (the embeddings) to {layers} (the last), or, from the end, -1 to {-layers - 1}"
+        raise user_error(what, remedy)
+    lists = (module for module in model.modules() if isinstance(module, nn.ModuleList))
+    blocks = next((found for found in lists if len(found) == layers), None)
+    if blocks is None:
+        what = f"layer={layer}: a {type(model).__name__} has inner layers that cannot be read"
+        raise user_error(what, "choose the last one, -1")
+    tap = _Tap()
+    blocks[layer % (layers + 1)].register_forward_pre_hook(tap, with_kwargs=True)
+    return tap
+
+
+def _model_limit(model: PreTrainedModel) -> int:
+    """Tokens that have a position; without end for relative positions."""
+    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if limit is None or limit <= 0:
+        return _ENDLESS
+    pad = _pad_position(model)
+    return int(limit) if pad is None else int(limit) - pad - 1
+
+
+def _tokenizer_limit(tokenizer: PreTrainedTokenizerFast) -> int:
+    """What the tokenizer's files say; huge where they say nothing, and 0 or less is no limit either."""
+    limit = tokenizer.model_max_length
+    return int(limit) if 0 < limit < _ENDLESS else _ENDLESS
+
+
+def _pad_position(model: PreTrainedModel) -> int | None:
+    """The position of padding in RoBERTa's family, which counts from the one after it; None in others."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            return int(module.padding_idx)
+    return None
+
+
+def vocabulary(model: PreTrainedModel) -> int:
+    """How many tokens the model knows."""
+    table: Any = model.get_input_embeddings()
+    return int(table.weight.shape[0])
+
+
+_ENDLESS = 10**9
