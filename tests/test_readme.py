@@ -24,7 +24,8 @@ def bash_lines() -> list[str]:
 
 
 def run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    blocked = ROOT / "tests" / "no_network"
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{blocked}", "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=200
     )
