@@ -179,14 +179,14 @@ class LocalLmConfig:
     heads: Count
     seed: Seed
     vocabulary: Count = 1000
-    sentences: Annotated[int, Field(ge=1, le=1_000_000)] = 12000
+    sentences: Annotated[int, Field(ge=1, le=1_000_000)] = 8000
     epochs: Count = 4
     batch: Count = 32
     lr: Positive = 2e-3
     weight_decay: NonNegative = 0.01
     initial_std: Positive = 0.08
-    next_token: NonNegative = 0.1
-    bag: NonNegative = 1.0
+    next_token: NonNegative = 1.0
+    bag: NonNegative = 0.3
     layer: int = -1
     max_length: Annotated[int, Field(ge=2)] = 64
 

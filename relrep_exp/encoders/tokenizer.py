@@ -1,0 +1,133 @@
+"""Tokenizers of the encoders that are trained on the spot: trained with them and kept with their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+Kind = Literal["wordpiece", "bpe"]
+
+# Their names in transformers and their texts; the ids are 0, 1, ... in this order.
+_SPECIAL = {
+    "wordpiece": {
+        "pad_token": "[PAD]",
+        "unk_token": "[UNK]",
+        "cls_token": "[CLS]",
+        "sep_token": "[SEP]",
+        "mask_token": "[MASK]",
+    },
+    "bpe": {"pad_token": "<pad>", "eos_token": "<eos>"},
+}
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int, kind: Kind) -> PreTrainedTokenizerFast:
+    """A tokenizer whose vocabulary comes from these texts alone.
+
+    `wordpiece` is BERT's: lower case, every Chinese character a word of its own, `[CLS] text [SEP]`. `bpe`
+    is GPT-2's, over bytes, so nothing is unknown to it; it adds no token around a text.
+
+    Args:
+        texts: training texts; the order does not matter.
+        vocabulary: at most this many tokens, special ones included; more if the single characters need it.
+        kind: which of the two.
+    """
+    # Ties are broken by the order in which words are first seen, so the order of the texts is fixed.
+    ordered = sorted(texts)
+    tokenizer = _wordpiece(ordered, vocabulary) if kind == "wordpiece" else _bpe(ordered, vocabulary)
+    return _wrapped(tokenizer)
+
+
+def to_json(tokenizer: PreTrainedTokenizerFast) -> str:
+    """The tokenizer as text, for a checkpoint; padding and truncation, set by its last use, are no part."""
+    from tokenizers import Tokenizer
+
+    plain = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    plain.no_padding()
+    plain.no_truncation()
+    return str(plain.to_str())
+
+
+def from_json(text: str) -> PreTrainedTokenizerFast:
+    """The tokenizer of `to_json`."""
+    from tokenizers import Tokenizer
+
+    return _wrapped(Tokenizer.from_str(text))
+
+
+def _wordpiece(texts: list[str], vocabulary: int) -> Tokenizer:
+    # The library numbers the characters inside words as they come out of a hash table, differently in every
+    # run, and breaks ties by number. So it learns the pieces with these characters given, in order.
+    from tokenizers import models, trainers
+
+    special = list(_SPECIAL["wordpiece"].values())
+    learner = _splitter(models.WordPiece(unk_token="[UNK]"))
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocabulary, special_tokens=special + _inner(learner, texts), show_progress=False
+    )
+    learner.train_from_iterator(texts, trainer)
+    tokenizer = _splitter(models.WordPiece(learner.get_vocab(), unk_token="[UNK]"))
+    tokenizer.add_special_tokens(special)
+    _frame(tokenizer)
+    return tokenizer
+
+
+def _splitter(model: Any) -> Tokenizer:
+    """BERT's way to words; lower case, and accents kept, which tell words apart in de, es and fr."""
+    from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers
+
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.BertNormalizer(strip_accents=False, lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    return tokenizer
+
+
+def _inner(tokenizer: Tokenizer, texts: list[str]) -> list[str]:
+    """The characters that occur inside words as pieces, sorted."""
+    found: set[str] = set()
+    for text in texts:
+        normal = tokenizer.normalizer.normalize_str(text)
+        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal):
+            found.update(word[1:])
+    return [f"##{character}" for character in sorted(found)]
+
+
+def _bpe(texts: list[str], vocabulary: int) -> Tokenizer:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=list(_SPECIAL["bpe"].values()),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def _frame(tokenizer: Tokenizer) -> None:
+    """[CLS] before a text and [SEP] after it."""
+    from tokenizers import processors
+
+    frame = [(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=frame
+    )
+
+
+def _wrapped(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    """As transformers' models take it; padding goes to the right."""
+    from transformers import PreTrainedTokenizerFast
+
+    kind = "wordpiece" if tokenizer.token_to_id("[CLS]") is not None else "bpe"
+    settings: Any = {"padding_side": "right", "truncation_side": "right", **_SPECIAL[kind]}
+    make: Any = PreTrainedTokenizerFast
+    wrapped: PreTrainedTokenizerFast = make(tokenizer_object=tokenizer, **settings)
+    return wrapped

@@ -1,0 +1,174 @@
+"""Training of the tiny BERTs: guess masked tokens, and keep the whole text in the embedding."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from relrep_exp.alignment.seeding import generator
+from relrep_exp.errors import user_error
+from relrep_exp.modules.training import EpochBatches, EpochLosses, Training, fit
+
+if TYPE_CHECKING:
+    from transformers import BertModel, PreTrainedTokenizerFast
+
+    from relrep_exp.schema import LocalBertConfig
+
+LOSSES = ("masked", "bag", "classify")
+_MASKED = 0.15  # of the tokens, as in BERT
+_CLIP = 1.0
+
+
+class MaskedLanguageTraining(pl.LightningModule):
+    """A BERT under three readers of the same, partly masked text.
+
+    One guesses the masked tokens from their own states. The embedding, as it will be pooled, must by itself
+    tell which tokens the text has, the masked ones too (rare tokens count more), and its class. Without the
+    second an embedding collapses onto classes; encoders that were trained for more keep the rest, too.
+
+    Args:
+        model: without pooler, dropout 0, so that nothing draws from a global generator.
+        tokenizer: says which tokens are special.
+        tokens: training texts, int64 [N, T], padded on the right.
+        labels: their classes, [N]; None leaves the third reader out.
+        config: weights of the losses, learning rate, pooling.
+        training: who is told the losses.
+        steps: length of the learning rate's cycle.
+    """
+
+    def __init__(
+        self,
+        model: BertModel,
+        tokenizer: PreTrainedTokenizerFast,
+        tokens: Tensor,
+        labels: Tensor | None,
+        config: LocalBertConfig,
+        training: Training,
+        steps: int,
+    ):
+        super().__init__()
+        self.model, self.tokens, self.config = model, tokens, config
+        self.labels = torch.zeros(len(tokens), dtype=torch.long) if labels is None else labels
+        self.training_how, self.steps, self.size = training, steps, len(tokenizer)
+        self.pad, self.mask = _token(tokenizer, "pad"), _token(tokenizer, "mask")
+        self.special = torch.tensor(tokenizer.all_special_ids)
+        self.rarity = _rarity(tokens, self.size, self.special)
+        classes = int(self.labels.max()) + 1
+        self.to_token = nn.Sequential(
+            nn.Linear(config.dim, config.dim), nn.GELU(), nn.Linear(config.dim, self.size)
+        )
+        self.to_bag, self.to_class = nn.Linear(config.dim, self.size), nn.Linear(config.dim, classes)
+        self.losses = EpochLosses(LOSSES)
+
+    def training_step(self, rows: Tensor, number: int) -> Tensor:
+        """The weighted sum of the three losses on the texts `rows` [1, B]."""
+        terms = self.objective(rows[0], generator(self.config.seed, "mask", self.current_epoch, number))
+        self.losses.add(terms)
+        weights = (self.config.masked, self.config.bag, self.config.classify)
+        return torch.stack([w * term for w, term in zip(weights, terms, strict=True)]).sum()
+
+    def objective(self, rows: Tensor, g: torch.Generator) -> list[Tensor]:
+        """Cross-entropy of masked tokens, of the bag of tokens and of the class, in the order of `LOSSES`."""
+        tokens = self._trimmed(rows)
+        hidden = self._hidden(tokens, g)
+        real = (tokens != self.pad).long()
+        states = self.model(tokens.masked_fill(hidden, self.mask), attention_mask=real).last_hidden_state
+        embedding = pooled(states, real, self.config.pooling)
+        guesses = self.to_token(states[hidden])
+        masked = F.cross_entropy(guesses, tokens[hidden], reduction="sum") / hidden.sum().clamp_min(1)
+        bag = F.cross_entropy(self.to_bag(embedding), self._bag(tokens))
+        return [masked, bag, F.cross_entropy(self.to_class(embedding), self.labels[rows])]
+
+    def _trimmed(self, rows: Tensor) -> Tensor:
+        """The texts `rows` without columns that are padding in all of them."""
+        tokens = self.tokens[rows]
+        return tokens[:, : int((tokens != self.pad).sum(1).max())]
+
+    def _hidden(self, tokens: Tensor, g: torch.Generator) -> Tensor:
+        """Which tokens are masked, bool, like `tokens`; never special ones."""
+        drawn = torch.rand(tokens.shape, generator=g).to(tokens.device) < _MASKED
+        return drawn & ~torch.isin(tokens, self.special.to(tokens.device))
+
+    def _bag(self, tokens: Tensor) -> Tensor:
+        """The tokens that each text has, by rarity; rows sum to one (to zero if all are everywhere)."""
+        present = torch.zeros(len(tokens), self.size, device=tokens.device).scatter_(1, tokens, 1.0)
+        weights = present * self.rarity.to(tokens.device)
+        return weights / weights.sum(1, keepdim=True).clamp_min(1e-6)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW, one cycle of the learning rate over all steps."""
+        lr, decay = self.config.lr, self.config.weight_decay
+        optimizer = torch.optim.AdamW(self.parameters(), lr, weight_decay=decay, fused=True)
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=self.steps)
+        return [optimizer], [{"scheduler": cycle, "interval": "step"}]
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        """Clip: the first steps of a deep stack may jump."""
+        nn.utils.clip_grad_norm_(self.parameters(), _CLIP)
+
+    def on_train_epoch_end(self) -> None:
+        """Close the epoch's curves; stop at the first loss that is not finite."""
+        means = self.losses.close_epoch()
+        if bad := [name for name, value in means.items() if not math.isfinite(value)]:
+            raise user_error(
+                f"the {self.config.language} BERT diverged in epoch {self.current_epoch}: {', '.join(bad)}",
+                f"lower its lr (now {self.config.lr:g})",
+            )
+        if self.training_how.on_epoch is not None:
+            self.training_how.on_epoch(self.current_epoch, means)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the curves with the weights."""
+        checkpoint["curves"] = self.losses.curves
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the curves that were kept."""
+        self.losses.curves = checkpoint["curves"]
+
+
+def pooled(states: Tensor, real: Tensor, pooling: str) -> Tensor:
+    """The embedding as `TextEncoder` pools it. states [B, T, d], real [B, T] 0 or 1 -> [B, d]."""
+    if pooling == "cls":
+        return states[:, 0]
+    return (states * real[..., None]).sum(1) / real.sum(1, keepdim=True)
+
+
+def train_bert(
+    model: BertModel,
+    tokenizer: PreTrainedTokenizerFast,
+    tokens: Tensor,
+    labels: Tensor | None,
+    config: LocalBertConfig,
+    training: Training,
+) -> dict[str, list[float]]:
+    """Train on texts [N, T] and their labels [N]; returns the mean losses of each epoch.
+
+    Raises:
+        UserError: a loss became NaN or infinite.
+    """
+    batches = EpochBatches(len(tokens), config.batch, [config.seed], tokens.device)
+    steps = len(batches) * config.epochs
+    module = MaskedLanguageTraining(model, tokenizer, tokens, labels, config, training, steps)
+    fit(module, batches, config.epochs, training)
+    return module.losses.curves
+
+
+def _rarity(tokens: Tensor, size: int, special: Tensor) -> Tensor:
+    """log(N / texts with the token), [V]; 0 for special tokens."""
+    counts = torch.zeros(size)
+    for part in tokens.split(4096):
+        counts += torch.zeros(len(part), size).scatter_(1, part, 1.0).sum(0)
+    rarity = (len(tokens) / counts.clamp_min(1)).log()
+    rarity[special] = 0.0
+    return rarity
+
+
+def _token(tokenizer: PreTrainedTokenizerFast, name: str) -> int:
+    number = getattr(tokenizer, f"{name}_token_id")
+    assert isinstance(number, int), f"a BERT's tokenizer has a {name} token"
+    return number

@@ -1,0 +1,169 @@
+"""LSA: the textbook formula, fitted on the training texts of its own language, each text for itself."""
+
+import math
+import pickle
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from relrep_exp.data import sources as data_sources
+from relrep_exp.data.samples import Samples, View
+from relrep_exp.encoders import lsa
+from relrep_exp.encoders.lsa_encoder import LsaEncoder
+from relrep_exp.errors import UserError
+from relrep_exp.schema import DigitsData, LsaEncoderConfig, LsaZoo, ReviewsData
+
+DATA = ReviewsData("reviews", "template_reviews", train=120, test=40)
+TEXTS = ["red green blue", "green blue", "red red red sky", "the sky is blue", "a blue sea and a green sea"]
+
+
+def config(language="en", **changes):
+    return LsaEncoderConfig(**{"language": language, "dim": 16, "analyzer": "char_wb", **changes})
+
+
+def zoo(**encoders):
+    return LsaZoo(
+        "lsa", "lsa", encoders or {"en": config(), "zh": config("zh", analyzer="char", ngrams=(1, 3))}
+    )
+
+
+def encode(encoder, texts):
+    return encoder(encoder.prepare(texts))
+
+
+def fitted(texts=TEXTS, **changes):
+    return LsaEncoder.fit(texts, config(**{"dim": 3, "analyzer": "word", "ngrams": (1, 1), **changes}))
+
+
+@pytest.fixture(scope="module")
+def reviews():
+    return data_sources.load(DATA, ["en", "zh"], True)
+
+
+def literal(training, texts, d):
+    """(1 + ln tf) * (ln((1 + N) / (1 + df)) + 1), rows of length 1, times V_d of the training rows."""
+    words = sorted({word for text in training for word in text.split() if len(word) > 1})
+    df = {word: sum(word in text.split() for text in training) for word in words}
+
+    def row(text):
+        counts = Counter(text.split())
+        raw = [
+            (1 + math.log(counts[word])) * (math.log((1 + len(training)) / (1 + df[word])) + 1)
+            if counts[word]
+            else 0.0
+            for word in words
+        ]
+        return np.array(raw) / max(np.linalg.norm(raw), 1e-12)
+
+    v = np.linalg.svd(np.stack([row(text) for text in training]))[2][:d].T
+    return np.stack([row(text) for text in texts]) @ v
+
+
+def test_embeddings_are_the_textbook_formula():
+    texts = [*TEXTS, "blue blue blue sky", "sea of red", "nothing known"]
+    found, expected = encode(fitted(), texts).double().numpy(), literal(TEXTS, texts, 3)
+    signs = np.sign((found * expected).sum(0))
+    np.testing.assert_allclose(found, expected * signs, atol=1e-6)
+    assert found.dtype == np.float64 and encode(fitted(), texts).dtype == torch.float32
+
+
+def test_a_text_without_known_ngrams_is_zero_even_alone():
+    for texts in ([""], ["", "unheard"], ["", "red"]):
+        assert not encode(fitted(), texts)[0].any()
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_an_embedding_does_not_depend_on_its_batch(reviews, language):
+    encoder = lsa.sources(zoo(), DATA, True)[language].load()
+    texts = [*reviews.views[language].samples[:20], "", "x" * 500]
+    together = encode(encoder, texts)
+    alone = torch.cat([encode(encoder, [text]) for text in texts])
+    backwards = encode(encoder, texts[::-1]).flip(0)
+    torch.testing.assert_close(alone, together, rtol=0, atol=1e-6)
+    torch.testing.assert_close(backwards, together, rtol=0, atol=1e-6)
+    assert together.shape == (22, encoder.dim)
+    assert len(encoder.sizes(texts)) == 22
+
+
+def changed(samples, language, train, text="完全 something completely different"):
+    """The same samples, but for one text of one language and split."""
+    view = samples.views[language]
+    row = int((view.is_train == train).nonzero()[0])
+    texts = [text if number == row else old for number, old in enumerate(view.samples)]
+    return Samples({**samples.views, language: View(texts, view.is_train, view.labels)}, parallel=True)
+
+
+@pytest.mark.parametrize(
+    "language, train, differs", [("en", False, False), ("zh", True, False), ("en", True, True)]
+)
+def test_only_training_texts_of_its_own_language_are_fitted_on(
+    monkeypatch, reviews, language, train, differs
+):
+    before = lsa.sources(zoo(), DATA, True)["en"].load()
+    monkeypatch.setattr(data_sources, "load", lambda *_: changed(reviews, language, train))
+    after = lsa.sources(zoo(), DATA, True)["en"].load()
+    texts = reviews.views["en"].samples[20:60]
+    assert torch.equal(encode(before, texts), encode(after, texts)) != differs
+
+
+def test_fitting_twice_is_the_same():
+    texts = ["green sea", "a red sky"]
+    assert torch.equal(encode(fitted(), texts), encode(fitted(), texts))
+
+
+def test_all_encoders_read_the_texts_once_and_all_languages_together(monkeypatch, reviews):
+    asked = []
+    monkeypatch.setattr(data_sources, "load", lambda data, views, offline: asked.append(views) or reviews)
+    for source in lsa.sources(zoo(), DATA, True).values():
+        source.load()
+    assert asked == [["en", "zh"]]
+
+
+def test_a_source_pickles_without_its_texts():
+    source = lsa.sources(zoo(), DATA, True)["en"]
+    small = len(pickle.dumps(source))
+    encoder = source.load()
+    assert len(pickle.dumps(source)) <= small + 1000
+    again = pickle.loads(pickle.dumps(source))
+    assert again.identity() == source.identity()
+    assert torch.equal(encode(again.load(), ["This kettle"]), encode(encoder, ["This kettle"]))
+
+
+def test_identity_tells_settings_and_training_texts():
+    def identity(data=DATA, **changes):
+        return lsa.sources(zoo(en=config(**changes)), data, True)["en"].identity()
+
+    before = identity()
+    assert before == identity()
+    others = [identity(dim=17), identity(seed=1), identity(ngrams=(2, 3)), identity(max_features=9)]
+    others.append(identity(ReviewsData("reviews", "template_reviews", train=120, test=40, seed=1)))
+    assert all(other != before for other in others)
+    assert lsa.sources(zoo(), DATA, True)["zh"].view == "zh"
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"dim": 120}, ["zoo.encoders.en.dim=120", "120 training texts", "below 120"]),
+        ({"dim": 5000}, ["zoo.encoders.en.dim=5000", "below 120"]),
+        ({"dim": 20, "max_features": 20}, ["20 n-grams", "below 20"]),
+        ({"analyzer": "word", "ngrams": (99, 99)}, ["hold no n-gram"]),
+    ],
+)
+def test_too_many_dimensions_are_told(changes, words):
+    with pytest.raises(UserError) as caught:
+        lsa.sources(zoo(en=config(**changes)), DATA, True)["en"].load()
+    [problem] = caught.value.problems
+    assert all(word in str(problem) for word in words), problem
+
+
+def test_images_are_told():
+    with pytest.raises(UserError, match="data=digits has no texts"):
+        lsa.sources(zoo(), DigitsData("digits"), True)
+
+
+def test_ngrams_are_shortest_then_longest():
+    with pytest.raises(ValueError, match="shortest, longest"):
+        config(ngrams=(4, 2))
