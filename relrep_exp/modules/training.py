@@ -82,7 +82,7 @@ def fit(module: pl.LightningModule, batches: EpochBatches, epochs: int, training
     callbacks: list[pl.Callback] = [RichProgressBar(leave=False)] if training.progress else []
     if training.checkpoint is not None:
         callbacks.append(PeriodicCheckpoint(training.checkpoint, training.checkpoint_seconds))
-    with _quiet(), _keyboard_interrupt():
+    with quiet(), keyboard_interrupt():
         trainer = pl.Trainer(
             max_epochs=epochs,
             accelerator="gpu" if batches.device.type == "cuda" else "cpu",
@@ -145,7 +145,7 @@ class EpochLosses:
 
 
 @contextmanager
-def _keyboard_interrupt() -> Iterator[None]:
+def keyboard_interrupt() -> Iterator[None]:
     """Turn Lightning's exit on Ctrl-C back into KeyboardInterrupt, and take Ctrl-C into account again."""
     main = threading.current_thread() is threading.main_thread()
     before: Any = signal.getsignal(signal.SIGINT)
@@ -161,9 +161,14 @@ def _keyboard_interrupt() -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's advice out of the output; its errors still come through."""
-    names = ("pytorch_lightning", "lightning_fabric", "pytorch_lightning.utilities.rank_zero")
+def quiet() -> Iterator[None]:
+    """Keep the advice of Lightning and its processes out of the output; their errors still come through."""
+    names = (
+        "pytorch_lightning",
+        "lightning_fabric",
+        "pytorch_lightning.utilities.rank_zero",
+        "torch.multiprocessing.spawn",
+    )
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -20,6 +20,7 @@ from relrep_exp.store.files import (
 )
 from relrep_exp.store.folders import install_folder
 from relrep_exp.store.keys import canonical_json, file_digest, is_key, require_key
+from relrep_exp.store.manifest import MANIFEST, read_entry
 from relrep_exp.store.once import find_intact, get_or_make
 from relrep_exp.store.sealed import CorruptError, seal, unseal
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:  # torch takes seconds to import, and the keys and the listing
 
 _SCHEMA = 1
 _DATA = "data.safetensors"
-_MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -87,22 +87,12 @@ class TensorStore:
     def keys(self) -> list[str]:
         """The keys of all entries, sorted; their content is not verified."""
         return sorted(
-            path.parent.name for path in self.root.glob(f"*/{_MANIFEST}") if is_key(path.parent.name)
+            path.parent.name for path in self.root.glob(f"*/{MANIFEST}") if is_key(path.parent.name)
         )
 
     def _read(self, key: str) -> Entry | None:
-        # The entry may be replaced between reading the manifest and reading the data: what was found,
-        # an entry or a fault, counts only if the manifest is still the same afterwards.
         folder = self.root / key
-        manifest = _manifest_text(folder)
-        while manifest is not None:
-            found = _load_or_fault(folder, key, manifest)
-            before, manifest = manifest, _manifest_text(folder)
-            if manifest == before:
-                if isinstance(found, CorruptError):
-                    raise found
-                return found
-        return None
+        return read_entry(folder, lambda manifest: _load(folder, key, manifest))
 
     def _write(self, key: str, tensors: Mapping[str, Tensor], describe: Mapping[str, Any]) -> Entry:
         folder = self.root / key
@@ -120,34 +110,18 @@ class TensorStore:
         return entry
 
 
-def _manifest_text(folder: Path) -> bytes | None:
-    """None if there is no entry; an entry without a manifest has an empty, hence a corrupt one."""
-    try:
-        with translated_oserrors(folder):
-            return (folder / _MANIFEST).read_bytes()
-    except FileNotFoundError:
-        return b"" if folder.is_dir() else None
-
-
-def _load_or_fault(folder: Path, key: str, manifest: bytes) -> Entry | CorruptError:
-    try:
-        return _load(folder, key, manifest)
-    except CorruptError as fault:
-        return fault
-
-
 def _load(folder: Path, key: str, manifest: bytes) -> Entry:
     from safetensors.torch import load_file
 
     fields = unseal(manifest, _SCHEMA)
     if fields["key"] != key:
-        raise CorruptError(f"{_MANIFEST} is of the key {fields['key']}")
+        raise CorruptError(f"{MANIFEST} is of the key {fields['key']}")
     data = folder / _DATA
     try:
         with translated_oserrors(data):
             # Read once from the disk for the digest; load_file then maps the same cached pages.
             if file_digest(data) != fields["sha256"]:
-                raise CorruptError(f"{_DATA} does not have the SHA-256 that {_MANIFEST} says")
+                raise CorruptError(f"{_DATA} does not have the SHA-256 that {MANIFEST} says")
             tensors = load_file(data)
     except FileNotFoundError as error:
         raise CorruptError(f"{_DATA} is missing") from error
@@ -168,7 +142,7 @@ def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _fill(prepared: Path, key: str, entry: Entry) -> None:
     """Writes both files of an entry into the folder `prepared`, down to the disk."""
-    data, manifest = prepared / _DATA, prepared / _MANIFEST
+    data, manifest = prepared / _DATA, prepared / MANIFEST
     _save(data, entry.tensors)
     created = datetime.now(UTC).isoformat()
     fields = {"schema": _SCHEMA, "key": key, "sha256": file_digest(data), "created": created}

@@ -1,0 +1,260 @@
+"""The store of embeddings: rows in shards that are written as they come and verified on every read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relrep_exp.store.files import remove_temp, translated_oserrors, write_atomic
+from relrep_exp.store.folders import install_folder
+from relrep_exp.store.keys import canonical_json, file_digest, require_key
+from relrep_exp.store.manifest import MANIFEST, read_entry
+from relrep_exp.store.once import find_intact, get_or_make
+from relrep_exp.store.sealed import CorruptError, OtherSchemaError, seal, unseal
+
+if TYPE_CHECKING:  # torch takes seconds to import, and a look at what is there does without
+    from torch import Tensor
+
+_SCHEMA = 2  # 1 is a folder with one file of tensors, see `tensors.py`
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the rows of an entry are cut.
+
+    Attributes:
+        key: a `content_key` of all that determines the embeddings.
+        rows: N, at least 1.
+        size: rows of a shard; the last one may have fewer.
+    """
+
+    key: str
+    rows: int
+    size: int
+
+    def __post_init__(self) -> None:
+        require_key(self.key)
+        if self.rows < 1 or self.size < 1:
+            raise ValueError(f"{self.rows} rows in shards of {self.size}: both are at least 1")
+
+    def __len__(self) -> int:
+        return -(-self.rows // self.size)
+
+    def rows_of(self, shard: int) -> range:
+        """The row numbers of a shard."""
+        return range(shard * self.size, min((shard + 1) * self.size, self.rows))
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What is stored under a key.
+
+    Attributes:
+        x: float32, [N, d].
+        ok: bool, [N]; False where a sample could not be read.
+        unread: row -> why its sample could not be read.
+        describe: JSON: model, revision, preprocessing, ...
+    """
+
+    x: Tensor
+    ok: Tensor
+    unread: dict[int, str]
+    describe: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The shards of an entry that is being made; several processes may write, each its own shards.
+
+    A shard is a file of tensors and, written after it, a sealed note with its digest, by which a later
+    process knows that it is whole and of the same plan.
+    """
+
+    folder: Path
+    plan: Plan
+
+    def resume(self) -> list[int]:
+        """The shards still to be made; what is no finished shard of this plan is removed."""
+        with translated_oserrors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            found = list(self.folder.iterdir())
+        finished = [shard for shard in range(len(self.plan)) if self._is_finished(shard)]
+        keep = {name for shard in finished for name in (_data(shard), _note(shard))}
+        for path in found:
+            if path.name not in keep:
+                remove_temp(path)
+        return sorted(set(range(len(self.plan))) - set(finished))
+
+    def write(self, shard: int, x: Tensor, unread: Mapping[int, str]) -> None:
+        """Puts a finished shard on the disk.
+
+        Args:
+            shard: its number.
+            x: float32 [n, d] on the CPU, in the order of the rows.
+            unread: row -> why its sample could not be read.
+
+        Raises:
+            UserError: the disk is full, or the like.
+        """
+        import torch
+        from safetensors.torch import save
+
+        rows = torch.tensor(self.plan.rows_of(shard))
+        ok = torch.tensor([row not in unread for row in self.plan.rows_of(shard)])
+        data = save({"x": x.contiguous(), "ok": ok, "rows": rows})
+        write_atomic(self.folder / _data(shard), data)
+        digest = hashlib.sha256(data).hexdigest()
+        note = {"sha256": digest, "dim": x.shape[1], "unread": [[row, unread[row]] for row in sorted(unread)]}
+        write_atomic(self.folder / _note(shard), seal({**self._expected(shard), **note}).encode())
+
+    def notes(self) -> list[dict[str, Any]]:
+        """The notes of all shards, for the manifest.
+
+        Raises:
+            RuntimeError: a shard is missing.
+        """
+        notes = [self._read_note(shard) for shard in range(len(self.plan))]
+        if None in notes:
+            raise RuntimeError(f"{self.folder}: shard {notes.index(None)} has not been made")
+        return [note for note in notes if note is not None]
+
+    def _is_finished(self, shard: int) -> bool:
+        note = self._read_note(shard)
+        try:
+            return note is not None and file_digest(self.folder / _data(shard)) == note["sha256"]
+        except FileNotFoundError:
+            return False
+
+    def _read_note(self, shard: int) -> dict[str, Any] | None:
+        """The note of a shard if it is intact and of this plan."""
+        try:
+            note = unseal((self.folder / _note(shard)).read_bytes(), _SCHEMA)
+        except (FileNotFoundError, CorruptError, OtherSchemaError):
+            return None
+        expected = self._expected(shard)
+        return note if {name: note.get(name) for name in expected} == expected else None
+
+    def _expected(self, shard: int) -> dict[str, Any]:
+        return {"schema": _SCHEMA, "shard": shard, "plan": asdict(self.plan)}
+
+
+class ShardStore:
+    """Folders `<root>/<key>/` with shards `00000.safetensors`, ... and a manifest that holds their digests.
+
+    An entry appears whole or not at all. Until then its finished shards lie in `<root>/<key>.parts/`,
+    where a later process finds them if this one ends early.
+    """
+
+    def __init__(self, root: Path):
+        self.root = Path(root)
+
+    def get_or_make(
+        self, plan: Plan, describe: Mapping[str, Any], make: Callable[[Parts, list[int]], None]
+    ) -> Stored:
+        """The entry of a plan's key, however it is cut; `make` is called if there is none, or a corrupt one.
+
+        Of several threads and processes one makes it, and the others wait and read.
+
+        Args:
+            plan: its key, and how it is cut if it has to be made.
+            describe: a JSON description.
+            make: writes the shards with these numbers.
+
+        Raises:
+            UserError: the entry has to be made and the folder cannot be written.
+        """
+        key = plan.key
+        stored, _ = get_or_make(
+            self.root / key, lambda: self._read(key), lambda: self._make(plan, describe, make)
+        )
+        return stored
+
+    def find(self, key: str) -> Stored | None:
+        """The entry of `key`, verified; a corrupt one is moved aside with a warning and not returned."""
+        return find_intact(self.root / require_key(key), lambda: self._read(key))
+
+    def _make(
+        self, plan: Plan, describe: Mapping[str, Any], make: Callable[[Parts, list[int]], None]
+    ) -> Stored:
+        described = json.loads(canonical_json(describe))  # what is no JSON is told before the work
+        parts = Parts(self.root / f"{plan.key}.parts", plan)
+        if pending := parts.resume():
+            make(parts, pending)
+        self._install(parts, described)
+        stored = self._read(plan.key)
+        if stored is None:
+            raise RuntimeError(f"{self.root / plan.key} vanished as soon as it was written")
+        return stored
+
+    def _install(self, parts: Parts, describe: dict[str, Any]) -> None:
+        """Makes the entry of its parts; a process killed on the way leaves either parts or an entry."""
+        plan, folder = parts.plan, self.root / parts.plan.key
+        write_atomic(parts.folder / MANIFEST, seal(_manifest(plan, parts.notes(), describe)).encode())
+        with translated_oserrors(folder):
+            install_folder(parts.folder, folder)
+        for shard in range(len(plan)):
+            remove_temp(folder / _note(shard))
+
+    def _read(self, key: str) -> Stored | None:
+        folder = self.root / key
+        return read_entry(folder, lambda manifest: _load(folder, key, manifest))
+
+
+def _manifest(plan: Plan, notes: list[dict[str, Any]], describe: dict[str, Any]) -> dict[str, Any]:
+    shards = []
+    for shard, note in enumerate(notes):
+        rows = plan.rows_of(shard)
+        shards.append({"file": _data(shard), "rows": [rows.start, rows.stop], "sha256": note["sha256"]})
+    return {
+        "schema": _SCHEMA,
+        "key": plan.key,
+        "created": datetime.now(UTC).isoformat(),
+        "rows": plan.rows,
+        "dim": notes[0]["dim"],
+        "shards": shards,
+        "unread": [row_and_reason for note in notes for row_and_reason in note["unread"]],
+        "describe": describe,
+    }
+
+
+def _load(folder: Path, key: str, manifest: bytes) -> Stored:
+    """Fills x shard by shard, so that beside x no more than a shard is ever in memory."""
+    import torch
+
+    fields = unseal(manifest, _SCHEMA)
+    if fields["key"] != key:
+        raise CorruptError(f"{MANIFEST} is of the key {fields['key']}")
+    x, ok = torch.empty(fields["rows"], fields["dim"]), torch.empty(fields["rows"], dtype=torch.bool)
+    for shard in fields["shards"]:
+        rows = slice(*shard["rows"])
+        _load_shard(folder / shard["file"], shard["sha256"], x[rows], ok[rows])
+    return Stored(x, ok, dict(fields["unread"]), fields["describe"])
+
+
+def _load_shard(path: Path, digest: str, x: Tensor, ok: Tensor) -> None:
+    """Fills x [n, d] and ok [n] from a file that has this digest."""
+    from safetensors import safe_open
+
+    try:
+        with translated_oserrors(path):
+            # Read once from the disk for the digest; what is opened then maps the same cached pages.
+            if file_digest(path) != digest:
+                raise CorruptError(f"{path.name} does not have the SHA-256 that {MANIFEST} says")
+            with safe_open(path, framework="pt") as file:
+                x.copy_(file.get_tensor("x"))
+                ok.copy_(file.get_tensor("ok"))
+    except FileNotFoundError as error:
+        raise CorruptError(f"{path.name} is missing") from error
+
+
+def _data(shard: int) -> str:
+    return f"{shard:05d}.safetensors"
+
+
+def _note(shard: int) -> str:
+    return f"{shard:05d}.json"
