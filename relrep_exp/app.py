@@ -54,6 +54,8 @@ def run(config: Config, folder: Path, command: str) -> Outcome:
     start = time.perf_counter()
     plugins.load(config.plugins)
     preflight.require(config)
+    if dropped := missing_encoders(config):
+        _LOG.warning("zoo.skip_missing=true leaves out %s; the record says why", ", ".join(dropped))
     key = record_key(config)
     records = RecordStore(Path(config.paths.outputs) / "records")
     tracker = open_tracker(config, key, folder)

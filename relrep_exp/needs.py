@@ -7,9 +7,9 @@ from dataclasses import replace
 from glob import escape
 
 from relrep_exp.data import layouts
-from relrep_exp.encoders.reads import own_pairs, views
 from relrep_exp.hub.repo import Repo
 from relrep_exp.hub.select import WEIGHTS
+from relrep_exp.reads import own_pairs, views
 from relrep_exp.schema import (
     Config,
     DataConfig,

@@ -21,12 +21,19 @@ from relrep_exp import plugins
 from relrep_exp.config import conf_dir, keys_of, load, load_experiment
 from relrep_exp.errors import Problem, UserError, user_error
 from relrep_exp.identity import method_name
-from relrep_exp.schema import Config
+from relrep_exp.reads import own_pairs_of
+from relrep_exp.schema import Config, ParamAnchors
 
 OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
-OmegaConf.register_new_resolver(
-    "first_set", lambda *values: next(value for value in values if value is not None), replace=True
-)
+
+
+def _param_batch(parallel: DictConfig, data: DictConfig) -> int:
+    """What conf/anchors/param calls: the batch of PARAM suits the samples that it learns P on."""
+    own = own_pairs_of(parallel.kind, parallel.use, data.kind)
+    return (data if own else parallel).get("param_batch") or ParamAnchors.batch
+
+
+OmegaConf.register_new_resolver("param_batch", _param_batch, replace=True)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def _samples(config: Config) -> list[Problem]:
     except UserError:
         pass  # told below, together with all else that is missing
     if problems := _missing(config):
-        return problems
+        return list(dict.fromkeys([*problems, *zoo.own_problems(config)]))
     try:
         return [] if settled(config) else require_writable(Path(config.paths.outputs))
     except UserError as error:
@@ -79,15 +79,23 @@ def _missing(config: Config) -> list[Problem]:
 
 
 def _method(config: Config) -> list[Problem]:
-    """Names that no file under conf/ and no plugin stands for."""
+    """Names that no file under conf/ and no plugin stands for, and methods that the task cannot use."""
     if not isinstance(config.aligner, RelativeConfig):
-        return []
+        return _absolute(config)
     problems = []
     for group, name in (("anchors", config.anchors.name), ("sim", config.sim.name)):
         known = [path.stem for path in (conf_dir() / group).glob("*.yaml")] + plugins.names(group)
         if name not in known:
             problems.append(Problem(f"{group}.name={name}: there is no such choice", nearest(name, known)))
     return problems
+
+
+def _absolute(config: Config) -> list[Problem]:
+    """Without a common space no sample can be looked for among those of another encoder."""
+    if config.task.kind != "retrieval":
+        return []
+    what = f"aligner={config.aligner.name} has no space that two encoders share, which retrieval needs"
+    return [Problem(what, "use aligner=relative")]
 
 
 def _logger(config: Config) -> list[Problem]:
@@ -103,10 +111,15 @@ def _logger(config: Config) -> list[Problem]:
 
 
 def _device(config: Config) -> list[Problem]:
-    if config.runtime.device != "cuda":
+    asked = config.runtime
+    if asked.device == "cpu" or (asked.device == "auto" and asked.devices == 1):
         return []
     import torch
 
-    if torch.cuda.is_available():
-        return []
-    return [Problem("runtime.device=cuda: torch sees no GPU here", "use runtime.device=auto or cpu")]
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if asked.device == "cuda" and not gpus:
+        return [Problem("runtime.device=cuda: torch sees no GPU here", "use runtime.device=auto or cpu")]
+    if 0 < gpus < asked.devices:  # on the CPU there may be any number of processes
+        what = f"runtime.devices={asked.devices}: torch sees {gpus} here"
+        return [Problem(what, f"use runtime.devices={gpus}, or runtime.device=cpu")]
+    return []

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from threadpoolctl import threadpool_limits
 
-from relrep_exp.encoders.extraction import Extraction
 from relrep_exp.modules.training import Training
 from relrep_exp.schema import RuntimeConfig
 
@@ -42,19 +40,3 @@ class Runtime:
     def training(self) -> Training:
         """How fits are run here."""
         return Training(progress=self.progress, checkpoint_seconds=self.config.checkpoint_seconds)
-
-    def extraction(self, on_error: Literal["raise", "skip"]) -> Extraction:
-        """How embeddings are computed here."""
-        asked = self.config
-        return Extraction(
-            device=self.device,
-            devices=asked.devices,
-            batch=asked.batch,
-            batch_tokens=asked.batch_tokens,
-            shard=asked.shard,
-            workers=asked.workers,
-            compile=asked.compile,
-            channels_last=asked.channels_last,
-            progress=self.progress,
-            on_error=on_error,
-        )

@@ -56,14 +56,14 @@ def close(runs: Sequence[Run], records: Sequence[Record], missing: Sequence[Run]
     from relrep_exp.report.experiment import write_experiment
     from relrep_exp.report.groups import homogeneous
     from relrep_exp.report.render import to_terminal
-    from relrep_exp.report.tables import comparison
+    from relrep_exp.report.tables import comparison, headline
 
     if not records:
         return
     experiment = runs[0].config.experiment
     if experiment is None:
         for group in homogeneous(records):
-            to_terminal(comparison(group.records))
+            to_terminal(comparison(group.records, headline(group.records)))
         return
     folder = Path(runs[0].config.paths.outputs) / "report" / experiment.name
     told = [f"{run.label}: {run.command}" for run in missing]

@@ -118,13 +118,15 @@ class WandbSink(Sink):
         self.run.log({f"{fit}/{name}": value for name, value in losses.items()} | {"epoch": epoch})
 
     def record(self, record: Record) -> None:
-        """The rows as a table, the matrix of F1 as an image, timings in the summary."""
+        """The rows as a table, the matrix of the headline metric as an image, timings in the summary."""
         import wandb
 
         from relrep_exp.report.figures import pair_matrix
+        from relrep_exp.report.tables import headline
 
+        metric = headline([record])
         self.run.log({"rows": wandb.Table(columns=[*COLUMNS], data=[list(row) for row in record.rows])})
-        self.run.log({"f1_weighted": wandb.Image(pair_matrix(record))})
+        self.run.log({metric: wandb.Image(pair_matrix(record, metric))})
         self.run.summary.update({f"timings/{phase}": s for phase, s in record.timings.items()})
         self.exit_code = 0
 
@@ -176,9 +178,11 @@ class TensorboardSink(Sink):
         from relrep_exp.report.figures import pair_matrix
         from relrep_exp.report.render import to_markdown
         from relrep_exp.report.summary import run_table
+        from relrep_exp.report.tables import headline
 
         self.writer.add_text("rows", to_markdown(run_table(record)))
-        self.writer.add_figure("f1_weighted", pair_matrix(record))
+        metric = headline([record])
+        self.writer.add_figure(metric, pair_matrix(record, metric))
 
     def close(self) -> None:
         """Flush and close."""

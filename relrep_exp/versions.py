@@ -3,6 +3,8 @@
 Raise a version when a change of that part moves a number beyond rounding; golden tests tell when one does.
 """
 
+TEXT_ENCODERS = 1
+VISION_ENCODERS = 1
 LOCAL_ENCODERS = 1
 LOCAL_BERT = 1
 LOCAL_LM = 1

@@ -1,4 +1,4 @@
-"""Images in tables, as the hub keeps them: parquet, CSV or JSON lines, one file or several for each split."""
+"""Images in tables: parquet, as the hub keeps them, CSV, TSV or JSON lines; each split in one or more."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from relrep_exp.config import nearest
 from relrep_exp.data.image_samples import Split, TableImages
+from relrep_exp.data.tables import literal
 from relrep_exp.errors import Problem, UserError, user_error
+from relrep_exp.store.keys import content_key, input_digest
 
 if TYPE_CHECKING:
     from relrep_exp.schema import ImagesData
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 _READERS: Mapping[str, tuple[str, dict[str, Any]]] = {
     ".parquet": ("parquet", {}),
     ".csv": ("csv", {"keep_default_na": False}),  # a class may well be called NA
+    ".tsv": ("csv", {"keep_default_na": False, "sep": "\t"}),
     ".jsonl": ("json", {}),
 }
 
@@ -36,7 +39,7 @@ def find(root: Path, names: Iterable[str], config: ImagesData) -> Tables | None:
     """The tables among the files of `root` that are named after the splits; None if there are none.
 
     Recognised are SPLIT.parquet, SPLIT-00000-of-00001.parquet, SPLIT/0000.parquet and the like, in any
-    folder, and the same with .csv and .jsonl.
+    folder, and the same with .csv, .tsv and .jsonl.
 
     Raises:
         UserError: a split is missing, or it is not clear which subset is meant.
@@ -117,13 +120,22 @@ def _loaded(tables: Tables) -> Mapping[str, Any]:
     from datasets.exceptions import DatasetsError
 
     reader, options = _READERS[tables.suffix]
-    files = {split: [str(path) for path in paths] for split, paths in tables.files.items()}
+    files = {split: [literal(path) for path in paths] for split, paths in tables.files.items()}
     try:
         with _no_bars():
-            loaded: Mapping[str, Any] = load_dataset(reader, data_files=files, **options)
+            loaded: Mapping[str, Any] = load_dataset(reader, _content(tables), data_files=files, **options)
     except (DatasetsError, OSError, ValueError, TypeError) as error:
-        raise UserError(_unread(error, [name for names in files.values() for name in names])) from None
+        raise UserError(
+            _unread(error, [str(path) for paths in tables.files.values() for path in paths])
+        ) from None
     return loaded
+
+
+def _content(tables: Tables) -> str:
+    """A name for the content: by itself `datasets` knows its copies by path and time of change alone."""
+    return content_key(
+        {split: [input_digest(path) for path in paths] for split, paths in tables.files.items()}
+    )
 
 
 def _unread(error: BaseException, names: list[str]) -> Problem:

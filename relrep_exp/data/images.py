@@ -119,8 +119,8 @@ def _not_recognised(root: Path, config: ImagesData) -> Problem:
     where = f"data.root={config.root}" if config.root is not None else f"{config.repo} in {root}"
     looked = (
         f"looked for idx files ({idx.LOOKED_FOR}; each may end in .gz), for tables ({config.train} and "
-        f"{config.test}, each .parquet, .csv or .jsonl, in one file or numbered ones), and for image folders "
-        f"({config.train}/CLASS/*.png and {config.test}/CLASS/*.png)"
+        f"{config.test}, each .parquet, .csv, .tsv or .jsonl, in one file or numbered), and for image "
+        f"folders ({config.train}/CLASS/*.png and {config.test}/CLASS/*.png)"
     )
     return Problem(f"{where}: no images in a known format; {holds}", looked)
 

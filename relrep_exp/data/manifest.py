@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
 from relrep_exp.errors import user_error
-from relrep_exp.store.keys import canonical_json, file_digest, text_digest
+from relrep_exp.store.keys import canonical_json, input_digest, text_digest
 
 MANY = 10_000  # reading every byte of more files than this would take longer than a run that finds its record
 
@@ -53,16 +52,10 @@ def _refuse(error: OSError) -> NoReturn:
 
 
 def _signature(path: Path, by_time: bool) -> list[Any]:
+    if not by_time:
+        return [input_digest(path)]
     status = path.stat()
-    if by_time:
-        return [status.st_size, status.st_mtime_ns]
-    return [_digest(path, status.st_mtime_ns, status.st_size)]
-
-
-@cache
-def _digest(path: Path, _modified: int, _size: int) -> str:
-    """SHA-256, read once in a process as long as the file does not change."""
-    return file_digest(path)
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _of(listed: list[list[Any]]) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from relrep_exp.config import nearest
 from relrep_exp.data import layouts
 from relrep_exp.errors import Problem, UserError, user_error
-from relrep_exp.store.keys import file_digest
+from relrep_exp.store.keys import input_digest
 
 if TYPE_CHECKING:
     from relrep_exp.hub import Repo
@@ -105,7 +105,7 @@ def identities(
         return {view: {"code": code, "repo": config.repo, "commit": commit} for view, code in named.items()}
     root = _root(config)
     found = every({view: partial(files, root, view) for view in named})
-    return {view: {"sha256": [digest(path) for path in paths]} for view, paths in found.items()}
+    return {view: {"sha256": [input_digest(path) for path in paths]} for view, paths in found.items()}
 
 
 def table_files(
@@ -120,17 +120,6 @@ def table_files(
     code = config.languages[view]
     found = every({split: partial(layouts.find, root, code, split, key) for split in splits})
     return [path for paths in found.values() for path in paths]
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, read once in a process as long as it does not change."""
-    status = path.stat()
-    return _digest(path, status.st_mtime_ns, status.st_size)
-
-
-@cache
-def _digest(path: Path, _modified: int, _size: int) -> str:
-    return file_digest(path)
 
 
 def joined(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

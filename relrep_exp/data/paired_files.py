@@ -13,6 +13,7 @@ from relrep_exp.data.pairs import paired
 from relrep_exp.data.sources import settings
 from relrep_exp.data.textfile import lines
 from relrep_exp.errors import UserError, user_error
+from relrep_exp.store.keys import input_digest
 
 if TYPE_CHECKING:
     from relrep_exp.data.samples import Samples
@@ -30,7 +31,7 @@ def identity(
         UserError: languages, files or the repository are missing; every problem.
     """
     if config.kind == "table":
-        digest = origin.digest(_table(config))
+        digest = input_digest(_table(config))
         found = {
             view: {"column": code, "sha256": digest} for view, code in origin.codes(config, views).items()
         }
@@ -93,17 +94,16 @@ def _sentences(config: FilesParallel, root: Path, view: str) -> list[str]:
 
 def _unequal(read: Mapping[str, Sequence[str]], codes: Mapping[str, str]) -> UserError:
     told = ", ".join(f"{codes[view]} {len(sentences)}" for view, sentences in read.items())
-    hint = _first_gap(read, codes)
-    remedy = "line k has to be the same sentence in every file"
-    return user_error(
-        f"the files differ in their number of lines: {told}", remedy + (f"; {hint}" if hint else "")
-    )
+    remedy = f"line k has to be the same sentence in every file; {_first_gap(read, codes)}"
+    return user_error(f"the files differ in their number of lines: {told}", remedy)
 
 
 def _first_gap(read: Mapping[str, Sequence[str]], codes: Mapping[str, str]) -> str:
-    """The first line that is empty in some files alone, where they may go apart."""
+    """The first line that is empty in some files alone, where they may go apart; else where one ends."""
     for number, row in enumerate(zip(*read.values(), strict=False), start=1):
         empty = [codes[view] for view, line in zip(read, row, strict=True) if not line.strip()]
         if 0 < len(empty) < len(row):
             return f"look at line {number}, which is empty in {', '.join(empty)} only"
-    return ""
+    short, long = (pick(read, key=lambda view: len(read[view])) for pick in (min, max))
+    last, more = len(read[short]), read[long][len(read[short])]
+    return f"{codes[short]} ends with line {last}, and {codes[long]} goes on: {more[:60]!r}"

@@ -131,7 +131,7 @@ def _load(path: Path) -> pa.Table:
         try:
             rows = load_dataset(
                 reader,
-                data_files=[_literal(path)],
+                data_files=[literal(path)],
                 split="train",
                 streaming=True,
                 cache_dir=scratch,
@@ -166,8 +166,8 @@ def _csv_options(path: Path, separator: str) -> dict[str, Any]:
     return {**how, "na_filter": False, "features": features}
 
 
-def _literal(path: Path) -> str:
-    """A path that the library's search for patterns finds as it is."""
+def literal(path: Path) -> str:
+    """A path that the search for patterns of `datasets` finds as it is."""
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path.absolute()))
 
 

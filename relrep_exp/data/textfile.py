@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -79,6 +80,7 @@ def _decoded(raw: bytes, number: int, path: Path) -> str:
 
 
 def _dialect(path: Path, separator: str, quoting: int) -> Dialect:
+    csv.field_size_limit(sys.maxsize)  # it is for all readers alike; a text may be longer than its 131,072
     rows = csv.reader(lines(path), delimiter=separator, quoting=quoting, strict=True)  # type: ignore[arg-type]
     try:
         columns = next((row for row in rows if row), [])

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from relrep_exp.errors import Problem, UserError
-from relrep_exp.store.keys import file_digest
+from relrep_exp.store.keys import input_digest
 
 CONFIG = "config.json"
 # As transformers looks for them: the first kind that is there is loaded, whole or in shards with an index.
@@ -69,7 +68,7 @@ def digests(folder: Path, key: str) -> dict[str, str]:
     if found := problems(folder, key):
         raise UserError(found)
     files = _matching(folder, (CONFIG, *_TOKENIZER, *_WEIGHTS[weights_kind(folder)]))
-    return {file.name: _digest(file) for file in files}
+    return {file.name: input_digest(file) for file in files}
 
 
 def weights_kind(folder: Path) -> str:
@@ -92,14 +91,3 @@ def _whole_weights() -> tuple[str, ...]:
 
 def _matching(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
     return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
-
-
-def _digest(file: Path) -> str:
-    """Read once in a process as long as the file does not change."""
-    status = file.stat()
-    return _digest_of(file, status.st_mtime_ns, status.st_size)
-
-
-@lru_cache(maxsize=256)
-def _digest_of(file: Path, _modified: int, _size: int) -> str:
-    return file_digest(file)

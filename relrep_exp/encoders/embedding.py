@@ -14,7 +14,8 @@ from relrep_exp.data import sources as data_sources
 from relrep_exp.data.samples import Samples
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.encoders.encoder import EncoderSource
-from relrep_exp.encoders.extraction import Extracted, Extraction, extract
+from relrep_exp.encoders.extraction import Extracted, extract
+from relrep_exp.encoders.settings import Extraction
 from relrep_exp.schema import DataConfig, ParallelConfig
 from relrep_exp.store.keys import content_key
 
@@ -85,7 +86,9 @@ def _corpora(
     for name, source in encoders.items():
         view, kept = group.samples.views[source.view], readable[name]
         labels = None if view.labels is None else view.labels[kept]
-        corpora[name] = Corpus(found[name].x[kept], view.is_train[kept], labels)
+        x = found[name].x
+        # Picking rows copies, and there is seldom anything to leave out.
+        corpora[name] = Corpus(x if kept.all() else x[kept], view.is_train[kept], labels)
     return corpora, keys, _left_out(readable)
 
 

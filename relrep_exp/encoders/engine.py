@@ -21,8 +21,8 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 from relrep_exp.encoders.autobatch import find_limits, out_of_memory, release_memory
 from relrep_exp.encoders.batching import AnySamples, Batch, Batches, Job, Limits, Reader, jobs
 from relrep_exp.encoders.encoder import Encoder
-from relrep_exp.encoders.extraction import Extraction
 from relrep_exp.encoders.progress import bar
+from relrep_exp.encoders.settings import Extraction
 from relrep_exp.encoders.writer import Failures, ShardWriter, told
 from relrep_exp.errors import UserError, user_error
 from relrep_exp.modules.training import keyboard_interrupt, quiet
@@ -51,7 +51,7 @@ def compute(
     with (
         quiet(),
         keyboard_interrupt(),
-        _environment(),
+        _environment(how.workers),
         bar(name, total, done) if how.progress else nullcontext(),
     ):
         _predict(_trainer(how, devices, writer), module, failures)
@@ -239,14 +239,16 @@ def _predict(trainer: pl.Trainer, module: EncoderModule, failures: Any) -> None:
 
 
 @contextmanager
-def _environment() -> Iterator[None]:
+def _environment(workers: int) -> Iterator[None]:
     """What this process's environment is during an extraction.
 
-    Tokenizers warn when a process that has used their threads is forked, which is how workers start, and
-    Lightning leaves the port of its processes there, on which those of another run would then meet.
+    Tokenizers warn when a process that has used their threads is forked, which is how workers start; without
+    any the threads may run. Lightning leaves the port of its processes there, on which those of another run
+    would then meet.
     """
     before = {name: os.environ.get(name) for name in ("TOKENIZERS_PARALLELISM", "MASTER_PORT")}
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if workers:
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.pop("MASTER_PORT", None)
     try:
         yield

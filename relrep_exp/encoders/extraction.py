@@ -6,50 +6,19 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from relrep_exp.errors import Problem, UserError, user_error
+from relrep_exp.encoders.settings import Extraction, spell, unreadable
+from relrep_exp.errors import user_error
 from relrep_exp.store.shards import Parts, Plan, ShardStore
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from relrep_exp.encoders.batching import AnySamples
     from relrep_exp.encoders.encoder import Encoder
 
 _LOG = logging.getLogger("relrep_exp")
-
-NAMED = 5  # unreadable samples that a message names; it says how many more there are
-
-
-@dataclass(frozen=True)
-class Extraction:
-    """How embeddings are computed; nothing here changes them beyond rounding.
-
-    Attributes:
-        device: where the encoder runs.
-        devices: processes that share the shards, each with a device of its own (on the CPU: its own share).
-        batch: rows in a batch at most, or "auto": what is fastest and fits, found on some of the samples.
-        batch_tokens: rows times the longest of them, at most, for encoders whose samples differ in size.
-        shard: rows that are written at once: what a kill may lose, and what is held in memory.
-        workers: processes that prepare samples; 0 prepares them in the encoder's own process.
-        compile: run the encoder through torch.compile.
-        channels_last: lay images and the encoder's weights out with the channels innermost.
-        progress: show a bar.
-        on_error: what to do about a sample that cannot be read: stop, or leave it out.
-    """
-
-    device: torch.device
-    devices: int = 1
-    batch: int | Literal["auto"] = 64
-    batch_tokens: int = 16384
-    shard: int = 4096
-    workers: int = 0
-    compile: bool = False
-    channels_last: bool = False
-    progress: bool = False
-    on_error: Literal["raise", "skip"] = "raise"
 
 
 @dataclass(frozen=True)
@@ -110,20 +79,8 @@ def extract(
     return Extracted(stored.x, stored.ok)
 
 
-def unreadable(name: str, unread: Mapping[int, str]) -> UserError:
-    """What a user is told about samples, row -> reason, that cannot be read."""
-    what = f"encoder {name!r}: {_spell(unread)}"
-    return UserError(Problem(what, "mend the data, or leave such samples out with data.on_error=skip"))
-
-
 def _tell(name: str, unread: Mapping[int, str], on_error: str) -> None:
     """Of what an earlier run, or this one, has left out."""
     if on_error == "raise":
         raise unreadable(name, unread)
-    _LOG.warning("encoder %r: %d samples are left out: %s", name, len(unread), _spell(unread))
-
-
-def _spell(unread: Mapping[int, str]) -> str:
-    rows = sorted(unread)
-    named = "; ".join(f"row {row} cannot be read: {unread[row]}" for row in rows[:NAMED])
-    return named + (f"; and {len(rows) - NAMED} more" if len(rows) > NAMED else "")
+    _LOG.warning("encoder %r: %d samples are left out: %s", name, len(unread), spell(unread))

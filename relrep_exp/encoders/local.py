@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from relrep_exp import versions
 from relrep_exp.data import sources as data_sources
 from relrep_exp.data.image_samples import image_shape
 from relrep_exp.data.samples import IMAGE, BadSampleError
-from relrep_exp.encoders.extraction import unreadable
+from relrep_exp.encoders.settings import unreadable
 from relrep_exp.errors import user_error
 from relrep_exp.store.keys import content_key
 
@@ -29,10 +30,27 @@ def sources(
     zoo: LocalZoo, data: DataConfig, outputs: Path, offline: bool, training: Training | None
 ) -> dict[str, EncoderSource]:
     """The zoo's encoders; `training` may be None where only identities are asked for."""
+    images = TrainingImages(data, offline)
     return {
-        name: LocalSource(name, config, data, outputs, offline, training)
-        for name, config in zoo.encoders.items()
+        name: LocalSource(name, config, images, outputs, training) for name, config in zoo.encoders.items()
     }
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """The task's own samples; which ones is asked once for all encoders, as there may be many files."""
+
+    data: DataConfig
+    offline: bool
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What tells them, their labels and their split from others."""
+        return data_sources.identity(self.data, [IMAGE], self.offline)[IMAGE]
+
+    def view(self) -> View:
+        """The samples themselves."""
+        return data_sources.load(self.data, [IMAGE], self.offline).views[IMAGE]
 
 
 @dataclass(frozen=True)
@@ -41,9 +59,8 @@ class LocalSource:
 
     name: str
     config: LocalEncoderConfig
-    data: DataConfig
+    images: TrainingImages
     outputs: Path
-    offline: bool
     training: Training | None
     view: str = IMAGE
 
@@ -51,7 +68,7 @@ class LocalSource:
         """Architecture, training and the samples that it was trained on."""
         return {
             "encoder": asdict(self.config),
-            "trained_on": data_sources.identity(self.data, [IMAGE], self.offline)[IMAGE],
+            "trained_on": self.images.identity,
             "version": versions.LOCAL_ENCODERS,
         }
 
@@ -62,7 +79,7 @@ class LocalSource:
         from relrep_exp.encoders.architectures import LocalImageEncoder, build
         from relrep_exp.store.tensors import TensorStore
 
-        view = data_sources.load(self.data, [IMAGE], self.offline).views[IMAGE]
+        view = self.images.view()
         channels, size = _shape(view.samples)
         key, store = content_key(self.identity()), TensorStore(self.outputs / "checkpoints")
         with torch.random.fork_rng(devices=[]):
@@ -79,7 +96,7 @@ class LocalSource:
 
         assert self.training is not None and view.labels is not None
         training = replace(self.training, checkpoint=self.outputs / "checkpoints" / f"{key}.ckpt")
-        images, rows = _training_set(self.name, view, getattr(self.data, "on_error", "raise"))
+        images, rows = _training_set(self.name, view, getattr(self.images.data, "on_error", "raise"))
         trained = train_encoder(encoder, encoder.prepare(images), view.labels[rows], self.config, training)
         return dict(trained.network.state_dict())
 

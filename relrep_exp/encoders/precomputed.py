@@ -8,7 +8,6 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from relrep_exp.config import nearest
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.errors import Problem, UserError, user_error
 from relrep_exp.schema import PrecomputedZoo
-from relrep_exp.store.keys import content_key, file_digest
+from relrep_exp.store.keys import content_key, input_digest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +35,7 @@ def identity(zoo: PrecomputedZoo) -> dict[str, Any]:
     Raises:
         UserError: there is no such file.
     """
-    return {"sha256": _digest(_existing(zoo)), "encoders": zoo.encoders}
+    return {"sha256": input_digest(_existing(zoo)), "encoders": zoo.encoders}
 
 
 def load(zoo: PrecomputedZoo) -> Embeddings:
@@ -58,7 +57,7 @@ def load(zoo: PrecomputedZoo) -> Embeddings:
         raise UserError(problems)
     spaces = {name: torch.from_numpy(x.astype(np.float32)) for name, x in chosen.items()}
     _, labels = np.unique(arrays["labels"], return_inverse=True)
-    digest = _digest(path)
+    digest = input_digest(path)
     keys = {name: content_key({"sha256": digest, "array": name}) for name in spaces}
     split, classes = (
         torch.from_numpy(arrays["is_train"].astype(bool)),
@@ -75,17 +74,6 @@ def _existing(zoo: PrecomputedZoo) -> Path:
             f"zoo.path={zoo.path}: there is no such file", "give the path of an .npz or .safetensors"
         )
     return path
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of the file, read once in a process as long as it does not change."""
-    status = path.stat()
-    return _digest_of(path, status.st_mtime_ns, status.st_size)
-
-
-@lru_cache
-def _digest_of(path: Path, _modified: int, _size: int) -> str:
-    return file_digest(path)
 
 
 def _read(path: Path) -> Arrays:

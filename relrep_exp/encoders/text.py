@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relrep_exp import versions
 from relrep_exp.encoders import checkpoint
 from relrep_exp.errors import UserError
 from relrep_exp.schema import RuntimeConfig, TransformersEncoderConfig, TransformersZoo
@@ -46,7 +47,7 @@ class TextSource:
         """
         config = self.config
         read = {"pooling": config.pooling, "layer": config.layer, "max_length": config.max_length}
-        return {**self._weights(), **read, "dtype": self.dtype}
+        return {**self._weights(), **read, "dtype": self.dtype, "version": versions.TEXT_ENCODERS}
 
     def load(self) -> TextEncoder:
         """The encoder on the CPU.

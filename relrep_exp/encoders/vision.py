@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from relrep_exp import versions
 from relrep_exp.data.manifest import manifest
 from relrep_exp.data.samples import IMAGE
-from relrep_exp.errors import Problem, UserError
+from relrep_exp.encoders.vision_folder import CONFIG, architecture, problems, weights
+from relrep_exp.errors import UserError
 from relrep_exp.schema import RuntimeConfig, TimmEncoderConfig, TimmZoo
 from relrep_exp.schema.zoo import Dtype
 
@@ -16,9 +18,6 @@ if TYPE_CHECKING:
     from relrep_exp.encoders.encoder import EncoderSource
     from relrep_exp.encoders.vision_model import TimmEncoder
     from relrep_exp.hub import Repo
-
-CONFIG = "config.json"
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # the first that is there is loaded, as timm does
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,8 @@ class VisionSource:
         Raises:
             UserError: the folder lacks files, or the hub's commit is not known.
         """
-        return {**self._weights(), "classes": 0, "dtype": self.dtype, "resize": self.resize}
+        how = {"classes": 0, "dtype": self.dtype, "resize": self.resize}
+        return {**self._weights(), **how, "version": versions.VISION_ENCODERS}
 
     def load(self) -> TimmEncoder:
         """The encoder on the CPU.
@@ -102,31 +102,3 @@ def sources(zoo: TimmZoo, runtime: RuntimeConfig) -> dict[str, EncoderSource]:
     if lacking:
         raise UserError(lacking)
     return found
-
-
-def problems(folder: Path, key: str) -> list[Problem]:
-    """What a folder of weights lacks; nothing is loaded."""
-    if not folder.is_dir():
-        return [Problem(f"{key}: there is no folder {folder}", remedy(key))]
-    wanted = {CONFIG: (CONFIG,), " or ".join(WEIGHTS): WEIGHTS}
-    return [
-        Problem(f"{key}: {folder} has no {what}", remedy(key))
-        for what, names in wanted.items()
-        if not any((folder / name).is_file() for name in names)
-    ]
-
-
-def remedy(key: str) -> str:
-    """What mends a folder that cannot be loaded."""
-    own = "a folder with config.json and model.safetensors, as timm's save_for_hf writes them"
-    return f"let {key}.path name {own}"
-
-
-def weights(folder: Path) -> str:
-    """The file of weights that is loaded."""
-    return next((name for name in WEIGHTS if (folder / name).is_file()), WEIGHTS[0])
-
-
-def architecture(model: str) -> str:
-    """vit_small_patch16_224 of vit_small_patch16_224.augreg_in21k_ft_in1k, with or without an owner."""
-    return model.rsplit("/", 1)[-1].split(".", 1)[0]

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from relrep_exp.encoders import vision
+from relrep_exp.encoders import vision_folder
 from relrep_exp.errors import UserError, user_error
 from relrep_exp.schema import TimmEncoderConfig
 from relrep_exp.schema.zoo import Dtype
@@ -51,7 +51,7 @@ def load(
 
     from relrep_exp.encoders.vision_model import TimmEncoder
 
-    if found := vision.problems(folder, key):
+    if found := vision_folder.problems(folder, key):
         raise UserError(found)
     _check_architecture(folder, config, key)
     model = _model(folder, key)
@@ -96,15 +96,15 @@ def check_device_resize(data: dict[str, Any], key: str) -> None:
 
 def _check_architecture(folder: Path, config: TimmEncoderConfig, key: str) -> None:
     """The folder names an architecture that timm has and that the configuration expects."""
-    path = folder / vision.CONFIG
+    path = folder / vision_folder.CONFIG
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
         there = said["architecture"]
     except (OSError, ValueError, TypeError, KeyError) as error:
         what = f'{key}: {path} names no "architecture" ({type(error).__name__}: {error})'
-        raise user_error(what, vision.remedy(key)) from None
+        raise user_error(what, vision_folder.remedy(key)) from None
     check_known(str(there), f"{key}: {path}")
-    expected = vision.architecture(config.model)
+    expected = vision_folder.architecture(config.model)
     if there != expected:
         what = f"{key}.model={config.model}, but {folder} holds {there}"
         raise user_error(what, f"set {key}.model={there}, or {key}.path to the weights of {expected}")
@@ -125,8 +125,8 @@ def _model(folder: Path, key: str) -> nn.Module:
             model: nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True)
             model.reset_classifier(0)  # type: ignore[operator]  # every model of timm has it
     except (*_UNFIT, SafetensorError) as error:
-        what = f"{key}: {folder / vision.weights(folder)} cannot be loaded: {_first_lines(error)}"
-        raise user_error(what, vision.remedy(key)) from None
+        what = f"{key}: {folder / vision_folder.weights(folder)} cannot be loaded: {_first_lines(error)}"
+        raise user_error(what, vision_folder.remedy(key)) from None
     return model
 
 

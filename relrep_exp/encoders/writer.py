@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from relrep_exp.encoders.batching import Batch
-from relrep_exp.encoders.extraction import unreadable
+from relrep_exp.encoders.settings import unreadable
 from relrep_exp.errors import UserError, user_error
 from relrep_exp.store.shards import Parts
 

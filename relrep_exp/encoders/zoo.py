@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.data import sources as data_sources
+from relrep_exp.data.origin import every
 from relrep_exp.data.samples import IMAGE
 from relrep_exp.encoders import precomputed
-from relrep_exp.encoders.reads import own_pairs, views
-from relrep_exp.errors import Problem
+from relrep_exp.encoders.present import missing_encoders
+from relrep_exp.errors import Problem, UserError
+from relrep_exp.reads import own_pairs, views
 from relrep_exp.schema import (
     Config,
+    ImagesData,
     LocalBertZoo,
     LocalLmZoo,
     LocalZoo,
     LsaZoo,
     PrecomputedZoo,
+    Sib200Data,
+    SubsetsParallel,
+    TextsData,
     TimmZoo,
     TransformersZoo,
 )
@@ -24,6 +32,7 @@ from relrep_exp.schema import (
 if TYPE_CHECKING:
     from relrep_exp.encoders.embeddings import Embeddings
     from relrep_exp.encoders.encoder import EncoderSource
+    from relrep_exp.encoders.settings import Extraction
     from relrep_exp.modules.training import Training
     from relrep_exp.runtime import Runtime
 
@@ -35,16 +44,48 @@ def identity(config: Config) -> dict[str, Any]:
     """What determines the embeddings and what they are split and labelled by, as part of a record's key.
 
     Raises:
-        UserError: files are missing.
+        UserError: files are missing; every problem.
     """
     if isinstance(config.zoo, PrecomputedZoo):
         return {"data": {"name": config.data.name}, "encoders": precomputed.identity(config.zoo)}
+    jobs: dict[str, Callable[[], Any]] = {**_samples(config), "encoders": partial(_encoders, config)}
+    parts = every(jobs)
+    # Samples may be left out, for numbers that a run which wants all of them must not be given.
+    if getattr(config.data, "on_error", "raise") == "skip":
+        parts["on_error"] = "skip"
+    if missing := missing_encoders(config):  # nor one that names them those of a zoo that never had them
+        parts["skipped_encoders"] = sorted(missing)
+    return parts
+
+
+def _samples(config: Config) -> dict[str, Callable[[], dict[str, Any]]]:
+    """Group of the configuration -> what asks for the identity of its samples."""
     offline, read = config.runtime.offline, views(config)
-    parts: dict[str, Any] = {"data": data_sources.identity(config.data, read, offline)}
+    groups: dict[str, Any] = {"data": config.data}
     if not own_pairs(config):
-        parts["parallel"] = data_sources.identity(config.parallel, read, offline)
-    encoders = sources(config)
-    return {**parts, "encoders": {name: source.identity() for name, source in encoders.items()}}
+        groups["parallel"] = config.parallel
+    return {name: partial(data_sources.identity, group, read, offline) for name, group in groups.items()}
+
+
+def _encoders(config: Config) -> dict[str, Any]:
+    return every({name: source.identity for name, source in sources(config).items()})
+
+
+def own_problems(config: Config) -> list[Problem]:
+    """What is wrong with files of the user's own; what comes from the hub is not looked at."""
+    from relrep_exp import needs
+
+    jobs: dict[str, Callable[[], Any]] = {
+        name: job
+        for name, job in _samples(config).items()
+        if needs.dataset_repo(getattr(config, name), views(config), name) is None
+    }
+    jobs["encoders"] = partial(sources, config)
+    try:
+        every(jobs)
+    except UserError as error:
+        return error.problems
+    return []
 
 
 def sources(config: Config, training: Training | None = None) -> dict[str, EncoderSource]:
@@ -96,7 +137,7 @@ def problems(config: Config) -> list[Problem]:
         return [Problem(f"{name} does not go with this zoo", remedy)]
     reads = IMAGE_DATA if views(config) == [IMAGE] else TEXT_DATA
     if isinstance(zoo, PrecomputedZoo) or kind in reads:
-        return _unpaired(config)
+        return [*_unpaired(config), *_tested_twice(config)]
     what, remedy = (
         ("images", "data=digits, mnist, cifar100 ...")
         if reads is IMAGE_DATA
@@ -117,6 +158,32 @@ def _unpaired(config: Config) -> list[Problem]:
     return []
 
 
+def _tested_twice(config: Config) -> list[Problem]:
+    """Test samples must be neither trained on nor among those that anchors and statistics come from."""
+    data, parallel = config.data, config.parallel
+    if not isinstance(data, ImagesData | TextsData | Sib200Data):
+        return []
+    train, test = ({part} if isinstance(part, str) else set(part) for part in (data.train, data.test))
+    problems = []
+    if both := sorted(train & test):
+        what = (
+            f"data.train and data.test share {', '.join(both)}: samples would be tested on that were learnt"
+        )
+        problems.append(Problem(what, "give each splits of its own"))
+    if (
+        isinstance(parallel, SubsetsParallel)
+        and parallel.repo == data.repo
+        and not own_pairs(config)
+        and test & set(parallel.splits)
+    ):
+        what = f"parallel={parallel.name} has the very sentences that data={data.name} tests on"
+        ways = [] if data.kind == "texts" else ["use parallel=own, as these data are paired themselves"]
+        problems.append(
+            Problem(what, ", or ".join([*ways, f"set parallel.splits=[{','.join(sorted(train))}]"]))
+        )
+    return problems
+
+
 def load(config: Config, runtime: Runtime) -> Embeddings:
     """The embeddings, computed only where the store lacks them.
 
@@ -132,6 +199,25 @@ def load(config: Config, runtime: Runtime) -> Embeddings:
     encoders = sources(config, runtime.training())
     own = Group.of(config.data, read, offline)
     paired = own if own_pairs(config) else Group.of(config.parallel, read, offline)
-    how = runtime.extraction(getattr(config.data, "on_error", "raise"))
+    how = _how(config, runtime)
     notes = present.notes(config)
     return embed(encoders, own, paired, Path(config.paths.outputs), how, notes)
+
+
+def _how(config: Config, runtime: Runtime) -> Extraction:
+    """How embeddings are computed on this machine."""
+    from relrep_exp.encoders.settings import Extraction
+
+    asked = config.runtime
+    return Extraction(
+        device=runtime.device,
+        devices=asked.devices,
+        batch=asked.batch,
+        batch_tokens=asked.batch_tokens,
+        shard=asked.shard,
+        workers=asked.workers,
+        compile=asked.compile,
+        channels_last=asked.channels_last,
+        progress=runtime.progress,
+        on_error=getattr(config.data, "on_error", "raise"),
+    )

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 _ROWS = 4096  # of which the counts are made at once
 
 
-def rarity(tokens: Tensor, vocabulary: int, pad: int) -> Tensor:
-    """log(N / texts that have the token), [V]; 0 for padding and for tokens that no text has.
+def rarity(tokens: Tensor, vocabulary: int, special: Sequence[int]) -> Tensor:
+    """log(N / texts that have the token), [V]; 0 for special tokens and for those that no text has.
 
     Args:
         tokens: N texts, int64 [N, T].
         vocabulary: V.
-        pad: the token that is none.
+        special: tokens that say nothing of a text, such as padding.
     """
     texts = torch.zeros(vocabulary)
     for part in tokens.split(_ROWS):
         texts += torch.zeros(len(part), vocabulary).scatter_(1, part, 1.0).sum(0)
     found = (len(tokens) / texts).log().masked_fill(texts == 0, 0.0)
-    found[pad] = 0.0
+    found[list(special)] = 0.0
     return found
 
 

@@ -130,7 +130,7 @@ def train_language_model(
     lengths = read["attention_mask"].sum(1)
     rows = equal_lengths(lengths, config.batch)
     groups = [read["input_ids"][group, : int(lengths[group[0]])] for group in rows]
-    weights = rarity(targets, model.config.vocab_size, model.config.pad_token_id)
+    weights = rarity(targets, model.config.vocab_size, [model.config.pad_token_id])
     batches = EpochBatches(len(rows), 1, [config.seed], torch.device("cpu"))
     module = LanguageModelTraining(
         model,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from relrep_exp.alignment.seeding import generator
 from relrep_exp.errors import user_error
+from relrep_exp.modules.bags import bags, rarity
 from relrep_exp.modules.training import EpochBatches, EpochLosses, Training, fit
 
 if TYPE_CHECKING:
@@ -54,15 +55,15 @@ class MaskedLanguageTraining(pl.LightningModule):
         super().__init__()
         self.model, self.tokens, self.config = model, tokens, config
         self.labels = torch.zeros(len(tokens), dtype=torch.long) if labels is None else labels
-        self.training_how, self.steps, self.size = training, steps, len(tokenizer)
+        self.training_how, self.steps, size = training, steps, len(tokenizer)
         self.pad, self.mask = _token(tokenizer, "pad"), _token(tokenizer, "mask")
         self.special = torch.tensor(tokenizer.all_special_ids)
-        self.rarity = _rarity(tokens, self.size, self.special)
+        self.rarity = rarity(tokens, size, tokenizer.all_special_ids)
         classes = int(self.labels.max()) + 1
         self.to_token = nn.Sequential(
-            nn.Linear(config.dim, config.dim), nn.GELU(), nn.Linear(config.dim, self.size)
+            nn.Linear(config.dim, config.dim), nn.GELU(), nn.Linear(config.dim, size)
         )
-        self.to_bag, self.to_class = nn.Linear(config.dim, self.size), nn.Linear(config.dim, classes)
+        self.to_bag, self.to_class = nn.Linear(config.dim, size), nn.Linear(config.dim, classes)
         self.losses = EpochLosses(LOSSES)
 
     def training_step(self, rows: Tensor, number: int) -> Tensor:
@@ -81,7 +82,7 @@ class MaskedLanguageTraining(pl.LightningModule):
         embedding = pooled(states, real, self.config.pooling)
         guesses = self.to_token(states[hidden])
         masked = F.cross_entropy(guesses, tokens[hidden], reduction="sum") / hidden.sum().clamp_min(1)
-        bag = F.cross_entropy(self.to_bag(embedding), self._bag(tokens))
+        bag = F.cross_entropy(self.to_bag(embedding), bags(tokens, self.rarity.to(tokens.device)))
         return [masked, bag, F.cross_entropy(self.to_class(embedding), self.labels[rows])]
 
     def _trimmed(self, rows: Tensor) -> Tensor:
@@ -93,12 +94,6 @@ class MaskedLanguageTraining(pl.LightningModule):
         """Which tokens are masked, bool, like `tokens`; never special ones."""
         drawn = torch.rand(tokens.shape, generator=g).to(tokens.device) < _MASKED
         return drawn & ~torch.isin(tokens, self.special.to(tokens.device))
-
-    def _bag(self, tokens: Tensor) -> Tensor:
-        """The tokens that each text has, by rarity; rows sum to one (to zero if all are everywhere)."""
-        present = torch.zeros(len(tokens), self.size, device=tokens.device).scatter_(1, tokens, 1.0)
-        weights = present * self.rarity.to(tokens.device)
-        return weights / weights.sum(1, keepdim=True).clamp_min(1e-6)
 
     def configure_optimizers(self) -> Any:
         """AdamW, one cycle of the learning rate over all steps."""
@@ -156,16 +151,6 @@ def train_bert(
     module = MaskedLanguageTraining(model, tokenizer, tokens, labels, config, training, steps)
     fit(module, batches, config.epochs, training)
     return module.losses.curves
-
-
-def _rarity(tokens: Tensor, size: int, special: Tensor) -> Tensor:
-    """log(N / texts with the token), [V]; 0 for special tokens."""
-    counts = torch.zeros(size)
-    for part in tokens.split(4096):
-        counts += torch.zeros(len(part), size).scatter_(1, part, 1.0).sum(0)
-    rarity = (len(tokens) / counts.clamp_min(1)).log()
-    rarity[special] = 0.0
-    return rarity
 
 
 def _token(tokenizer: PreTrainedTokenizerFast, name: str) -> int:

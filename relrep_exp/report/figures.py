@@ -14,7 +14,16 @@ from matplotlib.lines import Line2D
 
 from relrep_exp.report.measures import measure_of
 from relrep_exp.report.style import RC, blank_figure, hues, line_styles
-from relrep_exp.report.tables import ABSOLUTE, OFF_DIAGONAL, Pair, Table, comparison, encoder_order, headline
+from relrep_exp.report.tables import (
+    ABSOLUTE,
+    OFF_DIAGONAL,
+    Pair,
+    Table,
+    comparison,
+    encoder_order,
+    headline,
+    source_role,
+)
 from relrep_exp.store.files import write_atomic
 
 if TYPE_CHECKING:
@@ -48,8 +57,8 @@ def samples_figure(records: Sequence[Record]) -> Figure:
     return figure
 
 
-def pair_matrix(record: Record, metric: str = "f1_weighted") -> Figure:
-    """A heat map of one metric of one run: rows the test encoders, columns the classifiers' encoders."""
+def pair_matrix(record: Record, metric: str) -> Figure:
+    """A heat map of one metric of one run: rows the test encoders, columns their sources."""
     values: dict[Pair, float] = {
         (row.source, row.target): row.value for row in record.rows if row.metric == metric
     }
@@ -59,7 +68,8 @@ def pair_matrix(record: Record, metric: str = "f1_weighted") -> Figure:
     with rc_context(RC):
         figure = blank_figure(2.4 + 0.75 * len(names), 1.6 + 0.6 * len(names))
         axes = figure.add_subplot()
-        axes.set(title=f"{record.method}: {measure.unit}", xlabel="classifier encoder", ylabel="test encoder")
+        source = f"{source_role([record])} encoder"
+        axes.set(title=f"{record.method}: {measure.unit}", xlabel=source, ylabel="test encoder")
         if names:
             image = axes.imshow(grid * 100 if measure.percent else grid, aspect="auto")
             axes.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
@@ -171,7 +181,7 @@ def _draw_view(panel: Axes, view: dict[str, Any] | None, colours: dict[object, s
 
 
 def _class_legend(figure: Figure, colours: dict[object, str]) -> None:
-    if not 0 < len(colours) <= _LEGEND_CLASSES:
+    if not 1 < len(colours) <= _LEGEND_CLASSES:  # all are one where there are no labels
         return
     handles = [
         Line2D([], [], color=colour, marker="o", linestyle="", label=str(label))

@@ -13,7 +13,7 @@ class Measure:
     Attributes:
         name: the metric's name in a `Row`.
         label: its name in a table.
-        percent: whether the fraction is printed as a percentage.
+        percent: whether the fraction is printed as a percentage, as the paper does.
         decimals: digits after the point.
         better: +1 if higher is better, -1 if lower is, 0 if it is a description and no score.
         per_encoder: whether it describes the test encoder alone, so that one row serves every classifier.
@@ -42,8 +42,8 @@ _KNOWN = (
     Measure("f1_weighted", "weighted F1", percent=True, decimals=2),
     Measure("accuracy", "accuracy", percent=True, decimals=2),
     Measure("mrr", "MRR"),
-    Measure("recall@1", "R@1"),
-    Measure("recall@5", "R@5"),
+    Measure("recall@1", "R@1", percent=True, decimals=2),
+    Measure("recall@5", "R@5", percent=True, decimals=2),
     Measure("nmse", "nMSE", better=-1),
     Measure("cka", "CKA"),
     Measure("overlap", "overlap"),

@@ -155,7 +155,7 @@ def to_csv(table: Table) -> str:
     """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["test_encoder", "classifier_encoder", "method", "metric", "mean", "std", "n"])
+    writer.writerow(["test_encoder", f"{table.source}_encoder", "method", "metric", "mean", "std", "n"])
     for line in table.rows:
         for cell, column in [] if line.closing else _cells(line, table):
             numbers = [repr(cell.mean), repr(cell.std), cell.n] if cell else ["", "", 0]

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from relrep_exp.report.measures import measure_of
 from relrep_exp.report.render import to_terminal
 from relrep_exp.report.summary import run_table
-from relrep_exp.report.tables import mean_of
+from relrep_exp.report.tables import headline, mean_of
 from relrep_exp.store.records import Record
 
 
 def run_line(record: Record, number: int, seconds: float, fresh: bool) -> None:
-    """One line of a sweep: number, method, seed, mean F1 between encoders, time."""
-    across = [row.value for row in record.rows if row.metric == "f1_weighted" and row.source != row.target]
-    within = [row.value for row in record.rows if row.metric == "f1_weighted" and row.source == row.target]
+    """One line of a sweep: number, method, seed, the mean of its headline metric between encoders, time."""
+    metric = headline([record])
+    across = [row.value for row in record.rows if row.metric == metric and row.source != row.target]
+    within = [row.value for row in record.rows if row.metric == metric and row.source == row.target]
     where, values = ("between", across) if across else ("within", within)
     took = f"{seconds:.1f} s" if fresh else "cached"
-    score = f"F1 {where} encoders {100 * mean_of(values):6.2f}"
+    name = "F1" if metric == "f1_weighted" else measure_of(metric).label
+    score = f"{name} {where} encoders {measure_of(metric).text(mean_of(values)):>6}"
     print(f"#{number:<3} {record.method:<18} seed={record.config['seed']:<3} {score}   {took}", flush=True)
 
 

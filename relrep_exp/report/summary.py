@@ -18,6 +18,7 @@ from relrep_exp.report.tables import (
     Table,
     encoder_order,
     mean_of,
+    source_role,
 )
 
 if TYPE_CHECKING:
@@ -36,13 +37,20 @@ _SHOWN = (
     "effective_rank",
 )
 # Ten metrics share a line of 100 columns with two names: the heading has to be short.
-_SHORT = {"f1_weighted": "F1 %", "accuracy": "acc. %", "overlap": "overl.", "effective_rank": "rank"}
+_SHORT = {
+    "f1_weighted": "F1 %",
+    "accuracy": "acc. %",
+    "recall@1": "R@1 %",
+    "recall@5": "R@5 %",
+    "overlap": "overl.",
+    "effective_rank": "rank",
+}
 
 Values = dict[tuple[str, str, str], float]
 
 
 def run_table(record: Record) -> Table:
-    """Rows (test encoder, classifier encoder), columns the metrics that the run has, the mean as closing row.
+    """Rows (test encoder, its source), columns the metrics that the run has, the mean as closing row.
 
     The mean is over the off-diagonal pairs, or over the matching ones if the run has no other (`absolute`).
     """
@@ -54,9 +62,8 @@ def run_table(record: Record) -> Table:
         Column(_SHORT.get(measure.name, measure.label), record.method, measure) for measure in measures
     )
     title = f"{record.task}: {record.method}, seed {record.config.get('seed')}"
-    return Table(
-        title, columns, (*lines, *_closing(lines)), "one run; R@1 = recall at 1, RR = relative representation"
-    )
+    legend = "one run; R@1 = recall at 1, RR = relative representation"
+    return Table(title, columns, (*lines, *_closing(lines)), legend, source_role([record]))
 
 
 def _pairs(values: Values, measures: Sequence[Measure]) -> list[Pair]:

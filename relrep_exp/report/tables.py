@@ -1,4 +1,4 @@
-"""The comparison table: methods side by side, one row per (test encoder, classifier encoder), as in Table 1.
+"""The comparison table: methods side by side, one row per pair of encoders, as in Table 1.
 
 Nothing heavy is imported here: the closing table of a cached sweep is wanted at once.
 """
@@ -73,6 +73,7 @@ class Table:
         columns: the value columns; two columns of names precede them.
         rows: grouped by test encoder, the closing rows last.
         legend: what a cell holds.
+        source: what the encoder beside the test encoder is to it.
         ranking: what a mark on a cell means; empty if nothing is ranked.
         missing: the runs that should be in the table and have no record.
     """
@@ -81,13 +82,14 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Line, ...]
     legend: str
+    source: str
     ranking: str = ""
     missing: tuple[str, ...] = ()
 
     @property
     def header(self) -> tuple[str, ...]:
         """The heading of every column, names included."""
-        return ("test encoder", "classifier", *(column.label for column in self.columns))
+        return ("test encoder", self.source, *(column.label for column in self.columns))
 
     @property
     def seeds(self) -> int:
@@ -132,7 +134,7 @@ def comparison(records: Sequence[Record], metric: str = "f1_weighted") -> Table:
     lines = [Line(*pair, tuple(_cell(runs[method], [pair]) for method in runs)) for pair in pairs]
     rows = tuple(_mark_best(line, columns) for line in lines + _closing(runs, pairs))
     ranking = "best per row besides absolute" if measure_of(metric).better else ""
-    table = Table(_title(records, metric), columns, rows, "", ranking)
+    table = Table(_title(records, metric), columns, rows, "", source_role(records), ranking)
     return replace(table, legend=_legend(table, metric))
 
 
@@ -140,6 +142,12 @@ def headline(records: Sequence[Record]) -> str:
     """The metric that a comparison of these records shows: weighted F1, else R@1, else the first there is."""
     metrics = dict.fromkeys(row.metric for record in records for row in record.rows)
     return next((name for name in _HEADLINES if name in metrics), next(iter(metrics), _HEADLINES[0]))
+
+
+def source_role(records: Sequence[Record]) -> str:
+    """What a row's source does: a classifier was trained on it; in retrieval it is what searches."""
+    kinds = {(record.config.get("task") or {}).get("kind") for record in records}
+    return "source" if kinds == {"retrieval"} else "classifier"
 
 
 def encoder_order(pairs: Iterable[Pair]) -> list[str]:

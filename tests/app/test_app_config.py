@@ -117,10 +117,25 @@ def test_every_file_says_what_it_is():
             assert "# " in path.read_text()[:60], path
 
 
+@pytest.mark.parametrize(
+    ("words", "batch"),
+    [
+        (["task=marc_stitch"], 1024),
+        (["task=marc_stitch", "parallel=sib200"], 256),
+        (["task=marc_stitch", "data=template_reviews"], 256),  # paired themselves: parallel=xnli has no part
+        (["task=marc_stitch", "data=template_reviews", "parallel.use=always"], 1024),
+        (["task=cifar_stitch"], 1024),
+        (["task=digits_stitch", "anchors.batch=64"], 64),
+    ],
+)
+def test_the_batch_of_param_suits_what_it_learns_on(words, batch):
+    assert make_plan(["anchors=param", *words], sweep=False)[0].config.anchors.batch == batch
+
+
 @pytest.mark.parametrize("name", ["param", "param_single"])
 def test_param_has_the_papers_hyperparameters(name):
     node = values("anchors", name)
-    assert node.pop("batch").startswith("${first_set:") and values("data", "digits")["param_batch"] == 256
+    assert node.pop("batch").startswith("${param_batch:") and values("data", "digits")["param_batch"] == 256
     assert {**node, "batch": 1024} == {**TABLE_5, "name": name, "coverage_chunk": 16384}
     settings = ParamSettings()
     for key, value in TABLE_5.items():

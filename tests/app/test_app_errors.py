@@ -105,6 +105,14 @@ def test_a_gpu_that_is_not_there(refused, monkeypatch):
     assert "use runtime.device=auto or cpu" in refused(BASE, "runtime.device=cuda")
 
 
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_more_gpus_than_there_are(refused, monkeypatch, device):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    err = refused(BASE, f"runtime.device={device}", "runtime.devices=3")
+    assert "runtime.devices=3: torch sees 2 here" in err and "use runtime.devices=2" in err
+
+
 @pytest.mark.parametrize("name", ["wandb", "tensorboard"])
 def test_a_logger_that_is_not_installed(refused, monkeypatch, name):
     found = importlib.util.find_spec

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import huggingface_hub.constants
 import numpy as np
 import pytest
 import tiny_text
@@ -65,6 +66,12 @@ def mnist(tmp_path):
     return ["data=mnist", f"data.root={write_idx(tmp_path / 'mnist', pixels, labels)}"]
 
 
+@pytest.fixture
+def no_cache(tmp_path, monkeypatch):
+    """Nothing was ever downloaded, whatever this machine has."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "no_cache"))
+
+
 def values(record, metric):
     return {(row.source, row.target): row.value for row in record.rows if row.metric == metric}
 
@@ -102,6 +109,7 @@ def test_a_corrupt_image_is_named_or_left_out_for_every_encoder(told, vision, tm
     assert code == 0
     left_out = record().diagnostics["samples"]["left_out"]
     assert {name: lost["rows"] for name, lost in left_out.items()} == {"vit_s": 1, "rexnet": 1}
+    assert told(*words)[0] == 2  # numbers without that image are no answer to a request for all of them
 
 
 def test_a_full_disk_keeps_the_finished_shards(told, vision, mnist, small_disk):
@@ -119,9 +127,8 @@ def test_a_full_disk_keeps_the_finished_shards(told, vision, mnist, small_disk):
 
 
 def test_encoders_that_are_missing_are_dropped_only_when_asked(
-    told, timm_folders, mnist, outputs, record, monkeypatch
+    told, timm_folders, mnist, outputs, record, no_cache, caplog
 ):
-    monkeypatch.setenv("HF_HUB_CACHE", str(outputs / "no_cache"))
     words = ["task=cifar_stitch", *mnist, *METHOD, f"paths.outputs={outputs}", "runtime.offline=true"]
     words += [f"zoo.encoders.vit_s.path={timm_folders[tiny_vision.VIT]}"]
     words += [f"zoo.encoders.rexnet.path={timm_folders[tiny_vision.REXNET]}"]
@@ -129,8 +136,12 @@ def test_encoders_that_are_missing_are_dropped_only_when_asked(
     assert code == 2 and "zoo.encoders.vit_b" in err and "zoo.encoders.vit_r50" in err
     assert "zoo.skip_missing=true" in err and "prefetch.py" in err
     assert told(*words, "zoo.skip_missing=true")[0] == 0
+    assert "leaves out vit_b, vit_r50" in caplog.text
     assert set(record().diagnostics["samples"]["skipped_encoders"]) == {"vit_b", "vit_r50"}
     assert set(record().config["encoders"]) == {"vit_s", "rexnet"}
+    assert told(*words, "~zoo.encoders.vit_b", "~zoo.encoders.vit_r50")[0] == 0
+    notes = [json.loads(path.read_text())["diagnostics"] for path in (outputs / "records").glob("*.json")]
+    assert sorted("skipped_encoders" in it["samples"] for it in notes) == [False, True]
     only = [word for word in words if "rexnet" not in word]
     code, _, err = told(*only, "zoo.skip_missing=true")
     assert code == 2 and "leaves 1 of 4 encoders" in err
@@ -185,6 +196,8 @@ def test_language_models_from_folders_retrieve_each_others_sentences(told, tmp_p
     assert values(record(), "recall@1").keys() == {("tinyllama", "gpt2"), ("gpt2", "tinyllama")}
     assert "decoder" not in record().config
     assert not values(record(), "f1_weighted")
+    code, out, err = told("-m", *words, "sim=cosine,wip")
+    assert (code, err) == (0, "") and "R@1 between encoders" in out and "slm_retrieval: R@1" in out
 
 
 @pytest.fixture
@@ -196,8 +209,7 @@ def reviews(tmp_path):
         folder.mkdir(parents=True)
         for split, count in (("train", 30 + number), ("test", 12 + number)):
             rows = [
-                f"{(good, bad)[row % 2][number]} thing number {row},{4 - 4 * (row % 2)}"
-                for row in range(count)
+                f"{(good, bad)[n % 2][number]} thing number {n},{(4, 1, 3, 0)[n % 4]}" for n in range(count)
             ]
             (folder / f"{split}.csv").write_text("\n".join(["text,label", *rows, "a middling thing,2", ""]))
         aligned = [f"{(good, bad)[row % 2][number]} day number {row}" for row in range(60)]
@@ -214,7 +226,8 @@ def test_reviews_that_are_not_parallel_need_a_parallel_source(
     code, _, err = told(*words, "parallel=own")
     assert code == 2 and "nothing is paired" in err and "parallel=xnli" in err
     files = ["parallel=files", f"parallel.root={tmp_path}"]
-    assert told(*words, *files)[0] == 0
+    code, _, err = told(*words, *files)
+    assert code == 0, err
     kept = record()
     assert kept.config["parallel"].keys() == set(LANGUAGES)
     assert values(kept, "f1_weighted").keys() == {(s, t) for s in LANGUAGES for t in LANGUAGES}
@@ -235,17 +248,35 @@ def test_samples_that_are_parallel_need_none(told, sib200, outputs, record, tmp_
     assert code == 2 and "facebook/xnli" in err
 
 
+def test_what_the_hub_lacks_and_what_is_wrong_here_are_told_at_once(told, outputs, no_cache, tmp_path):
+    words = [*METHOD, f"paths.outputs={outputs}", "runtime.offline=true"]
+    paths = [
+        "zoo.encoders.vit_s.path=/not/there",
+        f"data.root={tmp_path / 'no'}",
+        "zoo.encoders.vit_b.path=/nor",
+    ]
+    code, _, err = told("task=cifar_stitch", *paths, *words)
+    assert code == 2 and "rexnet_100" in err and f"data.root={tmp_path / 'no'}" in err
+    assert "no folder /not/there" in err and "no folder /nor" in err
+    code, _, err = told("task=slm_retrieval", "zoo=bert", *words)
+    assert code == 2 and "bert-base-uncased" in err and "no template sentences in 'de'" in err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["task=cifar_stitch", "data=sib200"], "encoders read images"),
         (["task=slm_retrieval", "data=digits"], "encoders read texts"),
         (["task=digits_stitch", "parallel=ntrex"], "use parallel=own"),
+        (["task=sib200_stitch", "parallel=sib200"], "parallel.splits=[dev,train]"),
+        (["task=sib200_stitch", "data.test=[dev]"], "data.train and data.test share dev"),
+        (["task=cifar_stitch", "data.test=train"], "data.train and data.test share train"),
         (["task=precomputed_stitch", "zoo.path=x", "data=digits"], "use data=precomputed"),
         (["task=slm_retrieval", "zoo=slm_local", "data=template_reviews"], "data=templates"),
+        (["task=slm_retrieval", "zoo=slm_local", "aligner=absolute"], "no space that two encoders share"),
     ],
 )
 def test_what_does_not_go_together_is_said_before_anything_is_read(told, words, message, outputs):
     code, _, err = told(*words, *METHOD, f"paths.outputs={outputs}")
     assert code == 2 and message in err
-    assert not outputs.exists()
+    assert not any(outputs.rglob("*"))

@@ -64,6 +64,28 @@ def test_tables_keep_their_order(write, tmp_path):
     assert one.labels.tolist() == LABELS.tolist()
 
 
+def test_a_folder_may_be_called_anything(tmp_path):
+    assert len(load(write_csv(tmp_path / "data [1]*?")).views[IMAGE].labels) == TRAIN + TEST
+
+
+def test_a_table_that_is_replaced_and_keeps_its_time_is_read_anew(tmp_path):
+    path = write_csv(tmp_path / "data") / "train.csv"
+    before, time = load(path.parent).views[IMAGE].labels.tolist(), path.stat().st_mtime_ns
+    path.write_text(path.read_text().replace("ant", "tmp").replace("bee", "ant").replace("tmp", "bee"))
+    os.utime(path, ns=(time, time))
+    swapped = {0: 1, 1: 0, 2: 2}
+    code = "import sys; sys.path[:0] = sys.argv[2:]; import tiny_images\n"
+    code += "print(tiny_images.view(sys.argv[1]).labels.tolist())"
+    out = subprocess.run(
+        [sys.executable, "-c", code, path.parent, Path(__file__).parent, Path(__file__).parents[2]],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HF_DATASETS_CACHE": str(tmp_path / "arrow")},
+    ).stdout
+    assert json.loads(out) == [swapped[label] for label in before[:TRAIN]] + before[TRAIN:]
+
+
 @pytest.mark.parametrize("packed", [True, False])
 def test_idx_files(packed, tmp_path):
     found = load(write_idx(tmp_path / "data", packed=packed))
@@ -201,7 +223,7 @@ def test_identity_changes_when_an_image_changes_its_class(tmp_path):
 def test_of_very_many_files_the_times_tell(tmp_path, monkeypatch):
     root = write_folders(tmp_path / "data")
     monkeypatch.setattr(manifest, "MANY", 5)
-    monkeypatch.setattr(manifest, "file_digest", None)
+    monkeypatch.setattr(manifest, "input_digest", None)
     before = identity(root)
     assert before["root"]["by"] == "time"
     os.utime(root / "train/ant/00.png", ns=(1, 1))

@@ -230,6 +230,9 @@ def test_files_of_unequal_length(files):
     message = refused(parallel("files", root=str(files)), "de", "en", "es")
     assert "differ in their number of lines: de.txt 30, en.txt 31, es.txt 30" in message
     assert "look at line 12, which is empty in en.txt only" in message
+    (files / "en.txt").write_text("\n".join(lines[1:]))
+    message = refused(parallel("files", root=str(files)), "de", "en", "es")
+    assert "en.txt ends with line 29, and de.txt goes on: 'de 29'" in message
 
 
 def test_faults_of_files_are_told_together(files):

@@ -137,6 +137,14 @@ def test_a_tsv_whose_quotation_marks_do_not_pair_is_read_as_it_is(tmp_path):
     assert texts[:3] == ['"Oh" she said', 'an open " here', '"never closed']
 
 
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+def test_a_text_may_be_very_long(tmp_path, suffix):
+    long = "word " * 100_000
+    for split in ("train", "test"):
+        write(tmp_path / "de" / f"{split}.{suffix}", [*rows(5), {"text": long, "label": 0}])
+    assert load(marc(tmp_path, labels="fine"), "de").views["de"].samples[5] == long
+
+
 def test_labels_are_numbered_by_value_and_alike_in_every_language(tmp_path):
     for language, names in (("de", [10, 9, 2]), ("en", [2, 10, 9])):
         for split in ("train", "test"):

@@ -92,12 +92,16 @@ def write_pngs(folder):
     return [f"pixels/{row:02}.png" for row in range(len(PIXELS))]
 
 
-def write_csv(folder):
+def write_csv(folder, suffix=".csv", separator=","):
     paths = write_pngs(folder)
     for split, rows in {"train": range(TRAIN), "test": range(TRAIN, TRAIN + TEST)}.items():
-        lines = [f"{paths[row]},{ANIMALS[LABELS[row]]}" for row in rows]
-        (folder / f"{split}.csv").write_text("\n".join(["img,label", *lines, ""]))
+        cells = [("img", "label"), *((paths[row], ANIMALS[LABELS[row]]) for row in rows)]
+        (folder / f"{split}{suffix}").write_text("".join(separator.join(row) + "\n" for row in cells))
     return folder
+
+
+def write_tsv(folder):
+    return write_csv(folder, ".tsv", "\t")
 
 
 def write_jsonl(folder):
@@ -118,4 +122,10 @@ def write_folders(folder):
     return folder
 
 
-FORMATS = {"parquet": write_hub, "csv": write_csv, "jsonl": write_jsonl, "folders": write_folders}
+FORMATS = {
+    "parquet": write_hub,
+    "csv": write_csv,
+    "tsv": write_tsv,
+    "jsonl": write_jsonl,
+    "folders": write_folders,
+}

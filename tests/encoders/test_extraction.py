@@ -8,89 +8,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toy import CPU, EXPECTED, KEY, PLAN, SAMPLES, Damaged, Toy, finished, run
 
-from relrep_exp.data.samples import BadSampleError
-from relrep_exp.encoders.autobatch import search
-from relrep_exp.encoders.batching import Limits, pack
 from relrep_exp.encoders.encoder import Encoder
 from relrep_exp.encoders.engine import EncoderModule
-from relrep_exp.encoders.extraction import Extraction, extract
+from relrep_exp.encoders.extraction import extract
+from relrep_exp.encoders.settings import Extraction
 from relrep_exp.errors import UserError
-from relrep_exp.store.keys import content_key
-from relrep_exp.store.shards import Parts, Plan
-
-KEY = content_key({"model": "toy"})
-CPU = torch.device("cpu")
-
-
-def embedding(sample):
-    """[3] of a list of whole numbers, exact in float32 and different for all that tests use."""
-    return [float(sum(sample)), float(len(sample)), float(sum(place * n for place, n in enumerate(sample)))]
-
-
-class Toy(Encoder):
-    """Sums the numbers of each sample, padded to the longest of its batch; keeps what it was given."""
-
-    dim = 3
-
-    def __init__(self, most=10**6, sized=True):
-        super().__init__()
-        self.scale = torch.nn.Parameter(torch.ones(()))
-        self.most, self.sized, self.batches, self.asked = most, sized, [], []
-
-    def prepare(self, samples):
-        assert samples, "nothing to prepare"
-        longest = max(map(len, samples))
-        padded = [sample + [0] * (longest - len(sample)) for sample in samples]
-        return {"numbers": torch.tensor(padded), "lengths": torch.tensor([len(sample) for sample in samples])}
-
-    def forward(self, inputs):
-        numbers, lengths = inputs["numbers"], inputs["lengths"]
-        if len(numbers) > self.most:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        self.batches.append(lengths.tolist())
-        places = torch.arange(numbers.shape[1])
-        return self.scale * torch.stack([numbers.sum(1), lengths, (numbers * places).sum(1)], dim=1).float()
-
-    def sizes(self, samples):
-        self.asked.append(len(samples))
-        return [len(sample) for sample in samples] if self.sized else None
-
-
-class Damaged(list):
-    """Samples of which some cannot be read."""
-
-    def __init__(self, samples, bad):
-        super().__init__(samples)
-        self.bad = bad
-
-    def __getitem__(self, row):
-        if row in self.bad:
-            raise BadSampleError(f"kaputt at {row}")
-        return super().__getitem__(row)
-
-    def __iter__(self):
-        return (self[row] for row in range(len(self)))
-
-
-def samples_of(n, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    lengths = torch.randint(1, 12, (n,), generator=generator).tolist()
-    return [torch.randint(1, 1000, (length,), generator=generator).tolist() for length in lengths]
-
-
-SAMPLES = samples_of(50)
-PLAN = Plan(KEY, len(SAMPLES), 64)
-EXPECTED = torch.tensor([embedding(sample) for sample in SAMPLES])
-
-
-def run(outputs, encoder=None, samples=SAMPLES, key=KEY, **how):
-    encoder = encoder or Toy()
-    return extract(key, "toy", samples, lambda: encoder, {"model": "toy"}, outputs, Extraction(CPU, **how))
-
-
-def finished(outputs):
-    return sorted(path.name[:5] for path in (outputs / "embeddings" / f"{KEY}.parts").glob("*.json"))
+from relrep_exp.store.shards import Parts
 
 
 @settings(max_examples=40, deadline=None)
@@ -113,56 +38,6 @@ def test_each_row_is_the_embedding_of_its_sample(tmp_path_factory, n, batch, tok
     if batch != "auto":
         assert all(len(lengths) <= batch for lengths in encoder.batches)
         assert sum(map(len, encoder.batches)) == n - len(bad)
-
-
-@given(
-    sizes=st.lists(st.integers(0, 30), min_size=1, max_size=60),
-    rows=st.integers(1, 20),
-    tokens=st.integers(1, 100),
-)
-def test_batches_keep_both_limits_and_start_with_the_largest(sizes, rows, tokens):
-    numbers = range(100, 100 + len(sizes))
-    batches = list(pack(numbers, sizes, Limits(rows, tokens)))
-    size = dict(zip(numbers, sizes, strict=True))
-    assert sorted(row for batch in batches for row in batch) == list(numbers)
-    ordered = [size[row] for batch in batches for row in batch]
-    assert ordered == sorted(sizes, reverse=True)
-    for batch in batches:
-        longest = max(size[row] for row in batch)
-        assert len(batch) <= rows
-        assert len(batch) == 1 or len(batch) * longest <= tokens
-
-
-def test_samples_of_one_size_keep_their_order():
-    limits = Limits(4, 1)
-    assert list(pack(range(7, 16), None, limits)) == [[7, 8, 9, 10], [11, 12, 13, 14], [15]]
-
-
-def test_similar_lengths_go_together_within_a_shard(tmp_path):
-    encoder = Toy()
-    run(tmp_path, encoder, batch=8, shard=25)
-    lengths = [len(sample) for sample in SAMPLES]
-    for shard, batches in ((lengths[:25], encoder.batches[:4]), (lengths[25:], encoder.batches[4:])):
-        assert [n for batch in batches for n in batch] == sorted(shard, reverse=True)
-
-
-def test_sizes_are_asked_for_shard_by_shard(tmp_path):
-    encoder = Toy()
-    run(tmp_path, encoder, shard=20)
-    assert encoder.asked == [20, 20, 10]
-
-
-def test_samples_are_not_read_to_learn_that_they_all_cost_the_same(tmp_path):
-    class Counted(list):
-        reads = 0
-
-        def __getitem__(self, row):
-            self.reads += 1
-            return super().__getitem__(row)
-
-    samples = Counted(SAMPLES)
-    run(tmp_path, Toy(sized=False), samples)
-    assert samples.reads == len(SAMPLES)
 
 
 def test_a_second_call_reads_and_loads_nothing(tmp_path):
@@ -224,6 +99,19 @@ def test_no_global_random_number_is_drawn_and_the_environment_stays(tmp_path, wo
     run(tmp_path, workers=workers)
     assert torch.equal(torch.get_rng_state(), before)
     assert dict(os.environ) == environment
+
+
+@pytest.mark.parametrize(("workers", "threads"), [(0, None), (1, "false")])
+def test_tokenizers_keep_their_threads_where_no_worker_is_forked(tmp_path, monkeypatch, workers, threads):
+    class Asking(Toy):
+        def sizes(self, samples):
+            seen.add(os.environ.get("TOKENIZERS_PARALLELISM"))
+            return super().sizes(samples)
+
+    seen = set()
+    monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
+    run(tmp_path, Asking(), workers=workers)
+    assert seen == {threads}
 
 
 def test_workers_prepare_the_same(tmp_path):
@@ -313,12 +201,6 @@ def test_a_batch_that_does_not_fit_says_what_might(tmp_path):
     assert torch.equal(run(tmp_path, Toy(most=10), batch=8).x, EXPECTED)
 
 
-def test_auto_halves_what_turns_out_not_to_fit(tmp_path):
-    encoder = Toy(most=3)  # rows, although what it says about sizes promises that tokens count
-    assert torch.equal(run(tmp_path, encoder, batch="auto").x, EXPECTED)
-    assert max(map(len, encoder.batches)) <= 3
-
-
 @pytest.mark.parametrize("batch", [1, "auto"])
 def test_a_single_sample_that_does_not_fit_says_so(tmp_path, batch):
     with pytest.raises(UserError, match="a single sample is too much"):
@@ -332,40 +214,6 @@ def test_another_error_of_the_encoder_stays_itself(tmp_path):
 
     with pytest.raises(RuntimeError, match="shapes do not match"):
         run(tmp_path, Broken())
-
-
-def test_auto_survives_that_memory_runs_out(tmp_path, caplog):
-    encoder = Toy(most=20, sized=False)
-    with caplog.at_level(logging.INFO, "relrep_exp"):
-        found = run(tmp_path, encoder, batch="auto")
-    assert torch.equal(found.x, EXPECTED)
-    assert "runtime.batch=auto found" in caplog.text
-    assert max(map(len, encoder.batches)) <= 20
-
-
-def rates(**table):
-    """Rows per second by batch; what is not listed does not fit."""
-    asked = []
-
-    def rate(count):
-        asked.append(count)
-        return table.get(f"b{count}")
-
-    return rate, asked
-
-
-def test_auto_doubles_while_it_gains_five_percent():
-    rate, asked = rates(b8=100.0, b16=190.0, b32=200.0, b64=209.0, b128=900.0)
-    assert search(rate, 1024) == 32
-    assert asked == [8, 16, 32, 64]
-
-
-def test_auto_stops_where_memory_runs_out_and_at_the_most():
-    assert search(rates(b8=1.0, b16=2.0)[0], 1024) == 16
-    assert search(rates(b8=1.0, b16=2.0, b20=3.0, b40=9.0)[0], 20) == 20
-    assert search(rates(b2=1.0, b1=1.0)[0], 1024) == 2
-    with pytest.raises(torch.OutOfMemoryError):
-        search(rates()[0], 1024)
 
 
 def test_ctrl_c_comes_out_and_finished_shards_are_kept(tmp_path):

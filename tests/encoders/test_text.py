@@ -3,7 +3,6 @@
 import gc
 import pickle
 import random
-import shutil
 
 import pytest
 import tiny_text
@@ -11,28 +10,13 @@ import torch
 import transformers
 from tiny_text import CAUSAL, FAMILIES, TEXTS, encode, source
 
-from relrep_exp.encoders.extraction import Extraction, extract
+from relrep_exp.encoders.extraction import extract
+from relrep_exp.encoders.settings import Extraction
 from relrep_exp.encoders.text_model import TextEncoder
 from relrep_exp.errors import UserError
 from relrep_exp.store.keys import content_key
 
 POOLINGS = ("cls", "mean", "last")
-
-
-@pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory):
-    """A folder with a checkpoint of each family."""
-    transformers.utils.logging.disable_progress_bar()
-    root = tmp_path_factory.mktemp("checkpoints")
-    for family in FAMILIES:
-        tiny_text.save(family, root / family)
-    return root
-
-
-@pytest.fixture
-def copy(checkpoints, tmp_path):
-    """A function that copies a family's checkpoint into a folder that a test may spoil."""
-    return lambda family: shutil.copytree(checkpoints / family, tmp_path / family)
 
 
 def raw(folder, family):

@@ -3,11 +3,14 @@
 import json
 import shutil
 
+import pytest
 import torch
 import transformers as tf
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from relrep_exp.encoders import text
+from relrep_exp.errors import UserError
 from relrep_exp.schema import RuntimeConfig, TransformersEncoderConfig, TransformersZoo
 
 SENTENCES = [
@@ -120,6 +123,29 @@ def source(folder, dtype="float32", **settings):
     config = TransformersEncoderConfig(model="owner/tiny", path=str(folder), **settings)
     zoo = TransformersZoo(kind="transformers", name="tiny", encoders={"mine": config}, dtype=dtype)
     return text.sources(zoo, RuntimeConfig(offline=True))["mine"]
+
+
+def told(act):
+    """What the user is told; every problem names the encoder's key and has a remedy that does."""
+    with pytest.raises(UserError) as caught:
+        act()
+    assert all("zoo.encoders.mine" in problem.what for problem in caught.value.problems)
+    assert all(problem.remedy for problem in caught.value.problems)
+    return str(caught.value)
+
+
+def told_loading(folder, **settings):
+    return told(lambda: source(folder, **settings).load())
+
+
+def rewritten(change):
+    """Weights changed by a function of name -> tensor."""
+
+    def spoil(folder):
+        weights = change(load_file(folder / "model.safetensors"))
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+    return spoil
 
 
 def encode(encoder, texts):

@@ -90,7 +90,7 @@ def test_the_next_token_after_the_last_is_the_end():
 
 def test_rarity_counts_texts_and_leaves_out_padding():
     tokens = torch.tensor([[1, 2, 2, 0], [1, 3, 0, 0], [1, 3, 2, 2], [1, 4, 0, 0]])
-    weights = rarity(tokens, 6, pad=0)
+    weights = rarity(tokens, 6, special=[0])
     expected = [0.0, 0.0, math.log(2), math.log(2), math.log(4), 0.0]
     assert weights.tolist() == pytest.approx(expected)
 

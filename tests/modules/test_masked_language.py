@@ -8,6 +8,7 @@ from transformers import BertConfig, BertModel
 
 from relrep_exp.encoders.tokenizer import train_tokenizer
 from relrep_exp.errors import UserError
+from relrep_exp.modules.bags import bags
 from relrep_exp.modules.masked_language import LOSSES, MaskedLanguageTraining, pooled, train_bert
 from relrep_exp.modules.training import Training
 from relrep_exp.schema import LocalBertConfig
@@ -72,7 +73,7 @@ def test_special_tokens_are_never_masked_and_others_are_at_times():
 
 def test_the_bag_weighs_words_by_rarity_and_leaves_out_what_every_text_has():
     made = module()
-    [bag] = made._bag(TOKENS[:1])  # the red car is good
+    [bag] = bags(TOKENS[:1], made.rarity)  # the red car is good
     weights = {"red": math.log(4), "car": math.log(4), "good": math.log(2)}
     total = sum(weights.values())
     found = {TOKENIZER.convert_ids_to_tokens(int(n)): float(bag[n]) for n in bag.nonzero()[:, 0]}
@@ -82,7 +83,7 @@ def test_the_bag_weighs_words_by_rarity_and_leaves_out_what_every_text_has():
 def test_the_bag_of_a_text_of_common_words_alone_is_empty_and_costs_nothing():
     made = module()
     common = torch.tensor([[2, *TOKENIZER("the is").input_ids[1:]]])
-    assert not made._bag(common).any()
+    assert not bags(common, made.rarity).any()
 
 
 def test_padding_changes_no_loss():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,19 @@ def plausible(method: str, seed: int, encoders: Sequence[str] = ENCODERS) -> Rec
     return record(
         method, seed, rows, curves=_curves(method, rng, encoders), views=[_view(method, rng, encoders)]
     )
+
+
+def found(method: str, seed: int, encoders: Sequence[str] = ENCODERS) -> Record:
+    """A run of the retrieval task: pairs of different encoders alone, and no classifier."""
+    rng = np.random.default_rng([seed, len(method)])
+    rows = [Row(name, name, method, "rr_std", 1.0) for name in encoders]
+    for source, target in permutations(encoders, 2):
+        score = float(LEVEL[method] + rng.normal(0, 0.01))
+        rows += [
+            Row(source, target, method, "mrr", 0.9 * score),
+            Row(source, target, method, "recall@1", score),
+        ]
+    return record(method, seed, rows, task="slm_retrieval", config={"task": {"kind": "retrieval"}})
 
 
 def _curves(

@@ -42,6 +42,13 @@ def test_a_panel_joins_the_two_versions_of_each_sample_of_the_lowest_seed():
     assert len(triangles.get_facecolors()) == 0
 
 
+def test_classes_have_a_legend_where_there_are_any():
+    run = plausible("param-wip", 0)
+    assert samples_figure([run]).legends
+    unlabelled = record("x", 0, run.rows, views=[{**run.views[0], "labels": [0] * 30}])
+    assert not samples_figure([unlabelled]).legends
+
+
 def test_a_method_without_a_view_says_so():
     (panel,) = samples_figure([record("x", 0, [Row("a", "b", "x", "f1_weighted", 0.5)])]).axes
     assert [text.get_text() for text in panel.texts] == ["no view in the record"]
@@ -50,7 +57,7 @@ def test_a_method_without_a_view_says_so():
 def test_the_pair_matrix_prints_every_value_where_it_belongs():
     rows = [Row("a", "b", "x", "f1_weighted", 0.25), Row("b", "a", "x", "f1_weighted", math.nan)]
     rows += [Row(name, name, "x", "f1_weighted", 0.5) for name in "ab"]
-    axes = pair_matrix(record("x", 0, rows)).axes[0]
+    axes = pair_matrix(record("x", 0, rows), "f1_weighted").axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b"]
     printed = {text.get_position(): text.get_text() for text in axes.texts}
     # the classifier's encoder runs along x, the test encoder along y

@@ -9,11 +9,13 @@ import sys
 import numpy as np
 import pytest
 
+from relrep_exp.report.render import to_csv, to_markdown
+from relrep_exp.report.show import run_line
 from relrep_exp.report.summary import run_table
 from relrep_exp.report.tables import MATCHING, OFF_DIAGONAL, Cell, Table, comparison, headline
 from relrep_exp.rows import Row
 
-from .synthetic import ENCODERS, grid, plausible, record, single
+from .synthetic import ENCODERS, found, grid, plausible, record, single
 
 
 def cell(table: Table, method: str, target: str, source: str) -> Cell | None:
@@ -126,14 +128,35 @@ def test_headline_is_f1_if_there_is_one():
     assert headline([record("x", 0, [Row("a", "b", "x", "mrr", 0.1)])]) == "mrr"
 
 
+def test_retrieval_has_a_source_and_its_recall_in_percent():
+    runs = [found("param-wip", 0), found("random-cosine", 0)]
+    table = comparison(runs, headline(runs))
+    assert (table.title, table.header[1]) == ("slm_retrieval: R@1", "source")
+    assert "R@1 in %" in table.note and to_csv(table).startswith("test_encoder,source_encoder,")
+    values = [row.value for row in runs[0].rows if row.metric == "recall@1"]
+    assert f"{100 * np.mean(values):.2f}" in to_markdown(table).splitlines()[-3]
+    one = run_table(runs[0])
+    assert one.header == ("test encoder", "source", "R@1 %", "MRR", "RR std")
+
+
+def test_a_sweeps_line_tells_the_headline_of_its_run(capsys):
+    run_line(found("param-wip", 0), 3, 1.0, fresh=True)
+    run_line(plausible("param-wip", 0), 4, 1.0, fresh=False)
+    run_line(plausible("absolute", 0), 5, 1.0, fresh=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert "R@1 between encoders  8" in lines[0] and lines[0].endswith("1.0 s")
+    assert "F1 between encoders  8" in lines[1] and lines[1].endswith("cached")
+    assert "F1 within encoders  9" in lines[2]
+
+
 def test_a_run_shows_its_metrics_and_their_off_diagonal_mean():
     run = plausible("param-wip", 0)
     table = run_table(run)
     assert table.header[2:] == (
         "F1 %",
         "acc. %",
-        "R@1",
-        "R@5",
+        "R@1 %",
+        "R@5 %",
         "MRR",
         "nMSE",
         "CKA",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relrep_exp.data.samples import IMAGE
-from relrep_exp.schema import Config, LocalLmZoo, LocalZoo, OwnParallel, PrecomputedZoo, TimmZoo
+from relrep_exp.schema import Config, LocalLmZoo, LocalZoo, PrecomputedZoo, TimmZoo
 
 ENGLISH = "en"
 
@@ -22,6 +22,10 @@ def views(config: Config) -> list[str]:
 
 def own_pairs(config: Config) -> bool:
     """Whether anchors, P and the metric set come from the task's own samples."""
-    parallel = config.parallel
-    needed = config.data.kind == "texts"  # of all data the only kind whose rows are not the same everywhere
-    return isinstance(parallel, OwnParallel) or (parallel.use == "where_needed" and not needed)
+    return own_pairs_of(config.parallel.kind, config.parallel.use, config.data.kind)
+
+
+def own_pairs_of(parallel: str, use: str, data: str) -> bool:
+    """The same from the kinds of both and from parallel.use."""
+    needed = data == "texts"  # of all data the only kind whose rows are not the same everywhere
+    return parallel == "own" or (use == "where_needed" and not needed)
