@@ -115,7 +115,7 @@ def test_the_wheel_asks_for_every_distribution_that_is_imported(wheel: Path) -> 
 def test_the_wheel_runs_from_another_folder_without_the_checkout(clean_env: Path, tmp_path: Path) -> None:
     where = run(clean_env / "python", "-c", "import relrep_exp as r; print(r.__file__)", cwd=tmp_path)
     assert Path(where.stdout.strip()).is_relative_to(clean_env.parent)
-    assert "task: digits_stitch" in run(clean_env / "relrep", "--help", cwd=tmp_path).stdout
+    assert "digits_stitch" in run(clean_env / "relrep", "--help", cwd=tmp_path).stdout
     assert "RunsSweeper" in run(clean_env / "relrep", "--info", "plugins", cwd=tmp_path).stdout
     shown = run(clean_env / "relrep", "task=digits_stitch", "seed=7", "--cfg", "job", cwd=tmp_path).stdout
     assert "seed: 7" in shown

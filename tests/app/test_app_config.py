@@ -122,7 +122,7 @@ def test_every_file_says_what_it_is():
     [
         (["task=marc_stitch"], 1024),
         (["task=marc_stitch", "parallel=sib200"], 256),
-        (["task=marc_stitch", "data=template_reviews"], 256),  # paired themselves: parallel=xnli has no part
+        (["task=marc_stitch", "data=template_reviews"], 512),  # paired themselves: parallel=xnli has no part
         (["task=marc_stitch", "data=template_reviews", "parallel.use=always"], 1024),
         (["task=cifar_stitch"], 1024),
         (["task=digits_stitch", "anchors.batch=64"], 64),
