@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ NO_NETWORK = ROOT / "tests" / "no_network"
 
 _spec = importlib.util.spec_from_file_location("no_network", NO_NETWORK / "sitecustomize.py")
 _spec.loader.exec_module(importlib.util.module_from_spec(_spec))  # blocks it from here on
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 
 
 @pytest.fixture(scope="session")
