@@ -62,8 +62,8 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS)
-    parser.add_argument("--texts", type=int, default=2000)
-    parser.add_argument("--images", type=int, default=256)
+    parser.add_argument("--texts", type=int, default=500)
+    parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--rows", type=int, nargs=2, default=[20_000, 80_000], help="two N for memory")
     parser.add_argument("--fraction", type=float, default=1.0, help="of all these numbers")
     parser.add_argument("--batch", type=int, default=64)
