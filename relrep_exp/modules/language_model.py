@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from relrep_exp.errors import user_error
 from relrep_exp.modules.bags import bags, rarity
-from relrep_exp.modules.training import EpochBatches, EpochLosses, Training, fit
+from relrep_exp.modules.text_training import TextTraining
+from relrep_exp.modules.training import EpochBatches, Training, fit
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -22,11 +20,10 @@ if TYPE_CHECKING:
     from relrep_exp.schema import LocalLmConfig
 
 LOSSES = ("next_token", "bag")
-_CLIP = 1.0
 _FLOOR = 1e-4  # of a variance; a batch of one row is all zeros
 
 
-class LanguageModelTraining(pl.LightningModule):
+class LanguageModelTraining(TextTraining):
     """A causal language model under two readers.
 
     One guesses each token of a sentence from those before it, and after the last one its end. The other must
@@ -57,12 +54,10 @@ class LanguageModelTraining(pl.LightningModule):
         training: Training,
         steps: int,
     ):
-        super().__init__()
+        super().__init__(config.architecture, LOSSES, config.lr, config.weight_decay, steps, training)
         self.model, self.groups, self.targets, self.config = model, groups, targets, config
-        self.training_how, self.steps = training, steps
         self.to_bag = nn.Linear(config.dim, len(weights))
         self.register_buffer("weights", weights)
-        self.losses = EpochLosses(LOSSES)
 
     def training_step(self, rows: Tensor, _: int) -> Tensor:
         """The weighted sum of the two losses on one group; `rows` [1, 1] is its number."""
@@ -81,36 +76,6 @@ class LanguageModelTraining(pl.LightningModule):
             F.cross_entropy(read.logits.flatten(0, 1), following.flatten()),
             F.cross_entropy(self.to_bag(standardised(last)), bag),
         ]
-
-    def configure_optimizers(self) -> Any:
-        """AdamW, one cycle of the learning rate over all steps."""
-        lr, decay = self.config.lr, self.config.weight_decay
-        optimizer = torch.optim.AdamW(self.parameters(), lr, weight_decay=decay, fused=True)
-        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=self.steps)
-        return [optimizer], [{"scheduler": cycle, "interval": "step"}]
-
-    def on_before_optimizer_step(self, optimizer: Any) -> None:
-        """Clip: the first steps of a deep stack may jump."""
-        nn.utils.clip_grad_norm_(self.parameters(), _CLIP)
-
-    def on_train_epoch_end(self) -> None:
-        """Close the epoch's curves; stop at the first loss that is not finite."""
-        means = self.losses.close_epoch()
-        if bad := [name for name, value in means.items() if not math.isfinite(value)]:
-            raise user_error(
-                f"the {self.config.architecture} diverged in epoch {self.current_epoch}: {', '.join(bad)}",
-                f"lower its lr (now {self.config.lr:g})",
-            )
-        if self.training_how.on_epoch is not None:
-            self.training_how.on_epoch(self.current_epoch, means)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the curves with the weights."""
-        checkpoint["curves"] = self.losses.curves
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the curves that were kept."""
-        self.losses.curves = checkpoint["curves"]
 
 
 def train_language_model(

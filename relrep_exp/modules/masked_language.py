@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from relrep_exp.alignment.seeding import generator
-from relrep_exp.errors import user_error
 from relrep_exp.modules.bags import bags, rarity
-from relrep_exp.modules.training import EpochBatches, EpochLosses, Training, fit
+from relrep_exp.modules.text_training import TextTraining
+from relrep_exp.modules.training import EpochBatches, Training, fit
 
 if TYPE_CHECKING:
     from transformers import BertModel, PreTrainedTokenizerFast
@@ -22,10 +20,9 @@ if TYPE_CHECKING:
 
 LOSSES = ("masked", "bag", "classify")
 _MASKED = 0.15  # of the tokens, as in BERT
-_CLIP = 1.0
 
 
-class MaskedLanguageTraining(pl.LightningModule):
+class MaskedLanguageTraining(TextTraining):
     """A BERT under three readers of the same, partly masked text.
 
     One guesses the masked tokens from their own states. The embedding, as it will be pooled, must by itself
@@ -52,10 +49,11 @@ class MaskedLanguageTraining(pl.LightningModule):
         training: Training,
         steps: int,
     ):
-        super().__init__()
+        name = f"{config.language} BERT"
+        super().__init__(name, LOSSES, config.lr, config.weight_decay, steps, training)
         self.model, self.tokens, self.config = model, tokens, config
         self.labels = torch.zeros(len(tokens), dtype=torch.long) if labels is None else labels
-        self.training_how, self.steps, size = training, steps, len(tokenizer)
+        size = len(tokenizer)
         self.pad, self.mask = _token(tokenizer, "pad"), _token(tokenizer, "mask")
         self.special = torch.tensor(tokenizer.all_special_ids)
         self.rarity = rarity(tokens, size, tokenizer.all_special_ids)
@@ -64,7 +62,6 @@ class MaskedLanguageTraining(pl.LightningModule):
             nn.Linear(config.dim, config.dim), nn.GELU(), nn.Linear(config.dim, size)
         )
         self.to_bag, self.to_class = nn.Linear(config.dim, size), nn.Linear(config.dim, classes)
-        self.losses = EpochLosses(LOSSES)
 
     def training_step(self, rows: Tensor, number: int) -> Tensor:
         """The weighted sum of the three losses on the texts `rows` [1, B]."""
@@ -94,36 +91,6 @@ class MaskedLanguageTraining(pl.LightningModule):
         """Which tokens are masked, bool, like `tokens`; never special ones."""
         drawn = torch.rand(tokens.shape, generator=g).to(tokens.device) < _MASKED
         return drawn & ~torch.isin(tokens, self.special.to(tokens.device))
-
-    def configure_optimizers(self) -> Any:
-        """AdamW, one cycle of the learning rate over all steps."""
-        lr, decay = self.config.lr, self.config.weight_decay
-        optimizer = torch.optim.AdamW(self.parameters(), lr, weight_decay=decay, fused=True)
-        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=self.steps)
-        return [optimizer], [{"scheduler": cycle, "interval": "step"}]
-
-    def on_before_optimizer_step(self, optimizer: Any) -> None:
-        """Clip: the first steps of a deep stack may jump."""
-        nn.utils.clip_grad_norm_(self.parameters(), _CLIP)
-
-    def on_train_epoch_end(self) -> None:
-        """Close the epoch's curves; stop at the first loss that is not finite."""
-        means = self.losses.close_epoch()
-        if bad := [name for name, value in means.items() if not math.isfinite(value)]:
-            raise user_error(
-                f"the {self.config.language} BERT diverged in epoch {self.current_epoch}: {', '.join(bad)}",
-                f"lower its lr (now {self.config.lr:g})",
-            )
-        if self.training_how.on_epoch is not None:
-            self.training_how.on_epoch(self.current_epoch, means)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the curves with the weights."""
-        checkpoint["curves"] = self.losses.curves
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the curves that were kept."""
-        self.losses.curves = checkpoint["curves"]
 
 
 def pooled(states: Tensor, real: Tensor, pooling: str) -> Tensor:
