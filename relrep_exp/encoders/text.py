@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp import versions
-from relrep_exp.encoders import checkpoint
+from relrep_exp.encoders import checkpoint, pretrained
 from relrep_exp.errors import UserError
 from relrep_exp.schema import RuntimeConfig, TransformersEncoderConfig, TransformersZoo
 from relrep_exp.schema.zoo import Dtype
@@ -15,7 +15,6 @@ from relrep_exp.schema.zoo import Dtype
 if TYPE_CHECKING:
     from relrep_exp.encoders.encoder import EncoderSource
     from relrep_exp.encoders.text_model import TextEncoder
-    from relrep_exp.hub import Repo
 
 
 @dataclass(frozen=True)
@@ -62,23 +61,10 @@ class TextSource:
     def _weights(self) -> dict[str, Any]:
         if self.config.path is not None:
             return {"files": checkpoint.digests(self._folder(), self.key)}
-        from relrep_exp import hub
-
-        return {"model": self.config.model, "commit": hub.commit(self._repo(), self.offline)}
+        return pretrained.on_hub(self.key, self.config, self.offline)
 
     def _folder(self) -> Path:
-        if self.config.path is not None:
-            return Path(self.config.path).expanduser()
-        from relrep_exp import hub
-
-        return hub.snapshot(self._repo(), self.offline)
-
-    def _repo(self) -> Repo:
-        from relrep_exp import needs
-
-        repo = needs.model_repo(self.key, self.config)
-        assert repo is not None, "a folder of the user's own has no repository"
-        return repo
+        return pretrained.folder(self.key, self.config, self.offline)
 
 
 def sources(zoo: TransformersZoo, runtime: RuntimeConfig) -> dict[str, EncoderSource]:

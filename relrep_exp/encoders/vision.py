@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from relrep_exp import versions
 from relrep_exp.data.manifest import manifest
 from relrep_exp.data.samples import IMAGE
+from relrep_exp.encoders import pretrained
 from relrep_exp.encoders.vision_folder import CONFIG, architecture, problems, weights
 from relrep_exp.errors import UserError
 from relrep_exp.schema import RuntimeConfig, TimmEncoderConfig, TimmZoo
@@ -17,7 +18,6 @@ from relrep_exp.schema.zoo import Dtype
 if TYPE_CHECKING:
     from relrep_exp.encoders.encoder import EncoderSource
     from relrep_exp.encoders.vision_model import TimmEncoder
-    from relrep_exp.hub import Repo
 
 
 @dataclass(frozen=True)
@@ -67,23 +67,10 @@ class VisionSource:
             if found := problems(self._folder(), self.key):
                 raise UserError(found)
             return {"files": manifest(self._folder(), [CONFIG, weights(self._folder())])}
-        from relrep_exp import hub
-
-        return {"model": self.config.model, "commit": hub.commit(self._repo(), self.offline)}
+        return pretrained.on_hub(self.key, self.config, self.offline)
 
     def _folder(self) -> Path:
-        if self.config.path is not None:
-            return Path(self.config.path).expanduser()
-        from relrep_exp import hub
-
-        return hub.snapshot(self._repo(), self.offline)
-
-    def _repo(self) -> Repo:
-        from relrep_exp import needs
-
-        repo = needs.model_repo(self.key, self.config)
-        assert repo is not None, "a folder of the user's own needs no repository"
-        return repo
+        return pretrained.folder(self.key, self.config, self.offline)
 
 
 def sources(zoo: TimmZoo, runtime: RuntimeConfig) -> dict[str, EncoderSource]:
