@@ -71,99 +71,96 @@ class FakeHub:
         return [request for request in self.requests if request.startswith("GET ") and "/resolve/" in request]
 
 
+class _Handler(BaseHTTPRequestHandler):
+    hub: FakeHub
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._serve(body=True)
+
+    def do_HEAD(self) -> None:
+        self._serve(body=False)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def _serve(self, body: bool) -> None:
+        if self.hub.stopped:
+            self.close_connection = True
+            return None
+        path = unquote(urlsplit(self.path).path)
+        self.hub.requests.append(f"{self.command} {path}")
+        if self.hub.status is not None:
+            return self._answer(self.hub.status, b"no", body)
+        if match := re.fullmatch(r"/api/(models|datasets)/(.+?)(?:/(revision|tree)/([^/]+))?", path):
+            kind, name, what, revision = match.groups()
+            return self._repo(f"{kind}/{name}", revision, body, self._tree if what == "tree" else self._info)
+        if match := re.fullmatch(r"/(datasets/)?(.+?)/resolve/([^/]+)/(.+)", path):
+            kind, name, revision, file = match.groups()
+            return self._repo(f"{kind or 'models/'}{name}", revision, body, self._file(file))
+        return self._answer(404, b"", body)
+
+    def _repo(self, name: str, revision: str | None, body: bool, serve: Any) -> None:
+        repo = self.hub.repos.get(name)
+        if repo is None:
+            return self._refuse(404, "RepoNotFound", body)
+        if revision not in (None, "main", repo.commit, *repo.past):
+            return self._refuse(404, "RevisionNotFound", body)
+        asked = repo if revision in (None, "main") else replace(repo, commit=revision)
+        return serve(asked, name.split("/", 1)[1], body)
+
+    def _info(self, repo: FakeRepo, name: str, body: bool) -> None:
+        siblings = [{"rfilename": f, "size": len(c), "blobId": _etag(c)} for f, c in repo.files.items()]
+        gated = "manual" if repo.gated else False
+        info = {"_id": "0", "id": name, "sha": repo.commit, "gated": gated, "siblings": siblings}
+        self._answer(200, json.dumps(info).encode(), body)
+
+    def _tree(self, repo: FakeRepo, name: str, body: bool) -> None:
+        files = [{"type": "file", "path": f, "size": len(c), "oid": _etag(c)} for f, c in repo.files.items()]
+        self._answer(200, json.dumps(files).encode(), body)
+
+    def _file(self, file: str) -> Any:
+        def serve(repo: FakeRepo, name: str, body: bool) -> None:
+            if repo.gated and self.headers.get("Authorization") != f"Bearer {TOKEN}":
+                return self._refuse(403, "GatedRepo", body)
+            if file not in repo.files:
+                return self._refuse(404, "EntryNotFound", body)
+            return self._content(repo.files[file], repo.commit, body)
+
+        return serve
+
+    def _content(self, content: bytes, commit: str, body: bool) -> None:
+        start = int((re.findall(r"bytes=(\d+)-", self.headers.get("Range", "")) or [0])[0])
+        self.send_response(206 if start else 200)
+        self.send_header("ETag", f'"{_etag(content)}"')
+        self.send_header("X-Repo-Commit", commit)
+        self.send_header("Accept-Ranges", "bytes")
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        if body:
+            stop = None if self.hub.break_after is None else start + self.hub.break_after
+            self.wfile.write(content[start:stop])
+            self.close_connection = stop is not None
+
+    def _refuse(self, status: int, code: str, body: bool) -> None:
+        self._answer(status, json.dumps({"error": code}).encode(), body, {"X-Error-Code": code})
+
+    def _answer(self, status: int, content: bytes, body: bool, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if body:
+            self.wfile.write(content)
+
+
 def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            self._serve(body=True)
-
-        def do_HEAD(self) -> None:
-            self._serve(body=False)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-        def _serve(self, body: bool) -> None:
-            if hub.stopped:
-                self.close_connection = True
-                return None
-            path = unquote(urlsplit(self.path).path)
-            hub.requests.append(f"{self.command} {path}")
-            if hub.status is not None:
-                return self._answer(hub.status, b"no", body)
-            if match := re.fullmatch(r"/api/(models|datasets)/(.+?)(?:/(revision|tree)/([^/]+))?", path):
-                kind, name, what, revision = match.groups()
-                return self._repo(
-                    f"{kind}/{name}", revision, body, self._tree if what == "tree" else self._info
-                )
-            if match := re.fullmatch(r"/(datasets/)?(.+?)/resolve/([^/]+)/(.+)", path):
-                kind, name, revision, file = match.groups()
-                return self._repo(f"{kind or 'models/'}{name}", revision, body, self._file(file))
-            return self._answer(404, b"", body)
-
-        def _repo(self, name: str, revision: str | None, body: bool, serve: Any) -> None:
-            repo = hub.repos.get(name)
-            if repo is None:
-                return self._refuse(404, "RepoNotFound", body)
-            if revision not in (None, "main", repo.commit, *repo.past):
-                return self._refuse(404, "RevisionNotFound", body)
-            asked = repo if revision in (None, "main") else replace(repo, commit=revision)
-            return serve(asked, name.split("/", 1)[1], body)
-
-        def _info(self, repo: FakeRepo, name: str, body: bool) -> None:
-            siblings = [{"rfilename": f, "size": len(c), "blobId": _etag(c)} for f, c in repo.files.items()]
-            gated = "manual" if repo.gated else False
-            info = {"_id": "0", "id": name, "sha": repo.commit, "gated": gated, "siblings": siblings}
-            self._answer(200, json.dumps(info).encode(), body)
-
-        def _tree(self, repo: FakeRepo, name: str, body: bool) -> None:
-            files = [
-                {"type": "file", "path": f, "size": len(c), "oid": _etag(c)} for f, c in repo.files.items()
-            ]
-            self._answer(200, json.dumps(files).encode(), body)
-
-        def _file(self, file: str) -> Any:
-            def serve(repo: FakeRepo, name: str, body: bool) -> None:
-                if repo.gated and self.headers.get("Authorization") != f"Bearer {TOKEN}":
-                    return self._refuse(403, "GatedRepo", body)
-                if file not in repo.files:
-                    return self._refuse(404, "EntryNotFound", body)
-                return self._content(repo.files[file], repo.commit, body)
-
-            return serve
-
-        def _content(self, content: bytes, commit: str, body: bool) -> None:
-            start = int((re.findall(r"bytes=(\d+)-", self.headers.get("Range", "")) or [0])[0])
-            self.send_response(206 if start else 200)
-            self.send_header("ETag", f'"{_etag(content)}"')
-            self.send_header("X-Repo-Commit", commit)
-            self.send_header("Accept-Ranges", "bytes")
-            if start:
-                self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-            self.send_header("Content-Length", str(len(content) - start))
-            self.end_headers()
-            if body:
-                stop = None if hub.break_after is None else start + hub.break_after
-                self.wfile.write(content[start:stop])
-                self.close_connection = stop is not None
-
-        def _refuse(self, status: int, code: str, body: bool) -> None:
-            self._answer(status, json.dumps({"error": code}).encode(), body, {"X-Error-Code": code})
-
-        def _answer(
-            self, status: int, content: bytes, body: bool, headers: dict[str, str] | None = None
-        ) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if body:
-                self.wfile.write(content)
-
-    return Handler
+    """A handler that serves this hub."""
+    return type("Handler", (_Handler,), {"hub": hub})
 
 
 def _etag(content: bytes) -> str:
