@@ -19,6 +19,7 @@ from relrep_exp import app, preflight
 from relrep_exp.app import Outcome
 from relrep_exp.config import conf_dir, load
 from relrep_exp.errors import UserError, user_error
+from relrep_exp.overrides import alone
 from relrep_exp.plan import check_names, make_plan
 
 SWEEP_FLAGS = ("-m", "--multirun")
@@ -53,7 +54,7 @@ def entry() -> None:
 def job(composed: DictConfig) -> None:
     """One run, in this process or in a launcher's worker."""
     settings = HydraConfig.get()
-    own = [text for text in settings.overrides.task if not text.startswith("experiment=")]
+    own = alone(settings.overrides.task)
     try:
         config = load(composed)
         outcome = app.run(config, Path(settings.runtime.output_dir), " ".join(["python run.py", *own]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from relrep_exp.errors import Problem, UserError
-from relrep_exp.schema import Config, ExperimentConfig
+from relrep_exp.schema import Config, ExperimentConfig, ProfileConfig
 
 _CONFIG = TypeAdapter(Config)
 _EXPERIMENT = TypeAdapter(ExperimentConfig)
@@ -59,6 +60,21 @@ def load_experiment(node: Any) -> ExperimentConfig | None:
     except ValidationError as error:
         faults = [{**fault, "loc": ("experiment", *fault["loc"])} for fault in error.errors()]
         raise UserError([_problem(fault, {"experiment": values}) for fault in faults]) from None
+
+
+def of_profile(experiment: ExperimentConfig, name: str) -> tuple[ExperimentConfig, list[str]]:
+    """The experiment in one of its forms, and the overrides that every run of that form gets.
+
+    Raises:
+        UserError: it has no such form; an experiment that names none has the paper's alone.
+    """
+    profiles = experiment.profiles or {"paper": ProfileConfig()}
+    profile = {str(known): form for known, form in profiles.items()}.get(name)
+    if profile is None:
+        what = f"profile={name}: experiment={experiment.name} has no such form"
+        raise UserError(Problem(what, f"use profile={' or profile='.join(profiles)}"))
+    axes, vary = experiment.axes | profile.axes, experiment.vary | profile.vary
+    return replace(experiment, axes=axes, vary=vary), profile.set
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

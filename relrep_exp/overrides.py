@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
@@ -51,24 +53,71 @@ def first_values(overrides: Iterable[Override]) -> list[str]:
     return [each_value(override)[0] for override in overrides]
 
 
-def expand(overrides: Sequence[Override], experiment: ExperimentConfig | None) -> list[tuple[str, ...]]:
-    """The overrides of each run: all combinations of swept values, times an experiment's methods and axes.
+@dataclass(frozen=True)
+class Arm:
+    """One run of a sweep or of an experiment, and where it stands in it.
 
-    What the user sets by hand replaces the experiment's axis of that name.
+    Attributes:
+        overrides: what makes it.
+        method: as the experiment calls it; "" outside one.
+        at: its value of everything that is swept over, by key.
+        varied: the one key that was changed from the method's own setting, and its value; None for the base.
+    """
+
+    overrides: tuple[str, ...]
+    method: str = ""
+    at: Mapping[str, Any] = field(default_factory=dict)
+    varied: tuple[str, Any] | None = None
+
+
+def expand(overrides: Sequence[Override], experiment: ExperimentConfig | None) -> list[Arm]:
+    """The runs: all combinations of swept values, times an experiment's methods, axes and variations.
+
+    What the user sets by hand replaces what the experiment sets for that key.
 
     Args:
         overrides: the command line.
-        experiment: what its file says, or None.
+        experiment: what its file says for the profile, or None.
     """
-    axes = [each_value(override) for override in overrides]
+    axes = {o.key_or_group: each_value(o) for o in overrides}
+    swept = {o.key_or_group for o in overrides if o.is_sweep_override()}
     if experiment is None:
-        return list(itertools.product(*axes))
-    given = {override.key_or_group for override in overrides}
-    axes += [
-        [f"{key}={value}" for value in values] for key, values in experiment.axes.items() if key not in given
+        return [Arm(texts, at=_values(texts, swept)) for texts in itertools.product(*axes.values())]
+    given = set(axes)
+    swept |= set(experiment.axes)
+    axes |= {k: [word(k, v) for v in vs] for k, vs in experiment.axes.items() if k not in given}
+    arms = []
+    for method, own in experiment.methods.items():
+        for texts in itertools.product(*axes.values()):
+            base = Arm((*texts, *own), method, _values(texts, swept))
+            arms += [base, *_variations(base, experiment, given)]
+    return arms
+
+
+def _variations(base: Arm, experiment: ExperimentConfig, given: set[str]) -> list[Arm]:
+    """The same run with one key changed at a time."""
+    return [
+        Arm((*base.overrides, word(key, value)), base.method, base.at, (key, value))
+        for key, values in experiment.vary.items()
+        if key not in given
+        for value in values
     ]
-    combined = list(itertools.product(*axes))
-    return [(*values, *method) for method in experiment.methods.values() for values in combined]
+
+
+def word(key: str, value: Any) -> str:
+    """An override as on the command line."""
+    spelt = "null" if value is None else str(value).lower() if isinstance(value, bool) else value
+    return f"{key}={spelt}"
+
+
+def _values(texts: Sequence[str], keys: set[str]) -> dict[str, Any]:
+    """The values that some of the overrides give."""
+    return {o.key_or_group: o.value() for o in parse(texts) if o.key_or_group in keys}
+
+
+def alone(overrides: Iterable[str]) -> list[str]:
+    """The overrides of a run that is no part of an experiment."""
+    return [text for text in overrides if not text.startswith(("experiment=", "profile="))]
 
 
 def is_plain(override: Override) -> bool:

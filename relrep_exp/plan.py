@@ -18,11 +18,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from relrep_exp import overrides as words
 from relrep_exp import plugins
-from relrep_exp.config import conf_dir, keys_of, load, load_experiment
+from relrep_exp.config import conf_dir, keys_of, load, load_experiment, of_profile
 from relrep_exp.errors import Problem, UserError, user_error
 from relrep_exp.identity import method_name
 from relrep_exp.reads import own_pairs_of
-from relrep_exp.schema import Config, ParamAnchors
+from relrep_exp.schema import Config, ExperimentConfig, ParamAnchors
 
 OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
 
@@ -41,12 +41,17 @@ class Run:
     """One run of a plan.
 
     Attributes:
-        overrides: what makes it, as on the command line.
+        arm: what makes it, as on the command line, and where it stands in the plan.
         config: the same, typed and checked.
     """
 
-    overrides: tuple[str, ...]
+    arm: words.Arm
     config: Config
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """What makes it, as on the command line."""
+        return self.arm.overrides
 
     @property
     def label(self) -> str:
@@ -56,8 +61,7 @@ class Run:
     @property
     def command(self) -> str:
         """What makes this run alone."""
-        own = [text for text in self.overrides if not text.startswith("experiment=")]
-        return " ".join(["python run.py", *own])
+        return " ".join(["python run.py", *words.alone(self.overrides)])
 
 
 def make_plan(arguments: Sequence[str], sweep: bool) -> list[Run]:
@@ -124,24 +128,40 @@ class Composer:
                 options = self._loader.get_group_options(override.key_or_group, ObjectType.CONFIG)
                 problems[number] = words.choice_problems(override, options)
         choices = [o for n, o in enumerate(given) if problems.get(n) == []]
-        known = [*self._loader.list_groups(""), *_keys(self.compose(words.first_values(choices)))]
+        _, composed = self.profiled(choices)
+        known = [*self._loader.list_groups(""), *_keys(self.compose(words.first_values(composed)))]
         for number, override in enumerate(given):
             if number not in problems:
                 problems[number] = words.key_problems(override, known)
         good = [override for number, override in enumerate(given) if not problems[number]]
         return [problem for number in sorted(problems) for problem in problems[number]], good
 
+    def profiled(self, given: Sequence[Override]) -> tuple[ExperimentConfig | None, list[Override]]:
+        """The experiment in the form that `profile` names, and the overrides behind those of the profile.
+
+        Raises:
+            UserError: there is no such form of it.
+        """
+        composed = self.compose(words.first_values(given))
+        experiment = load_experiment(OmegaConf.select(composed, "experiment"))
+        if experiment is None:
+            return None, list(given)
+        named = {override.key_or_group for override in given}
+        formed, profile = of_profile(experiment, str(composed.profile))
+        ours = [o for o in words.parse(profile) if o.key_or_group not in named]
+        return formed, [*ours, *given]
+
     def runs(self, given: Sequence[Override], sweep: bool) -> list[Run]:
         """Typed runs; a problem that many of them share is told once."""
-        experiment = load_experiment(OmegaConf.select(self.compose(words.first_values(given)), "experiment"))
+        experiment, given = self.profiled(given)
         swept = [str(o.input_line) for o in given if o.is_sweep_override()]
         if swept and experiment is None and not sweep:
             raise user_error(f"several values in {' '.join(swept)}", "add -m to run them all")
         runs: list[Run] = []
         problems: dict[str, Problem] = {}
-        for overrides in words.expand(given, experiment):
+        for arm in words.expand(given, experiment):
             try:
-                runs.append(Run(overrides, load(self.compose(overrides))))
+                runs.append(Run(arm, load(self.compose(arm.overrides))))
             except UserError as error:
                 problems |= {str(problem): problem for problem in error.problems}
         if problems:

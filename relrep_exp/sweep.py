@@ -6,9 +6,11 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from relrep_exp.config import of_profile
 from relrep_exp.errors import UserError
 from relrep_exp.identity import record_key
 from relrep_exp.plan import Run
@@ -34,8 +36,8 @@ def run_all(runs: Sequence[Run], launch: Launch) -> int:
         code = 130
     found = [record_of(run) for run in runs]
     missing = [run for run, record in zip(runs, found, strict=True) if record is None]
-    records = list({record.key: record for record in found if record is not None}.values())
-    close(runs, records, missing)
+    records = _distinct(found)
+    close(runs, found)
     if code == 130:
         done = len(runs) - len(missing)
         print(
@@ -51,29 +53,50 @@ def record_of(run: Run) -> Record | None:
     return RecordStore(_records_folder([run])).find(record_key(run.config))
 
 
-def close(runs: Sequence[Run], records: Sequence[Record], missing: Sequence[Run]) -> None:
+def close(runs: Sequence[Run], found: Sequence[Record | None]) -> None:
     """Print the closing tables and write an experiment's files."""
-    from relrep_exp.report.experiment import write_experiment
     from relrep_exp.report.groups import homogeneous
     from relrep_exp.report.render import to_terminal
     from relrep_exp.report.tables import comparison, headline
 
+    records = _distinct(found)
     if not records:
         return
-    experiment = runs[0].config.experiment
-    if experiment is None:
-        for group in homogeneous(records):
-            to_terminal(comparison(group.records, headline(group.records)))
+    if runs[0].config.experiment is not None:
+        _close_experiment(runs, found)
         return
+    for group in homogeneous(records):
+        to_terminal(comparison(group.records, headline(group.records)))
+
+
+def _close_experiment(runs: Sequence[Run], found: Sequence[Record | None]) -> None:
+    """One table and figure, or several where the user swept over something that the experiment does not."""
+    from relrep_exp.report.experiment import write_experiment
+    from relrep_exp.report.points import Point
+    from relrep_exp.report.render import to_terminal
+
+    experiment = runs[0].config.experiment
+    assert experiment is not None
+    experiment, _ = of_profile(experiment, runs[0].config.profile)
     folder = Path(runs[0].config.paths.outputs) / "report" / experiment.name
-    told = [f"{run.label}: {run.command}" for run in missing]
-    groups = homogeneous(records)
-    for number, group in enumerate(groups):  # several where the user swept over something besides
-        alone = len(groups) == 1
-        title = experiment.title if alone else f"{experiment.title}: {group.title}"
-        part, members = (folder, records) if alone else (folder / str(number), group.records)
-        to_terminal(write_experiment(title, members, part, told, experiment.metric))
+    told = [f"{r.label}: {r.command}" for r, record in zip(runs, found, strict=True) if record is None]
+    parts: dict[str, list[Point]] = {}
+    for run, record in zip(runs, found, strict=True):
+        own = {key: value for key, value in run.arm.at.items() if key not in experiment.axes}
+        title = ", ".join(f"{key}={value}" for key, value in own.items())
+        members = parts.setdefault(title, [])
+        if record is not None:
+            members.append(Point(run.arm.method, run.arm.at, run.arm.varied, record))
+    for number, (title, points) in enumerate(parts.items()):
+        shown = replace(experiment, title=f"{experiment.title}: {title}") if title else experiment
+        part = folder / str(number) if len(parts) > 1 else folder
+        to_terminal(write_experiment(shown, points, part, told))
         print(f"table and figure: {part}")
+
+
+def _distinct(found: Sequence[Record | None]) -> list[Record]:
+    """Every record once."""
+    return list({record.key: record for record in found if record is not None}.values())
 
 
 def _exit_code(job: Any) -> int:

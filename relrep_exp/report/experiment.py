@@ -1,4 +1,4 @@
-"""The files of one experiment: its table in three formats and its figure."""
+"""The files of one experiment: its table in three formats, and its figure with the numbers that it draws."""
 
 from __future__ import annotations
 
@@ -8,38 +8,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relrep_exp.report.render import to_csv, to_latex, to_markdown
-from relrep_exp.report.tables import Table, comparison, headline
+from relrep_exp.report.tables import Table, comparison
 from relrep_exp.store.files import write_atomic
 
 if TYPE_CHECKING:
+    from relrep_exp.report.points import Point
+    from relrep_exp.schema import ExperimentConfig
     from relrep_exp.store.records import Record
 
 
-def experiment_table(
-    name: str, records: Sequence[Record], missing: Sequence[str] = (), metric: str | None = None
-) -> Table:
-    """The table of `write_experiment`, with nothing written."""
-    table = comparison(records, metric or headline(records))
-    return replace(table, title=f"{name}: {table.title}", missing=tuple(missing))
-
-
 def write_experiment(
-    name: str, records: Sequence[Record], folder: Path, missing: Sequence[str] = (), metric: str | None = None
+    experiment: ExperimentConfig, points: Sequence[Point], folder: Path, missing: Sequence[str] = ()
 ) -> Table:
     """Write `table.md`, `table.csv`, `table.tex`, and `samples.png` and `.svg` if any run has a view.
 
     Args:
-        name: the experiment; it heads the table.
-        records: the runs that differ in nothing but method and seed.
+        experiment: what is shown, and how.
+        points: its finished runs.
         folder: created if need be; files of an earlier call are replaced.
         missing: descriptions of the runs that have no record; a note under the table names them.
-        metric: what is compared; by default weighted F1, or else the first metric that the runs have.
 
     Raises:
         ValueError: the records do not belong in one table.
         UserError: the folder cannot be written.
     """
-    table = experiment_table(name, records, missing, metric)
+    records = list({point.record.key: point.record for point in points}.values())
+    table = comparison(records, experiment.metric)
+    table = replace(table, title=f"{experiment.title}: {table.title}", missing=tuple(missing))
     for suffix, text in (("md", to_markdown(table)), ("csv", to_csv(table)), ("tex", to_latex(table))):
         write_atomic(folder / f"table.{suffix}", text.encode())
     _write_samples(records, folder)

@@ -10,6 +10,7 @@ from relrep_exp.schema.data import (
     TemplatesData,
     TextsData,
 )
+from relrep_exp.schema.experiment import ExperimentConfig, ProfileConfig, ProfileName
 from relrep_exp.schema.parallel import (
     FilesParallel,
     OwnParallel,
@@ -23,7 +24,6 @@ from relrep_exp.schema.run import (
     AnchorsConfig,
     Config,
     DecoderConfig,
-    ExperimentConfig,
     HeadConfig,
     LinearConfig,
     LoggerConfig,
@@ -82,6 +82,8 @@ __all__ = [
     "PickedAnchors",
     "PrecomputedData",
     "PrecomputedZoo",
+    "ProfileConfig",
+    "ProfileName",
     "RelativeConfig",
     "ReviewsData",
     "RuntimeConfig",

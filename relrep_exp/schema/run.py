@@ -10,6 +10,7 @@ from pydantic import Discriminator, Field, Tag
 from pydantic.dataclasses import dataclass
 
 from relrep_exp.schema.data import DataConfig
+from relrep_exp.schema.experiment import ExperimentConfig, ProfileName
 from relrep_exp.schema.parallel import ParallelConfig
 from relrep_exp.schema.types import Count, Name, NonNegative, Positive, Seed, Share, strict
 from relrep_exp.schema.zoo import ZooConfig
@@ -20,9 +21,10 @@ class TaskConfig:
     """conf/task: what is measured."""
 
     name: Name
-    kind: Literal["stitching", "retrieval"]
+    kind: Literal["stitching", "retrieval", "reconstruction", "geometry"]
     neighbours: Count = 10
     view_samples: Count = 60
+    view_anchors: Annotated[int, Field(ge=0)] = 0
 
 
 @dataclass(frozen=True, config=strict)
@@ -143,17 +145,6 @@ class PathsConfig:
     outputs: Annotated[str, Field(min_length=1)] = "outputs"
 
 
-@dataclass(frozen=True, config=strict)
-class ExperimentConfig:
-    """conf/experiment: a set of runs, methods times axes, and how they are shown."""
-
-    name: Name
-    title: str
-    methods: Annotated[dict[str, list[str]], Field(min_length=1)]
-    axes: dict[str, Annotated[list[Any], Field(min_length=1)]] = field(default_factory=dict)
-    metric: str = "f1_weighted"
-
-
 def _anchors_kind(value: Any) -> str:
     """PARAM has hyperparameters, every other strategy has m alone."""
     name = value.get("name") if isinstance(value, Mapping) else getattr(value, "name", None)
@@ -187,3 +178,4 @@ class Config:
     overwrite: Literal["never", "missing", "always"] = "missing"
     plugins: list[str] = field(default_factory=list)
     experiment: ExperimentConfig | None = None
+    profile: ProfileName = "paper"

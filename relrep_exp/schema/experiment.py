@@ -1,0 +1,48 @@
+"""conf/experiment: a set of runs, and the table and the figure that they end in."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from relrep_exp.schema.types import Name, strict
+
+Values = Annotated[list[Any], Field(min_length=1)]
+ProfileName = Literal["paper", "local"]
+
+
+@dataclass(frozen=True, config=strict)
+class ProfileConfig:
+    """One form of an experiment: on the paper's data and encoders, or on what can be made anywhere.
+
+    `set` holds overrides that every run gets; `axes` and `vary` replace the experiment's of the same key.
+    """
+
+    set: list[str] = field(default_factory=list)
+    axes: dict[str, Values] = field(default_factory=dict)
+    vary: dict[str, Values] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, config=strict)
+class ExperimentConfig:
+    """Runs: every method at every point of the axes; beside them, one key of `vary` at a time is changed.
+
+    `metrics` are those of a table or a figure that shows several, `x` is the axis that lines are drawn along.
+    """
+
+    name: Name
+    title: str
+    methods: Annotated[dict[str, list[str]], Field(min_length=1)]
+    axes: dict[str, Values] = field(default_factory=dict)
+    vary: dict[str, Values] = field(default_factory=dict)
+    profiles: dict[ProfileName, ProfileConfig] = field(default_factory=dict)
+    metric: str = "f1_weighted"
+    metrics: list[str] = field(default_factory=list)
+    x: str | None = None
+    table: Literal["pairs", "metrics", "axis", "variations"] = "pairs"
+    figure: Literal[
+        "samples", "lines", "invariances", "spaces", "reconstructions", "sensitivity", "anchors"
+    ] = "samples"
