@@ -8,11 +8,13 @@ from pathlib import Path
 
 from relrep_exp import needs, plugins
 from relrep_exp.config import conf_dir, nearest
+from relrep_exp.data.samples import IMAGE
 from relrep_exp.encoders import zoo
 from relrep_exp.encoders.present import missing_encoders
 from relrep_exp.errors import Problem, UserError
 from relrep_exp.identity import record_key
-from relrep_exp.schema import Config, RelativeConfig
+from relrep_exp.reads import views
+from relrep_exp.schema import Config, ConvConfig, RelativeConfig
 from relrep_exp.store.files import require_writable
 from relrep_exp.store.records import RecordStore
 
@@ -25,7 +27,13 @@ def require(config: Config) -> None:
     Raises:
         UserError: every problem found.
     """
-    problems = [*_samples(config), *_method(config), *_logger(config), *_device(config)]
+    problems = [
+        *_samples(config),
+        *_method(config),
+        *_decoder(config),
+        *_logger(config),
+        *_device(config),
+    ]
     if problems:
         raise UserError(problems)
 
@@ -96,6 +104,25 @@ def _absolute(config: Config) -> list[Problem]:
         return []
     what = f"aligner={config.aligner.name} has no space that two encoders share, which retrieval needs"
     return [Problem(what, "use aligner=relative")]
+
+
+def _decoder(config: Config) -> list[Problem]:
+    """A decoder that cannot do what the task asks of it, and encoders of something else than images."""
+    name, draws = config.decoder.name, isinstance(config.decoder, ConvConfig)
+    if config.task.kind == "stitching" and draws:
+        return [
+            Problem(f"decoder={name} draws images, and task={config.task.name} classifies", "use decoder=mlp")
+        ]
+    if config.task.kind != "reconstruction":
+        return []
+    problems = []
+    if not draws:
+        what = f"decoder={name} classifies, and task={config.task.name} draws images"
+        problems.append(Problem(what, "use decoder=conv"))
+    if views(config) != [IMAGE]:
+        what = f"task={config.task.name} draws images, and these encoders read none"
+        problems.append(Problem(what, "use zoo=autoencoders with data=digits, mnist, fashion_mnist ..."))
+    return problems
 
 
 def _logger(config: Config) -> list[Problem]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relrep_exp.data.samples import IMAGE
-from relrep_exp.schema import Config, LocalLmZoo, LocalZoo, PrecomputedZoo, TimmZoo
+from relrep_exp.schema import AutoencoderZoo, Config, LocalLmZoo, LocalZoo, PrecomputedZoo, TimmZoo
 
 ENGLISH = "en"
 
@@ -13,7 +13,7 @@ def views(config: Config) -> list[str]:
     zoo = config.zoo
     if isinstance(zoo, PrecomputedZoo):
         return []
-    if isinstance(zoo, LocalZoo | TimmZoo):
+    if isinstance(zoo, LocalZoo | AutoencoderZoo | TimmZoo):
         return [IMAGE]
     if isinstance(zoo, LocalLmZoo):
         return [ENGLISH]

@@ -6,6 +6,7 @@ Raise a version when a change of that part moves a number beyond rounding; golde
 TEXT_ENCODERS = 1
 VISION_ENCODERS = 1
 LOCAL_ENCODERS = 1
+AUTOENCODERS = 1
 LOCAL_BERT = 1
 LOCAL_LM = 1
 LSA = 1

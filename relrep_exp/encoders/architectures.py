@@ -61,8 +61,7 @@ class LocalImageEncoder(Encoder):
 
     def prepare(self, samples: Sequence[Any]) -> Tensor:
         """Images [H, W] or [H, W, 3], all alike -> uint8 [B, C, H, W]."""
-        stacked = torch.from_numpy(np.stack(samples))
-        return stacked[:, None] if stacked.ndim == 3 else stacked.permute(0, 3, 1, 2).contiguous()
+        return stacked(samples)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """uint8 [B, C, H, W] -> [B, dim]."""
@@ -72,6 +71,12 @@ class LocalImageEncoder(Encoder):
     def scaled(self, inputs: Tensor) -> Tensor:
         """uint8 -> float32 in [-1, 1], as the network takes them."""
         return 2.0 * (inputs.float() / 255.0) - 1.0
+
+
+def stacked(samples: Sequence[Any]) -> Tensor:
+    """Images [H, W] or [H, W, 3], uint8 and all alike -> [B, C, H, W]."""
+    images = torch.from_numpy(np.stack(samples))
+    return images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2).contiguous()
 
 
 class Mlp(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -80,7 +81,7 @@ class LocalSource:
         from relrep_exp.store.tensors import TensorStore
 
         view = self.images.view()
-        channels, size = _shape(view.samples)
+        channels, size = square_shape(view.samples)
         key, store = content_key(self.identity()), TensorStore(self.outputs / "checkpoints")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
@@ -96,39 +97,69 @@ class LocalSource:
 
         assert self.training is not None and view.labels is not None
         training = replace(self.training, checkpoint=self.outputs / "checkpoints" / f"{key}.ckpt")
-        images, rows = _training_set(self.name, view, getattr(self.images.data, "on_error", "raise"))
+        images, rows = training_set(self.name, view, self.images.data)
         trained = train_encoder(encoder, encoder.prepare(images), view.labels[rows], self.config, training)
         return dict(trained.network.state_dict())
 
 
-def _training_set(name: str, view: View, on_error: str) -> tuple[list[Any], list[int]]:
+def training_set(name: str, view: View, data: DataConfig) -> tuple[list[Any], list[int]]:
     """The training images that can be read, and their rows.
 
     Raises:
         UserError: one cannot be read, and it may not be left out.
     """
+    return readable(name, view, view.is_train.nonzero()[:, 0].tolist(), data)
+
+
+def readable(name: str, view: View, wanted: Sequence[int], data: DataConfig) -> tuple[list[Any], list[int]]:
+    """Those of the wanted images that can be read, and their rows.
+
+    Args:
+        name: who wants them, for messages.
+        view: the images.
+        wanted: rows.
+        data: says whether what cannot be read may be left out.
+
+    Raises:
+        UserError: one cannot be read, and it may not be left out.
+    """
     images, rows, unread = [], [], {}
-    for row in view.is_train.nonzero()[:, 0].tolist():
+    for row in wanted:
         try:
             images.append(view.samples[row])
             rows.append(row)
         except BadSampleError as error:
             unread[row] = str(error)
-    if unread and on_error == "raise":
+    if unread and getattr(data, "on_error", "raise") == "raise":
         raise unreadable(name, unread)
     return images, rows
 
 
-def _shape(samples: Any) -> tuple[int, int]:
-    """Channels and size of the images, which a local encoder wants square and all alike.
+def common_shape(samples: Any, otherwise: str = "") -> tuple[int, int, int]:
+    """Channels, height and width of the images, which must be all alike.
+
+    Args:
+        samples: the images.
+        otherwise: what else than making them alike would help.
 
     Raises:
         UserError: they are not.
     """
     shape = image_shape(samples)
     if shape is None:
-        raise user_error("the images are of several sizes", f"make them alike, or {_RESIZING}")
-    if shape[0] != shape[1]:
-        what = f"the images are {shape[0]}x{shape[1]}, and a local encoder reads square ones"
+        what = "the images are of several sizes, or some are grey and some in colour"
+        raise user_error(what, f"make them alike{otherwise}")
+    return (1 if len(shape) == 2 else shape[2]), shape[0], shape[1]
+
+
+def square_shape(samples: Any) -> tuple[int, int]:
+    """Channels and size of images that are square and all alike.
+
+    Raises:
+        UserError: they are not.
+    """
+    channels, height, width = common_shape(samples, f", or {_RESIZING}")
+    if height != width:
+        what = f"the images are {height}x{width}, and a local encoder reads square ones"
         raise user_error(what, f"crop them, or {_RESIZING}")
-    return (1 if len(shape) == 2 else shape[2]), shape[0]
+    return channels, height

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from relrep_exp.encoders.present import missing_encoders
 from relrep_exp.errors import Problem, UserError
 from relrep_exp.reads import own_pairs, views
 from relrep_exp.schema import (
+    AutoencoderZoo,
     Config,
     ImagesData,
     LocalBertZoo,
@@ -88,7 +89,7 @@ def own_problems(config: Config) -> list[Problem]:
     return []
 
 
-def sources(config: Config, training: Training | None = None) -> dict[str, EncoderSource]:
+def sources(config: Config, training: Training | None = None) -> Mapping[str, EncoderSource]:
     """The zoo's encoders before they are loaded.
 
     Raises:
@@ -100,6 +101,10 @@ def sources(config: Config, training: Training | None = None) -> dict[str, Encod
         from relrep_exp.encoders import local
 
         return local.sources(zoo, data, outputs, offline, training)
+    if isinstance(zoo, AutoencoderZoo):
+        from relrep_exp.encoders import autoencoder
+
+        return autoencoder.sources(zoo, data, outputs, offline, training)
     if isinstance(zoo, LocalLmZoo):
         from relrep_exp.encoders import local_lm
 

@@ -41,6 +41,12 @@ class Measure:
 _KNOWN = (
     Measure("f1_weighted", "weighted F1", percent=True, decimals=2),
     Measure("accuracy", "accuracy", percent=True, decimals=2),
+    Measure("mse", "MSE", decimals=4, better=-1),
+    Measure("own_mse", "own MSE", decimals=4, better=-1),
+    Measure("psnr", "PSNR", decimals=2),
+    Measure("ssim", "SSIM"),
+    Measure("variance", "variance", decimals=4, better=0, per_encoder=True),
+    Measure("autoencoder_mse", "AE MSE", decimals=4, better=0, per_encoder=True),
     Measure("mrr", "MRR"),
     Measure("recall@1", "R@1", percent=True, decimals=2),
     Measure("recall@5", "R@5", percent=True, decimals=2),

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 _SHOWN = (
     "f1_weighted",
     "accuracy",
+    "mse",
+    "own_mse",
+    "psnr",
+    "ssim",
     "recall@1",
     "recall@5",
     "mrr",
@@ -35,6 +39,8 @@ _SHOWN = (
     "overlap",
     "rr_std",
     "effective_rank",
+    "variance",
+    "autoencoder_mse",
 )
 # Ten metrics share a line of 100 columns with two names: the heading has to be short.
 _SHORT = {

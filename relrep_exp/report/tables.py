@@ -25,7 +25,7 @@ Pair = tuple[str, str]
 Run = dict[Pair, float]
 
 _SHOWN_MISSING = 6
-_HEADLINES = ("f1_weighted", "recall@1")
+_HEADLINES = ("f1_weighted", "mse", "recall@1")
 
 
 @dataclass(frozen=True)

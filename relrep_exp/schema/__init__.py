@@ -1,5 +1,6 @@
 """The shape of a configuration: every key, its type and its range. conf/ holds the values."""
 
+from relrep_exp.schema.autoencoder import AutoencoderConfig, AutoencoderZoo, ConvConfig
 from relrep_exp.schema.data import (
     DataConfig,
     DigitsData,
@@ -57,7 +58,10 @@ __all__ = [
     "AbsoluteConfig",
     "AlignerConfig",
     "AnchorsConfig",
+    "AutoencoderConfig",
+    "AutoencoderZoo",
     "Config",
+    "ConvConfig",
     "DataConfig",
     "DecoderConfig",
     "DigitsData",

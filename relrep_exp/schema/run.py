@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 from pydantic.dataclasses import dataclass
 
+from relrep_exp.schema.autoencoder import ConvConfig
 from relrep_exp.schema.data import DataConfig
 from relrep_exp.schema.experiment import ExperimentConfig, ProfileName
 from relrep_exp.schema.parallel import ParallelConfig
@@ -25,6 +26,7 @@ class TaskConfig:
     neighbours: Count = 10
     view_samples: Count = 60
     view_anchors: Annotated[int, Field(ge=0)] = 0
+    test_encoders: Annotated[list[Name], Field(min_length=1)] | None = None
 
 
 @dataclass(frozen=True, config=strict)
@@ -156,7 +158,7 @@ AnchorsConfig = Annotated[
     Annotated[ParamAnchors, Tag("param")] | Annotated[PickedAnchors, Tag("picked")],
     Discriminator(_anchors_kind),
 ]
-DecoderConfig = Annotated[HeadConfig | LinearConfig | SvmConfig, Field(discriminator="name")]
+DecoderConfig = Annotated[HeadConfig | LinearConfig | SvmConfig | ConvConfig, Field(discriminator="name")]
 
 
 @dataclass(frozen=True, config=strict)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from relrep_exp.schema.autoencoder import AutoencoderZoo
 from relrep_exp.schema.types import Commit, Count, Name, NonNegative, Positive, RepoId, Seed, Text, strict
 
 Dtype = Literal["float32", "bf16", "fp16"]
@@ -211,6 +212,13 @@ class LocalLmZoo:
 
 
 ZooConfig = Annotated[
-    LocalZoo | PrecomputedZoo | TimmZoo | TransformersZoo | LsaZoo | LocalBertZoo | LocalLmZoo,
+    LocalZoo
+    | AutoencoderZoo
+    | PrecomputedZoo
+    | TimmZoo
+    | TransformersZoo
+    | LsaZoo
+    | LocalBertZoo
+    | LocalLmZoo,
     Field(discriminator="kind"),
 ]

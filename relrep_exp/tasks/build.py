@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from relrep_exp.config import nearest
 from relrep_exp.encoders import zoo
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.errors import Problem, UserError
@@ -9,6 +10,9 @@ from relrep_exp.methods import OnCurve, aligner_factory
 from relrep_exp.runtime import Runtime
 from relrep_exp.schema import Config, DecoderConfig, HeadConfig, PickedAnchors, RelativeConfig
 from relrep_exp.tasks.decoders import decoder_fitter
+from relrep_exp.tasks.image_decoders import image_decoder_fitter
+from relrep_exp.tasks.images import images_of, own_decoders
+from relrep_exp.tasks.reconstruction import Reconstruction
 from relrep_exp.tasks.result import Result
 from relrep_exp.tasks.retrieval import retrieval
 from relrep_exp.tasks.stitching import Stitching
@@ -30,6 +34,11 @@ def run_task(config: Config, runtime: Runtime, on_curve: OnCurve) -> Result:
     make_aligner = aligner_factory(config, embeddings, training, on_curve)
     if config.task.kind == "retrieval":
         result = retrieval(embeddings, make_aligner, config.task)
+    elif config.task.kind == "reconstruction":
+        images = images_of(config).to(runtime.device)
+        own = own_decoders(config, training, runtime.device)
+        fit_decoder = image_decoder_fitter(config, training)
+        result = Reconstruction(embeddings, images, make_aligner, fit_decoder, own, config.task).run()
     else:
         fit_decoders = decoder_fitter(config.decoder, config.seed, training)
         result = Stitching(embeddings, make_aligner, fit_decoders, config.task).run()
@@ -51,9 +60,20 @@ def fit_problems(config: Config, embeddings: Embeddings) -> list[Problem]:
         if config.anchors.m > support:
             what = f"anchors.m={config.anchors.m}: {config.anchors.name} picks from {support} support samples"
             problems.append(Problem(what, f"set anchors.m={support} or less, or use anchors=param"))
-    if config.task.kind == "retrieval":
+    problems += _test_encoder_problems(config, embeddings)
+    if config.task.kind != "stitching":
         return problems
     return problems + _decoder_problems(config.decoder, embeddings)
+
+
+def _test_encoder_problems(config: Config, embeddings: Embeddings) -> list[Problem]:
+    """Test encoders that are none of the zoo's."""
+    asked = config.task.test_encoders or []
+    unknown = [name for name in asked if name not in embeddings.names]
+    return [
+        Problem(f"task.test_encoders: there is no encoder {name}", nearest(name, embeddings.names))
+        for name in unknown
+    ]
 
 
 def _decoder_problems(decoder: DecoderConfig, embeddings: Embeddings) -> list[Problem]:

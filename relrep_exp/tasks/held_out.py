@@ -38,7 +38,7 @@ class HeldOut:
 
     def aligners(self) -> dict[str, Aligner]:
         """For each test encoder an aligner fitted on all others, which it then joins (lines 3 and 9)."""
-        return {target: self._aligner(target) for target in self.train}
+        return {target: self._aligner(target) for target in self.task.test_encoders or self.train}
 
     def _aligner(self, target: str) -> Aligner:
         aligner = self.make_aligner().fit({n: space for n, space in self.train.items() if n != target})
@@ -75,8 +75,10 @@ class HeldOut:
         }
 
     def _view(self, aligners: dict[str, Aligner]) -> dict[str, Any]:
-        """The first test samples of the first two encoders, in a plane chosen on the first one's."""
-        source, target = list(self.train)[:2]
+        """The first test samples of two encoders, in a plane chosen on the source's."""
+        names = list(self.train)
+        target = names[1] if names[1] in aligners else next(iter(aligners))
+        source = next(name for name in names if name != target)
         aligner, n = aligners[target], self.task.view_samples
         native = aligner.native(self.test[source][:n], source)
         shared = aligner.carries(source, target)
@@ -85,18 +87,18 @@ class HeldOut:
             if shared
             else aligner.native(self.test[target][:n], target)
         )
-        plane = _principal_plane(native)
+        plane = principal_plane(native)
         return {
             "source": source,
             "target": target,
             "labels": [0] * len(native) if self.test_labels is None else self.test_labels[:n].tolist(),
             "shared": shared,
-            "native": _rounded(plane(native)),
-            "carried": _rounded(plane(carried) if shared else _principal_plane(carried)(carried)),
+            "native": rounded(plane(native)),
+            "carried": rounded(plane(carried) if shared else principal_plane(carried)(carried)),
         }
 
 
-def _principal_plane(x: Tensor) -> Callable[[Tensor], Tensor]:
+def principal_plane(x: Tensor) -> Callable[[Tensor], Tensor]:
     """Projection onto the first two principal axes of x [n, k], signs fixed by the largest loading."""
     mean = x.mean(0)
     found = torch.linalg.svd(x - mean, full_matrices=False).Vh[:2]
@@ -105,5 +107,6 @@ def _principal_plane(x: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda points: (points - mean) @ (axes * signs).T
 
 
-def _rounded(points: Tensor) -> list[list[float]]:
+def rounded(points: Tensor) -> list[list[float]]:
+    """Points [n, 2] for a record: four digits are enough for a figure."""
     return [[round(value, 4) for value in point] for point in points.tolist()]

@@ -74,7 +74,7 @@ class Stitching:
         jobs: dict[tuple[str, str], Job] = {}
         wanted = {}
         for (source, target), x in features.items():
-            job = (source, _digest(x))
+            job = (source, digest(x))
             jobs.setdefault(job, Job(source, x, labels[source]))
             wanted[source, target] = job
         fitted = self.fit_decoders(list(jobs.values()), self.classes)
@@ -108,5 +108,6 @@ def _shared(labels: list[Tensor]) -> list[Tensor]:
     return kept
 
 
-def _digest(x: Tensor) -> str:
+def digest(x: Tensor) -> str:
+    """SHA-256 of the numbers of x: whether two decoders would learn from the same features."""
     return hashlib.sha256(x.detach().cpu().contiguous().numpy().tobytes()).hexdigest()

@@ -1,0 +1,155 @@
+"""Figure 5: images drawn again by each method, and the latent space that they were drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib import rc_context
+
+from relrep_exp.report.points import Drawing, Point
+from relrep_exp.report.strips import pixels
+from relrep_exp.report.style import RC, blank_figure, hues
+from relrep_exp.report.tables import mean_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+    from relrep_exp.schema import ExperimentConfig
+
+_COLUMNS = ("panel", "setting", "method", "decoder_of", "encoder", "mse", "ssim", "x", "y", "label")
+_CLOUD_ROWS = 6  # of a strip's height that the plot of the latents takes
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One row of images.
+
+    Attributes:
+        name: what is said beside it.
+        picture: base 64 of the PNG.
+        cells: method, the decoder's encoder, the encoder that is read, MSE and SSIM, for the CSV.
+    """
+
+    name: str
+    picture: str
+    cells: tuple[Any, ...]
+
+
+def reconstructions_figure(experiment: ExperimentConfig, points: Sequence[Point]) -> Drawing:
+    """A block for each value of the experiment's axis: rows of images, and the latents of the test encoder.
+
+    The pictures are those of the lowest seed; the numbers beside them are means over seeds and over the whole
+    test set.
+
+    Raises:
+        ValueError: no run has images in its record.
+    """
+    blocks = _blocks(experiment, [point for point in points if _view(point, "reconstructions")])
+    if not blocks:
+        raise ValueError("no record holds images")
+    rows: list[tuple[Any, ...]] = []
+    with rc_context(RC):
+        strips = {title: _strips(members) for title, members in blocks.items()}
+        tall = max(len(found) for found in strips.values())
+        figure = blank_figure(4.6 * len(blocks), 0.42 * tall + 2.9)
+        for part, (title, members) in zip(_parts(figure, len(blocks)), blocks.items(), strict=True):
+            part.suptitle(title)
+            grid = part.add_gridspec(tall + _CLOUD_ROWS, 1)
+            for number, strip in enumerate(strips[title]):
+                _draw_strip(part.add_subplot(grid[number]), strip)
+            cloud = _view(members[0], "latents")
+            _draw_cloud(part.add_subplot(grid[tall:]), cloud)
+            rows += [("images", title, *strip.cells, "", "", "") for strip in strips[title]]
+            rows += _cloud_rows(title, cloud)
+    return Drawing(figure, _COLUMNS, rows)
+
+
+def _parts(figure: Figure, count: int) -> Sequence[SubFigure]:
+    found = figure.subfigures(1, count, squeeze=False)
+    return list(found[0])
+
+
+def _blocks(experiment: ExperimentConfig, points: Sequence[Point]) -> dict[str, list[Point]]:
+    """The points at each value of the experiment's axis, by what is said of it, the lowest seed first."""
+    blocks: dict[str, list[Point]] = {}
+    for point in sorted(points, key=lambda p: p.at.get("seed", 0)):
+        value = point.at.get(experiment.x or "")
+        name = (experiment.x or "").split(".")[-1]
+        title = experiment.title if value is None else f"{name} {value:g}"
+        blocks.setdefault(title, []).append(point)
+    return dict(sorted(blocks.items(), key=lambda item: list(points).index(item[1][0])))
+
+
+def _strips(points: Sequence[Point]) -> list[Strip]:
+    """What all methods share, once; then for each method its own decoder's images and the stitched."""
+    first = _view(points[0], "reconstructions")
+    images, target = first["images"], first["target"]
+    strips = [Strip("original", images["original"], ("", "", target, "", ""))]
+    if "autoencoder" in images:
+        mse = _mean(points[:1], target, target, "autoencoder_mse")
+        cells = ("autoencoder", target, target, mse, "")
+        strips.append(Strip(f"autoencoder {target}\nMSE {mse:.4f}", images["autoencoder"], cells))
+    for method in dict.fromkeys(point.method for point in points):
+        strips += _of_method(method, [point for point in points if point.method == method])
+    return strips
+
+
+def _of_method(method: str, points: Sequence[Point]) -> list[Strip]:
+    view = _view(points[0], "reconstructions")
+    source, target, images = view["source"], view["target"], view["images"]
+    own = _mean(points, source, target, "own_mse")
+    mse, ssim = (_mean(points, source, target, metric) for metric in ("mse", "ssim"))
+    said = f"{method}\n{source} → {source}, MSE {own:.4f}"
+    strips = [Strip(said, images["own"], (method, source, source, own, ""))]
+    if source != target:
+        name = f"{method}, stitched\n{target} → {source}, MSE {mse:.4f}"
+        strips.append(Strip(name, images["stitched"], (method, source, target, mse, ssim)))
+    return strips
+
+
+def _mean(points: Sequence[Point], source: str, target: str, metric: str) -> float:
+    """Mean over the runs of one number of a pair."""
+    pair = (source, target, metric)
+    found = [
+        row.value for p in points for row in p.record.rows if (row.source, row.target, row.metric) == pair
+    ]
+    return mean_of(found)
+
+
+def _view(point: Point, kind: str) -> dict[str, Any]:
+    """The record's view of that kind; empty where there is none."""
+    return next((view for view in reversed(point.record.views) if view.get("kind") == kind), {})
+
+
+def _draw_strip(axes: Axes, strip: Strip) -> None:
+    axes.imshow(pixels(strip.picture), cmap="gray", vmin=0, vmax=255, aspect="equal", interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    axes.set_ylabel(strip.name, rotation=0, ha="right", va="center", fontsize=7)
+
+
+def _draw_cloud(axes: Axes, view: Mapping[str, Any]) -> None:
+    """Test latents in the plane of most variance, at one scale, so that a cigar looks like one."""
+    points, labels = np.asarray(view["points"]), np.asarray(view["labels"])
+    names = sorted(set(view["labels"]))
+    for name, colour in zip(names, hues(len(names)), strict=True):
+        members = points[labels == name]
+        axes.scatter(members[:, 0], members[:, 1], s=5, color=colour, linewidths=0, label=str(name))
+    share = np.asarray(view["spectrum"]) / np.sum(view["spectrum"])
+    axes.set(
+        title=f"latents of {view['encoder']}: first two of {len(share)} principal axes",
+        xlabel=f"axis 1: {share[0]:.0%} of the variance",
+        ylabel=f"axis 2: {share[1]:.0%}" if len(share) > 1 else "",
+        aspect="equal",
+    )
+
+
+def _cloud_rows(title: str, view: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    return [
+        ("latents", title, "", "", view["encoder"], "", "", x, y, label)
+        for (x, y), label in zip(view["points"], view["labels"], strict=True)
+    ]

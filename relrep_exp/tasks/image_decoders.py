@@ -1,0 +1,85 @@
+"""Decoders that draw images from representations, each trained once and kept in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from relrep_exp import versions
+from relrep_exp.alignment.seeding import scoped_seed
+from relrep_exp.data.samples import IMAGE
+from relrep_exp.data.sources import identity
+from relrep_exp.encoders.autoencoder_model import image_settings
+from relrep_exp.modules.autoencoder import ImageDecoder, train_image_decoder
+from relrep_exp.modules.training import Training
+from relrep_exp.schema import Config, ConvConfig
+from relrep_exp.store.keys import content_key
+from relrep_exp.store.tensors import TensorStore
+from relrep_exp.tasks.stitching import digest
+
+BLOCK = 1024  # images drawn at once
+
+FitImageDecoder = Callable[[str, Tensor, Tensor], "ImageReader"]
+
+
+@dataclass(frozen=True)
+class ImageReader:
+    """A trained decoder of features over their training standard deviation, one number fixed in training."""
+
+    decoder: ImageDecoder
+    scale: float
+
+    @torch.no_grad()
+    def draw(self, x: Tensor) -> Tensor:
+        """Images of x [N, k] in [0, 1], [N, C, H, W]."""
+        parts = [self.decoder(block / self.scale) for block in x.split(BLOCK)]
+        return torch.cat(parts)
+
+
+def image_decoder_fitter(config: Config, training: Training) -> FitImageDecoder:
+    """A function that trains a decoder of one encoder: (its name, features x [N, k], images) -> the decoder.
+
+    The images, uint8 [N, C, H, W], are the training images of the run's data, rows parallel to the features.
+    A decoder is the same for the same features, whatever method they come from, and is trained once.
+
+    Args:
+        config: the run.
+        training: how a fit is run.
+    """
+    assert isinstance(config.decoder, ConvConfig), "a reconstruction is checked to have decoder=conv"
+    settings = image_settings(config.decoder)
+    root = Path(config.paths.outputs) / "checkpoints"
+    store, shared = TensorStore(root), _identity(config)
+
+    def fit(name: str, x: Tensor, images: Tensor) -> ImageReader:
+        scale = float(x.std()) or 1.0
+        key = content_key({**shared, "encoder": name, "features": digest(x)})
+
+        def compute() -> tuple[dict[str, Tensor], dict[str, object]]:
+            seed = scoped_seed(config.seed, "decoder", name)
+            how = replace(training, checkpoint=root / f"{key}.ckpt")
+            trained = train_image_decoder(x / scale, images, seed, settings, how)
+            return dict(trained.state_dict()), {"encoder": name}
+
+        entry = store.get_or_compute(key, compute, recompute=config.overwrite == "always")
+        channels, height, width = images.shape[1:]
+        decoder = ImageDecoder(x.shape[1], (channels, height, width), settings.channels)
+        decoder.load_state_dict(entry.tensors)
+        return ImageReader(decoder.to(x.device).eval(), scale)
+
+    return fit
+
+
+def _identity(config: Config) -> dict[str, object]:
+    """What determines a decoder besides its encoder's features."""
+    images = identity(config.data, [IMAGE], config.runtime.offline)[IMAGE]
+    return {
+        "decoder": asdict(config.decoder),
+        "images": images,
+        "seed": config.seed,
+        "version": versions.DECODERS,
+    }
