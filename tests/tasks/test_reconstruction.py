@@ -41,7 +41,7 @@ class LeastSquares:
 
     def __init__(self, x, pictures):
         targets = pictures.flatten(1).double() / 255
-        self.weights = torch.linalg.lstsq(self.features(x), targets, driver="gelsd").solution
+        self.weights = torch.linalg.lstsq(self.features(x), targets, rcond=1e-4, driver="gelsd").solution
 
     def features(self, x):
         return torch.cat([x.double(), x.new_ones(len(x), 1).double()], dim=1)
