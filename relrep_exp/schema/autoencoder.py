@@ -29,7 +29,7 @@ class AutoencoderZoo:
     latent: Count = 64
     channels: Channels = Field(default_factory=lambda: [16, 32])
     anisotropy: Annotated[float, Field(ge=1)] = 100.0
-    shift: NonNegative = 1.0
+    shift: NonNegative = 5.0
     epochs: Count = 4
     least_steps: Count = 800
     batch: Annotated[int, Field(ge=2)] = 128
