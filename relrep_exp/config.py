@@ -32,13 +32,12 @@ def load(composed: DictConfig) -> Config:
     Raises:
         UserError: values missing, unknown, of the wrong type or out of range; all of them in one message.
     """
-    problems = [_missing(key) for key in OmegaConf.missing_keys(composed)]
-    if problems:
-        raise UserError(problems)
     try:
-        values = OmegaConf.to_container(composed, resolve=True)
+        values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise UserError(Problem(f"configuration: {error}", "see python run.py --cfg job")) from None
+        missing = [_missing(key) for key in OmegaConf.missing_keys(composed)]
+        unread = Problem(f"configuration: {error}", "see python run.py --cfg job")
+        raise UserError(missing or unread) from None
     assert isinstance(values, dict)
     try:
         return _CONFIG.validate_python(values)

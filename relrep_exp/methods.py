@@ -13,14 +13,18 @@ from relrep_exp import versions
 from relrep_exp.alignment.aligner import AbsoluteAligner, Aligner
 from relrep_exp.alignment.anchors import AnchorSet, AnchorStrategy, WhitenedSpace, get_anchor_strategy
 from relrep_exp.alignment.relative import RelativeSpace
-from relrep_exp.alignment.relative_aligner import RelativeAligner, SingleRelativeAligner
+from relrep_exp.alignment.relative_aligner import (
+    FirstRelativeAligner,
+    RelativeAligner,
+    SingleRelativeAligner,
+)
 from relrep_exp.alignment.similarity import get_similarity
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.identity import method_name
 from relrep_exp.modules.param import Param, param_from
 from relrep_exp.modules.training import Training
 from relrep_exp.plugins import digests
-from relrep_exp.schema import Config, ParamAnchors, RelativeConfig
+from relrep_exp.schema import AnchorsConfig, Config, ParamAnchors, RelativeConfig, SingleParamAnchors
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.tensors import TensorStore
 
@@ -54,8 +58,15 @@ def aligner_factory(
             seed=config.seed,
         )
 
-    kind = SingleRelativeAligner if config.anchors.name == "param_single" else RelativeAligner
-    return lambda: kind(method_name(config), make_space)
+    kind = _kind(config.anchors)
+    return lambda: kind(method_name(config), make_space, relative.statistics)
+
+
+def _kind(anchors: AnchorsConfig) -> type[RelativeAligner | SingleRelativeAligner]:
+    """Which encoders the anchors are chosen on, and how many spaces there are."""
+    if not isinstance(anchors, SingleParamAnchors):
+        return RelativeAligner
+    return FirstRelativeAligner if anchors.learned_on == "first" else SingleRelativeAligner
 
 
 def _strategy(
@@ -101,12 +112,13 @@ class _StoredParam:
 
     def _identity(self, names: list[str], m: int, seed: int) -> dict[str, Any]:
         """What determines a fit; PARAM Multi and Single differ by the encoders alone."""
-        settings = asdict(self.param.settings)
+        settings, aligner = asdict(self.param.settings), asdict(self.config.aligner)
+        del aligner["statistics"]  # of encoders that join when P is there
         return {
             "param": settings if len(names) > 1 else {k: v for k, v in settings.items() if k[:4] != "nce_"},
             "sim": self.config.sim.name if len(names) > 1 else None,
             "plugins": digests(sim=self.config.sim.name),
-            "aligner": asdict(self.config.aligner),
+            "aligner": aligner,
             "encoders": [self.embeddings.keys[name] for name in names],
             "m": m,
             "seed": seed,

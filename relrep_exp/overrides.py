@@ -98,7 +98,7 @@ def _variations(base: Arm, experiment: ExperimentConfig, given: set[str]) -> lis
     """The same run with one key changed at a time."""
     return [
         Arm((*base.overrides, word(key, value)), base.method, base.at, (key, value))
-        for key, values in experiment.vary.items()
+        for key, values in experiment.vary_of.get(base.method, experiment.vary).items()
         if key not in given
         for value in values
     ]
@@ -121,8 +121,8 @@ def alone(overrides: Iterable[str]) -> list[str]:
 
 
 def is_plain(override: Override) -> bool:
-    """Whether it sets a key to a number, like seed=3, and so chooses no file of a group."""
-    ours = not override.key_or_group.startswith("hydra.")
+    """Whether it sets a key of a run to a number, like seed=3, and so chooses no file of a group."""
+    ours = not override.key_or_group.startswith(("hydra.", "experiment."))
     return ours and override.type == OverrideType.CHANGE and isinstance(override.value(), int | float)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -110,7 +110,7 @@ class Composer:
         self._hydra = initialize_config_dir(str(conf_dir()), version_base="1.3")
         self._hydra.__enter__()
         self._loader = GlobalHydra.instance().config_loader()
-        self._composed: dict[tuple[str, ...], DictConfig] = {}
+        self._composed: dict[tuple[str, ...], _Composed] = {}
         return self
 
     def __exit__(
@@ -161,7 +161,7 @@ class Composer:
         problems: dict[str, Problem] = {}
         for arm in words.expand(given, experiment):
             try:
-                runs.append(Run(arm, load(self.compose(arm.overrides))))
+                runs.append(Run(arm, self.typed(arm.overrides)))
             except UserError as error:
                 problems |= {str(problem): problem for problem in error.problems}
         if problems:
@@ -170,23 +170,56 @@ class Composer:
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """The configuration that these overrides make."""
+        chosen, plain = self._chosen(overrides)
+        return _with(chosen.whole, plain, chosen.keys)
+
+    def typed(self, overrides: Sequence[str]) -> Config:
+        """The same as typed objects; an experiment, long and the same for all its runs, is read once.
+
+        Raises:
+            UserError: values that do not fit.
+        """
+        chosen, plain = self._chosen(overrides)
+        return replace(load(_with(chosen.run, plain, chosen.keys)), experiment=chosen.experiment)
+
+    def _chosen(self, overrides: Sequence[str]) -> tuple[_Composed, list[Override]]:
+        """What Hydra composes, and the numbers to be set in it afterwards."""
         parsed = words.parse(overrides)
         plain = [override for override in parsed if words.is_plain(override)]
         choices = tuple(str(o.input_line) for o in parsed if o not in plain)
         if choices not in self._composed:
-            self._composed[choices] = _compose(choices)
-        config = self._composed[choices].copy()
-        keys = _keys(config)
-        if problems := [problem for override in plain for problem in words.key_problems(override, keys)]:
-            raise UserError(problems)  # of one arm of a sweep: the other arms may well have the key
-        for override in plain:
-            OmegaConf.update(config, override.key_or_group, override.value(), force_add=False)
-        return config
+            self._composed[choices] = _Composed.of(_compose(choices))
+        return self._composed[choices], plain
 
     def _is_choice(self, override: Override) -> bool:
         return override.key_or_group in self._loader.list_groups("") or override.key_or_group.startswith(
             "hydra/"
         )
+
+
+@dataclass(frozen=True)
+class _Composed:
+    """A configuration, its keys, and its parts: what a run needs, and the experiment that it belongs to."""
+
+    whole: DictConfig
+    keys: list[str]
+    run: DictConfig
+    experiment: ExperimentConfig | None
+
+    @classmethod
+    def of(cls, whole: DictConfig) -> _Composed:
+        run = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "experiment"])
+        return cls(whole, _keys(whole), run, load_experiment(whole.get("experiment")))
+
+
+def _with(composed: DictConfig, plain: Sequence[Override], keys: Sequence[str]) -> DictConfig:
+    """A copy with these numbers."""
+    if problems := [problem for override in plain for problem in words.key_problems(override, keys)]:
+        raise UserError(problems)  # of one arm of a sweep: the other arms may well have the key
+    config = composed.copy()
+    for override in plain:
+        OmegaConf.update(config, override.key_or_group, override.value(), force_add=False)
+    return config
 
 
 def _keys(composed: DictConfig) -> list[str]:

@@ -1,9 +1,9 @@
-"""Relative representations as aligners: PARAM Multi and every fixed strategy, and PARAM Single."""
+"""Relative representations as aligners: one space for all decoders, as of PARAM Multi, and PARAM Single's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
@@ -13,13 +13,21 @@ from relrep_exp.alignment.anchors import Space
 from relrep_exp.alignment.relative import RelativeSpace
 
 MakeSpace = Callable[[], RelativeSpace]
+Statistics = Literal["train", "support"]
 
 
 class RelativeAligner(Aligner):
-    """One relative space for all: anchors chosen on the training encoders, the others join."""
+    """One relative space for all: anchors chosen on the training encoders, the others join.
 
-    def __init__(self, method: str, make_space: MakeSpace):
-        self.method = method
+    Args:
+        method: the name in tables.
+        make_space: a fresh space.
+        statistics: of what a joining encoder's mean and covariance are: its unlabelled training embeddings,
+            or its support embeddings, which are then all that it gives.
+    """
+
+    def __init__(self, method: str, make_space: MakeSpace, statistics: Statistics = "train"):
+        self.method, self._statistics = method, statistics
         self._space = make_space()
         self._fitted_on = ""
 
@@ -31,7 +39,7 @@ class RelativeAligner(Aligner):
 
     def join(self, name: str, space: Space) -> None:
         """Build the joining encoder's anchors from its support embeddings (Algorithm 1 line 9)."""
-        self._space.admit(name, space)
+        _join(self._space, name, space, self._statistics)
 
     def native(self, x: Tensor, encoder: str) -> Tensor:
         """RR(x) in the shared space, [N, m]."""
@@ -50,13 +58,33 @@ class RelativeAligner(Aligner):
         return _diagnostics({self._fitted_on: self._space})
 
 
-class SingleRelativeAligner(Aligner):
-    """One relative space per decoder: anchors chosen on the decoder's own encoder alone (PARAM Single)."""
+class FirstRelativeAligner(RelativeAligner):
+    """One relative space for all, its anchors chosen on one training encoder: the first by name."""
 
-    def __init__(self, method: str, make_space: MakeSpace):
-        self.method = method
+    def fit(self, spaces: Mapping[str, Space]) -> Self:
+        """Choose the anchors on the first encoder; the other training encoders enter with all they have."""
+        first = min(spaces)
+        super().fit({first: spaces[first]})
+        for name, space in spaces.items():
+            if name != first:
+                self._space.admit(name, space)
+        return self
+
+
+class SingleRelativeAligner(Aligner):
+    """One relative space per decoder: anchors chosen on the decoder's own encoder alone (PARAM Single).
+
+    Args:
+        method: the name in tables.
+        make_space: a fresh space.
+        statistics: as of `RelativeAligner`.
+    """
+
+    def __init__(self, method: str, make_space: MakeSpace, statistics: Statistics = "train"):
+        self.method, self._statistics = method, statistics
         self._make_space = make_space
         self._held: dict[str, Space] = {}
+        self._joined: set[str] = set()
         self._spaces: dict[str, RelativeSpace] = {}
 
     def fit(self, spaces: Mapping[str, Space]) -> Self:
@@ -67,6 +95,7 @@ class SingleRelativeAligner(Aligner):
     def join(self, name: str, space: Space) -> None:
         """Remember the encoder; it enters each decoder's space with its support and statistics only."""
         self._held[name] = space
+        self._joined.add(name)
 
     def native(self, x: Tensor, encoder: str) -> Tensor:
         """RR(x) over the anchors chosen on `encoder` alone, [N, m]."""
@@ -78,7 +107,8 @@ class SingleRelativeAligner(Aligner):
             self._spaces[source] = self._make_space().fit({source: self._held[source]})
         space = self._spaces[source]
         if target not in space.members:
-            space.admit(target, self._held[target])
+            statistics = self._statistics if target in self._joined else "train"
+            _join(space, target, self._held[target], statistics)
         return space.transform(x, target)
 
     def curves(self) -> dict[str, dict[str, list[float]]]:
@@ -88,6 +118,14 @@ class SingleRelativeAligner(Aligner):
     def diagnostics(self) -> dict[str, Any]:
         """Condition numbers and effective support points, by the encoder each space was made on."""
         return _diagnostics(self._spaces)
+
+
+def _join(space: RelativeSpace, name: str, embeddings: Space, statistics: Statistics) -> None:
+    """Let an encoder into a space; `Aligner.join` says what may be used of it."""
+    if statistics == "support":
+        space.join(name, embeddings.x[space.support_ids.to(embeddings.x.device)])
+    else:
+        space.admit(name, embeddings)
 
 
 def _curves(spaces: Mapping[str, RelativeSpace]) -> dict[str, dict[str, list[float]]]:

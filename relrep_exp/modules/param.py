@@ -37,6 +37,8 @@ class ParamSettings:
         coverage_temperature: tau_cov of its soft assignment.
         orthogonality_weight: weight of the orthogonality loss.
         length_weight: weight of the length loss.
+        init_std: standard deviation of the normal distribution that the logits start from. At 0 the rows of P
+            are equal and their gradients too: all anchors start as the support's mean and stay one.
     """
 
     temperature: float = 2.9
@@ -50,6 +52,7 @@ class ParamSettings:
     coverage_temperature: float = 2.7
     orthogonality_weight: float = 0.27
     length_weight: float = 1.2
+    init_std: float = 1.0
 
     def weights(self) -> dict[str, float]:
         """Weight of each loss, in the order of `LOSSES`."""
@@ -100,7 +103,7 @@ class ParamModule(pl.LightningModule):
         self.squares = torch.stack([space.whitened.square().sum(1) for space in self.spaces])
         self.dims_tensor = self.squares.new_tensor(self.dims)
         self.points = [] if strategy.similarity == get_similarity("wip") else self._points()
-        start = torch.randn(m, len(ids), generator=generator(seed, "param logits"))
+        start = self.settings.init_std * torch.randn(m, len(ids), generator=generator(seed, "param logits"))
         self.logits = torch.nn.Parameter(start.to(self.whitened))
         self.losses = EpochLosses(LOSSES)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from relrep_exp.schema.types import Name, strict
@@ -30,6 +30,7 @@ class ProfileConfig:
 class ExperimentConfig:
     """Runs: every method at every point of the axes; beside them, one key of `vary` at a time is changed.
 
+    `vary_of` gives a method variations of its own, which take the place of `vary`.
     `metrics` are those of a table or a figure that shows several, `x` is the axis that lines are drawn along.
     """
 
@@ -38,6 +39,7 @@ class ExperimentConfig:
     methods: Annotated[dict[str, list[str]], Field(min_length=1)]
     axes: dict[str, Values] = field(default_factory=dict)
     vary: dict[str, Values] = field(default_factory=dict)
+    vary_of: dict[str, dict[str, Values]] = field(default_factory=dict)
     profiles: dict[ProfileName, ProfileConfig] = field(default_factory=dict)
     metric: str = "f1_weighted"
     metrics: list[str] = field(default_factory=list)
@@ -46,3 +48,9 @@ class ExperimentConfig:
     figure: Literal[
         "samples", "lines", "invariances", "spaces", "reconstructions", "sensitivity", "anchors"
     ] = "samples"
+
+    @model_validator(mode="after")
+    def _varies_its_own_methods(self) -> Self:
+        if unknown := [name for name in self.vary_of if name not in self.methods]:
+            raise ValueError(f"vary_of names what is none of its methods: {', '.join(unknown)}")
+        return self

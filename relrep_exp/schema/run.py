@@ -44,6 +44,7 @@ class RelativeConfig:
     support: Annotated[int, Field(ge=2)] = 5000
     shrinkage: Share = 0.15
     eps: NonNegative = 5e-8
+    statistics: Literal["train", "support"] = "train"
 
 
 @dataclass(frozen=True, config=strict)
@@ -56,7 +57,7 @@ class PickedAnchors:
 
 @dataclass(frozen=True, config=strict)
 class ParamAnchors:
-    """conf/anchors/param and param_single: PARAM with Table 5's hyperparameters."""
+    """conf/anchors/param, and what param_single shares with it: PARAM with Table 5's hyperparameters."""
 
     name: Literal["param", "param_single"]
     m: Count = 300
@@ -71,6 +72,15 @@ class ParamAnchors:
     coverage_temperature: Positive = 2.7
     orthogonality_weight: NonNegative = 0.27
     length_weight: NonNegative = 1.2
+    init_std: Positive = 1.0  # at 0 the rows of P are equal, their gradients too: all anchors stay one
+
+
+@dataclass(frozen=True, config=strict)
+class SingleParamAnchors(ParamAnchors):
+    """conf/anchors/param_single."""
+
+    name: Literal["param_single"]
+    learned_on: Literal["decoder", "first"] = "decoder"
 
 
 @dataclass(frozen=True, config=strict)
@@ -78,6 +88,9 @@ class SimConfig:
     """conf/sim."""
 
     name: Name
+
+
+ScalingName = Literal["std", "none", "per_feature"]
 
 
 @dataclass(frozen=True, config=strict)
@@ -90,6 +103,7 @@ class HeadConfig:
     batch: Annotated[int, Field(ge=2)] = 32
     lr: Positive = 1e-3
     weight_decay: NonNegative = 1e-4
+    scaling: ScalingName = "std"
 
 
 @dataclass(frozen=True, config=strict)
@@ -100,6 +114,7 @@ class LinearConfig:
     C: Positive = 0.1
     tol: Positive = 1e-3
     max_iter: Count = 1000
+    scaling: ScalingName = "per_feature"
 
 
 @dataclass(frozen=True, config=strict)
@@ -109,6 +124,7 @@ class SvmConfig:
     name: Literal["svm"]
     C: Positive = 1.0
     kernel: Literal["linear", "rbf", "poly", "sigmoid"] = "rbf"
+    scaling: ScalingName = "per_feature"
 
 
 @dataclass(frozen=True, config=strict)
@@ -150,12 +166,14 @@ class PathsConfig:
 def _anchors_kind(value: Any) -> str:
     """PARAM has hyperparameters, every other strategy has m alone."""
     name = value.get("name") if isinstance(value, Mapping) else getattr(value, "name", None)
-    return "param" if name in ("param", "param_single") else "picked"
+    return str(name) if name in ("param", "param_single") else "picked"
 
 
 AlignerConfig = Annotated[AbsoluteConfig | RelativeConfig, Field(discriminator="name")]
 AnchorsConfig = Annotated[
-    Annotated[ParamAnchors, Tag("param")] | Annotated[PickedAnchors, Tag("picked")],
+    Annotated[ParamAnchors, Tag("param")]
+    | Annotated[SingleParamAnchors, Tag("param_single")]
+    | Annotated[PickedAnchors, Tag("picked")],
     Discriminator(_anchors_kind),
 ]
 DecoderConfig = Annotated[HeadConfig | LinearConfig | SvmConfig | ConvConfig, Field(discriminator="name")]

@@ -14,6 +14,7 @@ from relrep_exp.alignment.seeding import scoped_seed
 from relrep_exp.modules.heads import HeadBank, HeadSettings, fit_heads
 from relrep_exp.modules.training import Training
 from relrep_exp.schema import DecoderConfig, HeadConfig, LinearConfig
+from relrep_exp.tasks.scaling import Scaling
 
 BANK_ELEMENTS = 2**28  # features held at once by one bank of heads: 1 GiB in float32
 
@@ -44,14 +45,19 @@ FitDecoders = Callable[[Sequence[Job], int], list[Decoder]]
 
 @dataclass(frozen=True)
 class Scaled:
-    """A decoder of features over their training standard deviation, one number fixed in training."""
+    """A decoder of scaled features.
+
+    Attributes:
+        decoder: was trained on features scaled like this.
+        scaling: of its training features.
+    """
 
     decoder: Decoder
-    scale: float
+    scaling: Scaling
 
     def predict(self, x: Tensor) -> Tensor:
         """Class numbers of x [N, k], [N]."""
-        return self.decoder.predict(x / self.scale)
+        return self.decoder.predict(self.scaling(x))
 
 
 @dataclass(frozen=True)
@@ -84,13 +90,13 @@ def decoder_fitter(config: DecoderConfig, seed: int, training: Training) -> FitD
     """
 
     def fit(jobs: Sequence[Job], classes: int) -> list[Decoder]:
-        scales = [float(job.x.std()) or 1.0 for job in jobs]
-        scaled = [job._replace(x=job.x / scale) for job, scale in zip(jobs, scales, strict=True)]
+        scalings = [Scaling.fit(config.scaling, job.x) for job in jobs]
+        scaled = [job._replace(x=scale(job.x)) for job, scale in zip(jobs, scalings, strict=True)]
         if isinstance(config, HeadConfig):
             decoders = _heads(config, scaled, classes, seed, training)
         else:
             decoders = [Sklearn(_sklearn(config).fit(x.cpu().numpy(), y.cpu().numpy())) for _, x, y in scaled]
-        return [Scaled(decoder, scale) for decoder, scale in zip(decoders, scales, strict=True)]
+        return [Scaled(decoder, scaling) for decoder, scaling in zip(decoders, scalings, strict=True)]
 
     return fit
 
@@ -130,13 +136,10 @@ def _banks(jobs: Sequence[Job]) -> list[list[int]]:
 
 
 def _sklearn(config: Any) -> Any:
-    """An unfitted classifier behind a scaler; both see training features only."""
+    """An unfitted classifier."""
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
     if isinstance(config, LinearConfig):
-        regression = LogisticRegression(C=config.C, tol=config.tol, max_iter=config.max_iter)
-        return make_pipeline(StandardScaler(), regression)
-    return make_pipeline(StandardScaler(), SVC(C=config.C, kernel=config.kernel))
+        return LogisticRegression(C=config.C, tol=config.tol, max_iter=config.max_iter)
+    return SVC(C=config.C, kernel=config.kernel)

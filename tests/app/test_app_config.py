@@ -32,7 +32,7 @@ OPTIONS = {
         "templates",
     },
     "decoder": {"linear", "mlp", "mlp_paper", "svm"},
-    "experiment": {"demo", "table1", "table2", "table3", "table6", "table7"},
+    "experiment": {"demo", "sensitivity", "table1", "table2", "table3", "table6", "table7"},
     "hydra/help": {"relrep"},
     "hydra/sweeper": {"runs"},
     "logger": {"csv", "none", "tensorboard", "wandb"},
@@ -60,6 +60,7 @@ OPTIONS = {
     },
 }
 RUNS = {"demo": 5 * 3, "table1": 4 * 6, "table2": 4 * 6, "table3": 2 * 6, "table6": 4 * 6, "table7": 2 * 6}
+RUNS["sensitivity"] = 3 + 71 + 2 + 2  # of one seed: methods, values of `vary`, of two methods' own variations
 FILES = 1 + sum(map(len, OPTIONS.values()))
 CHOICES = [(group, name) for group, names in OPTIONS.items() for name in sorted(names)]
 
@@ -88,7 +89,7 @@ def test_every_file_is_counted():
         found.setdefault(path.parent.relative_to(conf_dir()).as_posix(), set()).add(path.stem)
     assert found.pop(".") == {"config"}
     assert found == OPTIONS
-    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 65
+    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 66
 
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)
@@ -99,6 +100,7 @@ def test_every_option_makes_a_valid_run(file, group, name):
     words += ["parallel.path=x"] if name == "translated" else []
     if group in ("experiment", "task"):
         words = words[-1:] if name != "precomputed_stitch" else words
+        words += ["seed=0"] if name == "sensitivity" else []
     runs = make_plan(words, sweep=False)
     assert len(runs) == (RUNS[name] if group == "experiment" else 1)
     for run in runs:
@@ -136,7 +138,9 @@ def test_the_batch_of_param_suits_what_it_learns_on(words, batch):
 def test_param_has_the_papers_hyperparameters(name):
     node = values("anchors", name)
     assert node.pop("batch").startswith("${param_batch:") and values("data", "digits")["param_batch"] == 256
-    assert {**node, "batch": 1024} == {**TABLE_5, "name": name, "coverage_chunk": 16384}
+    own = {"learned_on": "decoder"} if name == "param_single" else {}
+    open_ = {"coverage_chunk": 16384, "init_std": 1.0}
+    assert {**node, "batch": 1024} == {**TABLE_5, "name": name, **open_, **own}
     settings = ParamSettings()
     for key, value in TABLE_5.items():
         assert getattr(schema.ParamAnchors(name=name), key) == value
@@ -146,12 +150,18 @@ def test_param_has_the_papers_hyperparameters(name):
     assert {key: getattr(config.anchors, key) for key in TABLE_5} == TABLE_5
 
 
+def test_the_settings_of_param_are_those_of_its_configuration():
+    own = {one.name: one.default for one in fields(schema.ParamAnchors) if one.name not in ("name", "m")}
+    assert own == {one.name: one.default for one in fields(ParamSettings)}
+
+
 def test_a_relative_representation_has_the_papers_constants():
     assert values("aligner", "relative") == {
         "name": "relative",
         "support": 5000,
         "shrinkage": 0.15,
         "eps": 5e-8,
+        "statistics": "train",
     }
     from relrep_exp.alignment.whitening import EPS, SHRINKAGE
 
@@ -204,6 +214,9 @@ def test_every_key_of_the_schema_is_in_the_files():
     ].config
     for kind, spelled in [
         (config.anchors, values("anchors", "param")),
+        (schema.SingleParamAnchors(name="param_single"), values("anchors", "param_single")),
+        (schema.LinearConfig(name="linear"), values("decoder", "linear")),
+        (schema.SvmConfig(name="svm"), values("decoder", "svm")),
         (config.decoder, values("decoder", "mlp")),
         (config.aligner, values("aligner", "relative")),
         (config.runtime, values("runtime", "default")),

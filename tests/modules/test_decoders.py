@@ -39,12 +39,14 @@ def test_separable_classes_are_learnt_and_read_on_new_samples(name):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_the_scale_comes_from_training_features_alone(name):
+def test_the_scaling_comes_from_training_features_alone(name):
     x, y = blobs()
     (decoder,) = fit(name, [("a", x)], y)
-    assert decoder.scale == pytest.approx(float(x.std()))
+    expected = x.std() if name in HEADS else x.std(0, correction=0)
+    torch.testing.assert_close(torch.as_tensor(decoder.scaling.scale), expected)
+    before = decoder.scaling(x)
     decoder.predict(100 * x)
-    assert decoder.scale == pytest.approx(float(x.std()))
+    assert torch.equal(decoder.scaling(x), before)
     (times_1000,) = fit(name, [("a", 1000 * x)], y)
     new, _ = blobs(seed=1)
     assert torch.equal(times_1000.predict(1000 * new), decoder.predict(new))
@@ -107,5 +109,5 @@ def test_mlp_paper_refuses_a_single_sample():
 def test_constant_features_are_fitted_without_dividing_by_zero(name):
     _, y = blobs()
     (decoder,) = fit(name, [("a", torch.ones(len(y), 4))], y)
-    assert decoder.scale == 1.0
+    assert bool((torch.as_tensor(decoder.scaling.scale) == 1).all())
     assert decoder.predict(torch.ones(3, 4)).shape == (3,)

@@ -8,7 +8,11 @@ import torch
 
 from relrep_exp.alignment.aligner import AbsoluteAligner
 from relrep_exp.alignment.relative import RelativeSpace
-from relrep_exp.alignment.relative_aligner import RelativeAligner, SingleRelativeAligner
+from relrep_exp.alignment.relative_aligner import (
+    FirstRelativeAligner,
+    RelativeAligner,
+    SingleRelativeAligner,
+)
 from relrep_exp.alignment.similarity import get_similarity
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.errors import UserError
@@ -25,6 +29,11 @@ CLASSIFICATION = {"f1_weighted", "accuracy"}
 AGREEMENT = {"mrr", "recall@1", "recall@5", "nmse", "cka", "overlap"}
 OF_TARGET = {"rr_std", "effective_rank"}
 DECODERS = [LinearConfig(name="linear"), HeadConfig(name="mlp", epochs=1), SvmConfig(name="svm")]
+RESCALED = [
+    LinearConfig(name="linear", scaling="std"),
+    HeadConfig(name="mlp", epochs=1, scaling="per_feature"),
+]
+KINDS = {RelativeAligner: 9, FirstRelativeAligner: 6, SingleRelativeAligner: 3}  # different decoders of each
 
 
 def embeddings_of(arrays):
@@ -126,8 +135,8 @@ def learned(watched):
     return found
 
 
-@pytest.mark.parametrize("kind", [RelativeAligner, SingleRelativeAligner])
-@pytest.mark.parametrize("decoder", DECODERS, ids=lambda d: d.name)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("decoder", DECODERS + RESCALED, ids=lambda d: f"{d.name}-{d.scaling}")
 def test_test_rows_influence_nothing_that_is_learned(embeddings, decoder, kind):
     runs = [
         Watched(e, decoder=decoder, kind=kind)
@@ -138,7 +147,7 @@ def test_test_rows_influence_nothing_that_is_learned(embeddings, decoder, kind):
     assert same_tensors(clean, dirty)
     probe = torch.randn(50, 5, generator=torch.Generator().manual_seed(2))
     predictions = [[decoder.predict(probe * 0.3) for decoder in run.decoders] for run in runs]
-    assert len(predictions[0]) == (9 if kind is RelativeAligner else 3)
+    assert len(predictions[0]) == KINDS[kind]
     assert same_tensors(*predictions)
     assert len(torch.cat(predictions[0]).unique()) > 1
     assert runs[0].f1() != runs[1].f1()  # the garbage did reach the test
