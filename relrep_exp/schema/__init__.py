@@ -33,12 +33,12 @@ from relrep_exp.schema.run import (
     PickedAnchors,
     RelativeConfig,
     RuntimeConfig,
-    ScalingName,
     SimConfig,
     SingleParamAnchors,
     SvmConfig,
     TaskConfig,
 )
+from relrep_exp.schema.types import ScalingName
 from relrep_exp.schema.zoo import (
     LocalBertConfig,
     LocalBertZoo,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from relrep_exp.schema.types import Count, Name, NonNegative, Positive, Seed, strict
+from relrep_exp.schema.types import Count, Name, NonNegative, Positive, ScalingName, Seed, strict
 
 Channels = Annotated[list[Count], Field(min_length=1)]
 
@@ -46,3 +46,4 @@ class ConvConfig:
     least_steps: Count = 800
     batch: Annotated[int, Field(ge=2)] = 128
     lr: Positive = 2e-3
+    scaling: ScalingName = "std"

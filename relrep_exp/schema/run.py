@@ -13,7 +13,7 @@ from relrep_exp.schema.autoencoder import ConvConfig
 from relrep_exp.schema.data import DataConfig
 from relrep_exp.schema.experiment import ExperimentConfig, ProfileName
 from relrep_exp.schema.parallel import ParallelConfig
-from relrep_exp.schema.types import Count, Name, NonNegative, Positive, Seed, Share, strict
+from relrep_exp.schema.types import Count, Name, NonNegative, Positive, ScalingName, Seed, Share, strict
 from relrep_exp.schema.zoo import ZooConfig
 
 
@@ -88,9 +88,6 @@ class SimConfig:
     """conf/sim."""
 
     name: Name
-
-
-ScalingName = Literal["std", "none", "per_feature"]
 
 
 @dataclass(frozen=True, config=strict)

@@ -19,6 +19,7 @@ from relrep_exp.modules.training import Training
 from relrep_exp.schema import Config, ConvConfig
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.tensors import TensorStore
+from relrep_exp.tasks.scaling import Scaling
 from relrep_exp.tasks.stitching import digest
 
 BLOCK = 1024  # images drawn at once
@@ -28,15 +29,15 @@ FitImageDecoder = Callable[[str, Tensor, Tensor], "ImageReader"]
 
 @dataclass(frozen=True)
 class ImageReader:
-    """A trained decoder of features over their training standard deviation, one number fixed in training."""
+    """A trained decoder, and how what it reads is scaled by its training features."""
 
     decoder: ImageDecoder
-    scale: float
+    scaling: Scaling
 
     @torch.no_grad()
     def draw(self, x: Tensor) -> Tensor:
         """Images of x [N, k] in [0, 1], [N, C, H, W]."""
-        parts = [self.decoder(block / self.scale) for block in x.split(BLOCK)]
+        parts = [self.decoder(self.scaling(block)) for block in x.split(BLOCK)]
         return torch.cat(parts)
 
 
@@ -51,25 +52,25 @@ def image_decoder_fitter(config: Config, training: Training) -> FitImageDecoder:
         training: how a fit is run.
     """
     assert isinstance(config.decoder, ConvConfig), "a reconstruction is checked to have decoder=conv"
-    settings = image_settings(config.decoder)
+    decoding, settings = config.decoder, image_settings(config.decoder)
     root = Path(config.paths.outputs) / "checkpoints"
     store, shared = TensorStore(root), _identity(config)
 
     def fit(name: str, x: Tensor, images: Tensor) -> ImageReader:
-        scale = float(x.std()) or 1.0
+        scaling = Scaling.fit(decoding.scaling, x)
         key = content_key({**shared, "encoder": name, "features": digest(x)})
 
         def compute() -> tuple[dict[str, Tensor], dict[str, object]]:
             seed = scoped_seed(config.seed, "decoder", name)
             how = replace(training, checkpoint=root / f"{key}.ckpt")
-            trained = train_image_decoder(x / scale, images, seed, settings, how)
+            trained = train_image_decoder(scaling(x), images, seed, settings, how)
             return dict(trained.state_dict()), {"encoder": name}
 
         entry = store.get_or_compute(key, compute, recompute=config.overwrite == "always")
         channels, height, width = images.shape[1:]
         decoder = ImageDecoder(x.shape[1], (channels, height, width), settings.channels)
         decoder.load_state_dict(entry.tensors)
-        return ImageReader(decoder.to(x.device).eval(), scale)
+        return ImageReader(decoder.to(x.device).eval(), scaling)
 
     return fit
 

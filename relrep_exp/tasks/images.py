@@ -14,6 +14,7 @@ from relrep_exp.encoders.local import common_shape, readable
 from relrep_exp.modules.training import Training
 from relrep_exp.schema import Config
 from relrep_exp.tasks.image_decoders import ImageReader
+from relrep_exp.tasks.scaling import Scaling
 
 
 def images_of(config: Config) -> Tensor:
@@ -33,5 +34,5 @@ def own_decoders(config: Config, training: Training, device: torch.device) -> di
     found = {}
     for name, source in zoo.sources(config, training).items():
         if isinstance(source, AutoencoderSource):
-            found[name] = ImageReader(source.load().model.decoder.to(device), scale=1.0)
+            found[name] = ImageReader(source.load().model.decoder.to(device), Scaling(0.0, 1.0))
     return found
