@@ -1,6 +1,7 @@
 """The shape of a configuration: every key, its type and its range. conf/ holds the values."""
 
 from relrep_exp.schema.data import (
+    ClustersData,
     DataConfig,
     DigitsData,
     ImagesData,
@@ -37,6 +38,8 @@ from relrep_exp.schema.run import (
     TaskConfig,
 )
 from relrep_exp.schema.zoo import (
+    DistortedEncoderConfig,
+    DistortedZoo,
     LocalBertConfig,
     LocalBertZoo,
     LocalEncoderConfig,
@@ -57,10 +60,13 @@ __all__ = [
     "AbsoluteConfig",
     "AlignerConfig",
     "AnchorsConfig",
+    "ClustersData",
     "Config",
     "DataConfig",
     "DecoderConfig",
     "DigitsData",
+    "DistortedEncoderConfig",
+    "DistortedZoo",
     "ExperimentConfig",
     "FilesParallel",
     "HeadConfig",
