@@ -44,6 +44,10 @@ class Aligner(ABC):
         """Whether `carry` is defined for this pair."""
         return True
 
+    def anchors(self, encoder: str) -> Tensor | None:
+        """The anchors in an encoder's own coordinates, [m, d]; None where the method has none."""
+        return None
+
     def curves(self) -> dict[str, dict[str, list[float]]]:
         """Loss per epoch of whatever was trained, by fit and by loss."""
         return {}

@@ -26,6 +26,11 @@ class TaskConfig:
     view_samples: Count = 60
     view_anchors: Annotated[int, Field(ge=0)] = 0
 
+    @property
+    def compares(self) -> bool:
+        """Whether representations are compared as they are, with no decoder and so in one common space."""
+        return self.kind in ("retrieval", "geometry")
+
 
 @dataclass(frozen=True, config=strict)
 class AbsoluteConfig:

@@ -9,6 +9,7 @@ from relrep_exp.methods import OnCurve, aligner_factory
 from relrep_exp.runtime import Runtime
 from relrep_exp.schema import Config, DecoderConfig, HeadConfig, PickedAnchors, RelativeConfig
 from relrep_exp.tasks.decoders import decoder_fitter
+from relrep_exp.tasks.geometry import geometry
 from relrep_exp.tasks.result import Result
 from relrep_exp.tasks.retrieval import retrieval
 from relrep_exp.tasks.stitching import Stitching
@@ -30,6 +31,8 @@ def run_task(config: Config, runtime: Runtime, on_curve: OnCurve) -> Result:
     make_aligner = aligner_factory(config, embeddings, training, on_curve)
     if config.task.kind == "retrieval":
         result = retrieval(embeddings, make_aligner, config.task)
+    elif config.task.kind == "geometry":
+        result = geometry(embeddings, make_aligner, config.task)
     else:
         fit_decoders = decoder_fitter(config.decoder, config.seed, training)
         result = Stitching(embeddings, make_aligner, fit_decoders, config.task).run()
@@ -51,7 +54,7 @@ def fit_problems(config: Config, embeddings: Embeddings) -> list[Problem]:
         if config.anchors.m > support:
             what = f"anchors.m={config.anchors.m}: {config.anchors.name} picks from {support} support samples"
             problems.append(Problem(what, f"set anchors.m={support} or less, or use anchors=param"))
-    if config.task.kind == "retrieval":
+    if config.task.compares:
         return problems
     return problems + _decoder_problems(config.decoder, embeddings)
 

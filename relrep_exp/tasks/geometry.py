@@ -1,0 +1,78 @@
+"""What deformations of a space do to relative representations, no decoder (Figures 1 and 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from relrep_exp.alignment import metrics
+from relrep_exp.alignment.aligner import Aligner
+from relrep_exp.encoders.embeddings import Embeddings
+from relrep_exp.schema import TaskConfig
+from relrep_exp.tasks.held_out import HeldOut
+from relrep_exp.tasks.result import Result
+
+DRAWN = 3  # coordinates that a figure can show; wider spaces are not kept in the record
+DIGITS = 6
+
+
+def geometry(embeddings: Embeddings, make_aligner: Callable[[], Aligner], task: TaskConfig) -> Result:
+    """One run: how well the representations of the same test samples agree between every two encoders."""
+    result, protocol = Result(), HeldOut(embeddings, make_aligner, task)
+    with result.timed("align"):
+        aligners = protocol.aligners()
+    with result.timed("measure"):
+        protocol.describe(aligners, result)
+        for source in protocol.test:
+            for target, aligner in aligners.items():
+                if source != target:
+                    result.add(source, target, aligner.method, _agreement(protocol, aligner, source, target))
+        result.views += _views(protocol, aligners)
+    return result
+
+
+def _agreement(protocol: HeldOut, aligner: Aligner, source: str, target: str) -> dict[str, float]:
+    """The number of Fig. 2, and how far samples move that lie near the source's origin, and far from it."""
+    native, carried = _pair(protocol, aligner, source, target)
+    moved = metrics.displacements(native, carried)
+    by_radius = protocol.test[source].norm(dim=1).argsort()
+    third = max(1, len(by_radius) // 3)
+    return {
+        "rr_cosine": metrics.matching_cosine(native, carried),
+        "shift_near": _rms(moved[by_radius[:third]]),
+        "shift_far": _rms(moved[by_radius[-third:]]),
+    }
+
+
+def _pair(protocol: HeldOut, aligner: Aligner, source: str, target: str) -> tuple[Tensor, Tensor]:
+    """The test samples as a decoder of the source reads them: its own, and those of the target."""
+    native = aligner.native(protocol.test[source], source)
+    return native, aligner.carry(protocol.test[target], source, target)
+
+
+def _views(protocol: HeldOut, aligners: dict[str, Aligner]) -> list[dict[str, Any]]:
+    """Each encoder's points, anchors and relative representations beside those of the first encoder."""
+    first, n = next(iter(aligners)), protocol.task.view_samples
+    labels = protocol.test_labels
+    views = []
+    for name, aligner in aligners.items():
+        native, carried = _pair(protocol, aligner, first, name)
+        anchors = aligner.anchors(name)
+        spaces = {"points": protocol.test[name][:n], "anchors": anchors, "rr": carried[:n]}
+        if anchors is None or max(anchors.shape[1], carried.shape[1]) > DRAWN:
+            continue
+        view = {key: _rounded(x) for key, x in spaces.items() if x is not None}
+        view |= {"encoder": name, "shift": _rounded(metrics.displacements(native, carried)[:n])}
+        views.append(view | {"labels": [0] * n if labels is None else labels[:n].tolist()})
+    return views
+
+
+def _rms(x: Tensor) -> float:
+    return float(x.square().mean().sqrt())
+
+
+def _rounded(x: Tensor) -> Any:
+    """Nested lists of x, of any shape."""
+    return x.double().mul(10**DIGITS).round().div(10**DIGITS).tolist()
