@@ -17,11 +17,12 @@ from relrep_exp.plan import make_plan
 # A new file is counted here, and so is known to be composed below.
 OPTIONS = {
     "aligner": {"absolute", "relative"},
-    "anchors": {"fps", "kmeans", "param", "param_single", "random"},
+    "anchors": {"collinear", "fps", "kmeans", "param", "param_single", "random"},
     "data": {
         "cifar10",
         "cifar100",
         "cifar100_fine",
+        "clusters",
         "digits",
         "fashion_mnist",
         "marc",
@@ -32,7 +33,7 @@ OPTIONS = {
         "templates",
     },
     "decoder": {"linear", "mlp", "mlp_paper", "svm"},
-    "experiment": {"demo", "table1", "table2", "table3", "table6", "table7"},
+    "experiment": {"demo", "fig1", "fig2", "table1", "table2", "table3", "table6", "table7"},
     "hydra/help": {"relrep"},
     "hydra/sweeper": {"runs"},
     "logger": {"csv", "none", "tensorboard", "wandb"},
@@ -42,6 +43,7 @@ OPTIONS = {
     "task": {
         "cifar_stitch",
         "digits_stitch",
+        "geometry",
         "marc_stitch",
         "precomputed_stitch",
         "sib200_stitch",
@@ -50,6 +52,7 @@ OPTIONS = {
     "zoo": {
         "bert",
         "digits_local",
+        "distorted",
         "lsa",
         "precomputed",
         "slm",
@@ -59,7 +62,16 @@ OPTIONS = {
         "vision_local",
     },
 }
-RUNS = {"demo": 5 * 3, "table1": 4 * 6, "table2": 4 * 6, "table3": 2 * 6, "table6": 4 * 6, "table7": 2 * 6}
+RUNS = {
+    "demo": 5 * 3,
+    "fig1": 5 * 6,
+    "fig2": 4 * 6,
+    "table1": 4 * 6,
+    "table2": 4 * 6,
+    "table3": 2 * 6,
+    "table6": 4 * 6,
+    "table7": 2 * 6,
+}
 FILES = 1 + sum(map(len, OPTIONS.values()))
 CHOICES = [(group, name) for group, names in OPTIONS.items() for name in sorted(names)]
 
@@ -88,7 +100,7 @@ def test_every_file_is_counted():
         found.setdefault(path.parent.relative_to(conf_dir()).as_posix(), set()).add(path.stem)
     assert found.pop(".") == {"config"}
     assert found == OPTIONS
-    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 65
+    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 71
 
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)
