@@ -65,7 +65,7 @@ def _views(protocol: HeldOut, aligners: dict[str, Aligner]) -> list[dict[str, An
             continue
         view = {key: _rounded(x) for key, x in spaces.items() if x is not None}
         view |= {"encoder": name, "shift": _rounded(metrics.displacements(native, carried)[:n])}
-        views.append(view | {"labels": [0] * n if labels is None else labels[:n].tolist()})
+        views.append(view | {"labels": [0] * len(carried[:n]) if labels is None else labels[:n].tolist()})
     return views
 
 
