@@ -41,9 +41,9 @@ class RelativeAligner(Aligner):
         """RR(x) of the target's x: every decoder reads the same space."""
         return self._space.transform(x, target)
 
-    def anchors(self, encoder: str) -> Tensor:
-        """P X_sub of this encoder, [m, d]."""
-        return self._space.members[encoder].anchors
+    def space(self, source: str) -> RelativeSpace:
+        """The one space."""
+        return self._space
 
     def curves(self) -> dict[str, dict[str, list[float]]]:
         """The losses of the one fit, where there was one."""
@@ -83,9 +83,9 @@ class SingleRelativeAligner(Aligner):
             space.admit(target, self._held[target])
         return space.transform(x, target)
 
-    def anchors(self, encoder: str) -> Tensor:
-        """The anchors chosen on this encoder, [m, d]."""
-        return self._space_of(encoder).members[encoder].anchors
+    def space(self, source: str) -> RelativeSpace:
+        """The space whose anchors are chosen on the source."""
+        return self._space_of(source)
 
     def _space_of(self, source: str) -> RelativeSpace:
         """The space whose anchors are chosen on one encoder, made when it is first asked for."""

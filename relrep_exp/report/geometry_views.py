@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from relrep_exp.errors import user_error
-from relrep_exp.report.tables import mean_of
 
 if TYPE_CHECKING:
     from relrep_exp.report.points import Point
@@ -131,4 +130,5 @@ def value_of(point: Point, metric: str, source: str, target: str) -> float:
 
 def mean_value(points: Sequence[Point], method: str, metric: str, source: str, target: str) -> float:
     """The mean over a method's runs."""
-    return mean_of([value_of(point, metric, source, target) for point in points if point.method == method])
+    runs = [point for point in points if point.method == method]
+    return float(np.mean([value_of(point, metric, source, target) for point in runs]))

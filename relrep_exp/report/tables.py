@@ -139,13 +139,13 @@ def comparison(records: Sequence[Record], metric: str = "f1_weighted") -> Table:
 
 
 def headline(records: Sequence[Record]) -> str:
-    """The metric that a comparison of these records shows: the first headline that they have, or any."""
+    """The metric that a comparison of these records shows: weighted F1, else R@1, else the first there is."""
     metrics = dict.fromkeys(row.metric for record in records for row in record.rows)
     return next((name for name in _HEADLINES if name in metrics), next(iter(metrics), _HEADLINES[0]))
 
 
 def source_role(records: Sequence[Record]) -> str:
-    """What a row's source does: a classifier was trained on it, unless nothing is classified."""
+    """What a row's source does: a classifier was trained on it; in retrieval it is what searches."""
     kinds = {(record.config.get("task") or {}).get("kind") for record in records}
     return "source" if kinds and kinds <= {"retrieval", "geometry"} else "classifier"
 

@@ -59,13 +59,17 @@ def _views(protocol: HeldOut, aligners: dict[str, Aligner]) -> list[dict[str, An
     views = []
     for name, aligner in aligners.items():
         native, carried = _pair(protocol, aligner, first, name)
-        anchors = aligner.anchors(name)
-        spaces = {"points": protocol.test[name][:n], "anchors": anchors, "rr": carried[:n]}
-        if anchors is None or max(anchors.shape[1], carried.shape[1]) > DRAWN:
+        space = aligner.space(first)
+        if space is None or max(space.members[name].anchors.shape) > DRAWN:
             continue
-        view = {key: _rounded(x) for key, x in spaces.items() if x is not None}
-        view |= {"encoder": name, "shift": _rounded(metrics.displacements(native, carried)[:n])}
-        views.append(view | {"labels": [0] * len(carried[:n]) if labels is None else labels[:n].tolist()})
+        view = {
+            "points": _rounded(protocol.test[name][:n]),
+            "anchors": _rounded(space.members[name].anchors),
+            "rr": _rounded(carried[:n]),
+            "shift": _rounded(metrics.displacements(native, carried)[:n]),
+            "labels": [0] * len(carried[:n]) if labels is None else labels[:n].tolist(),
+        }
+        views.append({"encoder": name, **view})
     return views
 
 
