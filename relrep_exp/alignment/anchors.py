@@ -181,13 +181,17 @@ def collinear_anchors(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, 
 
     The line goes through the mean and a sample drawn at random; the anchors are this sample and those whose
     direction from the mean is nearest to the line's, on either side. Any similarity that is linear in the
-    centred anchor then has a relative representation of one dimension.
+    centred anchor then has a relative representation of one dimension. The quarter of the samples nearest to
+    the mean comes last: their directions are those of the noise.
     """
     _require_enough(m, ids)
-    points = F.normalize(_side_by_side(spaces, ids), dim=1)
-    drawn = int(torch.randint(len(ids), (1,), generator=generator(seed, "collinear anchors")))
-    nearest = (points @ points[drawn]).abs().topk(m).indices
-    return AnchorSet(ids, one_hot(nearest.cpu(), len(ids)))
+    points = _side_by_side(spaces, ids)
+    lengths = points.norm(dim=1)
+    far = (lengths >= lengths.quantile(0.25)).cpu()
+    drawn = far.nonzero()[torch.randint(int(far.sum()), (1,), generator=generator(seed, "collinear anchors"))]
+    directions = F.normalize(points, dim=1).cpu()
+    nearest = ((directions @ directions[drawn.item()]).abs() + far).topk(m).indices
+    return AnchorSet(ids, one_hot(nearest, len(ids)))
 
 
 def _fill_empty(members: Tensor, seed: int) -> Tensor:

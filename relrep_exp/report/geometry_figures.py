@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
 from relrep_exp.report import geometry_marks as marks
 from relrep_exp.report import geometry_views as views
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _COLLINEAR = "collinear"
 _COMPARED = {"cosine": ("^", 1), "wip": ("o", 0)}  # similarities of panel ii: marker, number of the hue
-_BINS = 6
 _UNMOVED = 5e-4  # prints as 0.000
 
 
@@ -63,7 +63,7 @@ def invariances_figure(experiment: ExperimentConfig, points: Sequence[Point]) ->
     Args:
         experiment: its title.
         points: runs of the geometry task with two anchors. Pictures are of the first of each method; the
-            numbers of iii) are means over all, and the anchors of ii) are those of all.
+            numbers of iii) are means over all, and ii) has the anchors of all.
 
     Raises:
         UserError: there are more coordinates than can be drawn.
@@ -76,7 +76,7 @@ def invariances_figure(experiment: ExperimentConfig, points: Sequence[Point]) ->
         (upper,), (lower,) = figure.subfigures(2, 1, squeeze=False)
         _draw_collapse(upper.subplots(1, 3), views.drawn(points), rows)
         panels = lower.subplots(1, 3, width_ratios=(0.8, 1.0, 1.25))
-        _draw_turns(panels[0], usual[0], rows)
+        _draw_turns(panels[0], usual, rows)
         _draw_shifts(panels[1], usual, rows)
         _draw_invariances(panels[2], usual, rows)
     return Drawing(figure, marks.COLUMNS, rows)
@@ -131,57 +131,50 @@ def _draw_collapse(panels: Sequence[Axes], methods: Sequence[Point], rows: Rows)
         rows.append(marks.number_row(f"i {name}", space.encoder, "effective rank", rank))
     marks.square(panels[0], first.points)
     panels[0].set_title("i) linearly dependent anchors\ncollapse the dimension of RR")
-    panels[0].legend(loc="lower left", handletextpad=0.2)
+    panels[0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, handletextpad=0.2)
     rows += marks.sample_rows("i space", first, first.points)
 
 
-def _draw_turns(axes: Axes, point: Point, rows: Rows) -> None:
-    """ii) The direction, which is all that cosine sees, of the samples nearest to the origin and farthest."""
-    clean, noisy = _clean_and_noisy(point)
-    angles, radii = views.turns(clean.points, noisy.points), views.radii(clean.points)
+def _draw_turns(axes: Axes, usual: Sequence[Point], rows: Rows) -> None:
+    """ii) The direction, which is all that cosine sees, of the anchors nearest to the origin and farthest."""
+    noise = views.noise_in_anchors([point for point in usual if point.method == usual[0].method])
     circle = np.linspace(0, 2 * np.pi, 100)
     axes.plot(np.cos(circle), np.sin(circle), color="0.8", linewidth=0.8)
-    order = np.argsort(radii)
-    for place, number in enumerate((order[0], order[-1])):
-        hue, ends = ("black", "0.55")[place], (clean.points[number], noisy.points[number])
-        for dash, end in zip(("-", "--"), ends, strict=True):
-            x, y = (end / np.linalg.norm(end)).tolist()
-            axes.plot([0, x], [0, y], dash, color=hue, marker="^o"[place], markevery=[1])
-            item = f"direction of sample {number} ({'noisy' if dash == '--' else 'clean'})"
-            rows.append(("ii directions", noisy.encoder, item, clean.labels[number], x, y, ""))
-        text = f"distance {radii[number]:.2f}: turned by {angles[number]:.0f}°"
+    for place, number in enumerate((noise.radii.argmin(), noise.radii.argmax())):
+        hue, marker = ("black", "0.55")[place], "^o"[place]
+        for dash, name, ends in (("-", "clean", noise.clean), ("--", "noisy", noise.noisy)):
+            x, y = (ends[number] / np.linalg.norm(ends[number])).tolist()
+            axes.plot([0, x], [0, y], dash, color=hue, marker=marker, markevery=[1])
+            item = f"direction of anchor {number + 1}, {name}"
+            rows.append(("ii directions", noise.encoder, item, "", x, y, ""))
+        distance, turn = float(noise.radii[number]), float(noise.turns[number])
+        text = f"distance {distance:.2f}: turned by {turn:.0f}°"
         axes.text(-1.25, 1.3 - 0.2 * place, text, color=hue, fontsize=8)
-        for item, value in (("distance", radii[number]), ("turn", angles[number])):
-            rows.append(marks.number_row("ii directions", noisy.encoder, f"{item} of sample {number}", value))
+        rows.append(("ii turns", noise.encoder, f"anchor {number + 1}", "", distance, "", turn))
     axes.set(xlim=(-1.3, 1.3), ylim=(-1.2, 1.5), xticks=[], yticks=[], aspect="equal")
     axes.spines[:].set_visible(False)
-    axes.set_title(f"ii) directions, without and\nwith noise of std {noisy.settings.get('noise', 0):g}")
+    axes.set_title(f"ii) directions of two anchors\nwithout and with noise ±{noise.std:g}")
 
 
 def _draw_shifts(axes: Axes, usual: Sequence[Point], rows: Rows) -> None:
-    """ii) How far noise moves RR, by the distance from the origin of the sample and of the anchor."""
+    """ii) How far noise moves an anchor's column of RR, by the anchor's distance from the origin."""
     for sim, (marker, hue) in _COMPARED.items():
         runs = [point for point in usual if part(point, "sim") == sim]
-        runs = [point for point in runs if point.method == runs[0].method]
         if not runs:
             continue
-        clean, noisy = _clean_and_noisy(runs[0])
-        look: dict[str, Any] = {"marker": marker, "color": hues(2)[hue]}
-        x, y = views.by_radius(clean.points, noisy.shift, _BINS)
-        axes.plot(x, y, label=f"{sim}: samples", **look)
-        rows += [(f"ii {sim}", noisy.encoder, f"samples, bin {n}", "", *at, "")
-                 for n, at in enumerate(zip(x.tolist(), y.tolist(), strict=True), 1)]  # fmt: skip
-        pairs = [_clean_and_noisy(point) for point in runs]
-        x = np.concatenate([views.radii(clean.anchors) for clean, _ in pairs])
-        y = np.concatenate([views.anchor_shifts(clean, noisy) for clean, noisy in pairs])
-        axes.plot(x, y, linestyle="", fillstyle="none", label=f"{sim}: anchors", **look)
-        rows += [(f"ii {sim}", noisy.encoder, f"anchor {n}", "", *at, "")
-                 for n, at in enumerate(zip(x.tolist(), y.tolist(), strict=True), 1)]  # fmt: skip
-    axes.set(xscale="log", yscale="log", xlabel="distance from the origin", ylabel="RR moves by (RR std)")
-    axes.set_xticks([0.2, 0.5, 1, 2, 5], ["0.2", "0.5", "1", "2", "5"], minor=False)
-    axes.set_xticks([], minor=True)
-    axes.set_title("cosine amplifies noise in samples\nand in anchors near the origin")
-    axes.legend(loc="best")
+        noise = views.noise_in_anchors([point for point in runs if point.method == runs[0].method])
+        look: dict[str, Any] = {"marker": marker, "color": hues(2)[hue], "linestyle": "", "fillstyle": "none"}
+        axes.plot(noise.radii, noise.shifts, label=views.label(runs[0]), **look)
+        drawn = enumerate(zip(noise.radii.tolist(), noise.shifts.tolist(), strict=True), 1)
+        rows += [(f"ii {sim}", noise.encoder, f"anchor {n}", "", x, y, "") for n, (x, y) in drawn]
+    axes.set(xscale="log", yscale="log", xlabel="distance of the anchor from the origin")
+    axes.set_ylabel("similarities to it move by (RR std)")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FormatStrFormatter("%g"))
+        axis.set_minor_locator(NullLocator())
+    axes.set_title("ii) cosine amplifies noise\nin anchors near the origin")
+    axes.legend(loc="upper right")
 
 
 def _draw_invariances(axes: Axes, usual: Sequence[Point], rows: Rows) -> None:
@@ -209,9 +202,3 @@ def _draw_cell(axes: Axes, column: int, row: int, value: float) -> None:
     axes.fill_between([column - 0.48, column + 0.48], row - 0.48, row + 0.48, color=str(shade), linewidth=0)
     axes.text(column, row, "0" if unmoved else f"{value:.3f}", ha="center", va="center",
               color="black" if shade > 0.55 else "white", weight="bold" if unmoved else "normal")  # fmt: skip
-
-
-def _clean_and_noisy(point: Point) -> tuple[Space, Space]:
-    """The first encoder, and the first with noise, or the last where none has any."""
-    spaces = spaces_of(point)
-    return spaces[0], next((space for space in spaces if space.noisy), spaces[-1])

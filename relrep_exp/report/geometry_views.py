@@ -27,7 +27,6 @@ class Space:
         points: [n, 2].
         anchors: in the same coordinates, [m, 2].
         rr: relative representations, [n, 2].
-        shift: how far each is from that of the first encoder, over the standard deviation of these, [n].
     """
 
     encoder: str
@@ -36,18 +35,12 @@ class Space:
     points: Array
     anchors: Array
     rr: Array
-    shift: Array
 
     @property
     def deformed(self) -> bool:
         """Whether it is turned, stretched and shifted all at once."""
         turned, stretched = bool(self.settings.get("rotation")), self.settings.get("condition", 1) > 1
         return turned and stretched and bool(self.settings.get("translation"))
-
-    @property
-    def noisy(self) -> bool:
-        """Whether noise is added to it."""
-        return bool(self.settings.get("noise"))
 
 
 def spaces_of(point: Point) -> list[Space]:
@@ -66,8 +59,7 @@ def spaces_of(point: Point) -> list[Space]:
 
 def _space(view: dict[str, Any], settings: dict[str, Any]) -> Space:
     points, anchors, rr = (_plane(view[name]) for name in ("points", "anchors", "rr"))
-    shift = np.asarray(view["shift"], dtype=float)
-    return Space(view["encoder"], settings, view["labels"], points, anchors, rr, shift)
+    return Space(view["encoder"], settings, view["labels"], points, anchors, rr)
 
 
 def _plane(rows: list[list[float]]) -> Array:
@@ -76,31 +68,56 @@ def _plane(rows: list[list[float]]) -> Array:
     return np.pad(found, ((0, 0), (0, 2 - found.shape[1])))
 
 
-def radii(points: Array) -> Array:
-    """The distance of each of the points [n, 2] from the origin, [n]."""
-    found: Array = np.linalg.norm(points, axis=1)
+@dataclass(frozen=True)
+class Noise:
+    """What noise does to the anchors of some runs.
+
+    Attributes:
+        encoder: the noisy one.
+        std: of the noise in each coordinate.
+        clean: the anchors without it, [n, 2].
+        noisy: and with it, [n, 2].
+        shifts: how far RR's column of each moves, root mean square over samples, over the standard deviation
+            of RR (the root of the summed variances of its columns), [n].
+    """
+
+    encoder: str
+    std: float
+    clean: Array
+    noisy: Array
+    shifts: Array
+
+    @property
+    def radii(self) -> Array:
+        """The distance of each anchor from the origin, [n]."""
+        found: Array = np.linalg.norm(self.clean, axis=1)
+        return found
+
+    @property
+    def turns(self) -> Array:
+        """By how many degrees the noise turns each, [n]."""
+        cosines = (self.clean * self.noisy).sum(1) / (self.radii * np.linalg.norm(self.noisy, axis=1))
+        found: Array = np.degrees(np.arccos(np.clip(cosines, -1, 1)))
+        return found
+
+
+def noise_in_anchors(points: Sequence[Point]) -> Noise:
+    """The anchors of these runs in the first encoder, and in the first with noise, or else the last."""
+    pairs = [_clean_and_noisy(spaces_of(point)) for point in points]
+    noisy = pairs[0][1]
+    clean_anchors, noisy_anchors = (np.concatenate([pair[i].anchors for pair in pairs]) for i in (0, 1))
+    shifts = np.concatenate([_shifts(clean.rr, noisy.rr) for clean, noisy in pairs])
+    return Noise(noisy.encoder, noisy.settings.get("noise", 0.0), clean_anchors, noisy_anchors, shifts)
+
+
+def _clean_and_noisy(spaces: list[Space]) -> tuple[Space, Space]:
+    return spaces[0], next((space for space in spaces if space.settings.get("noise")), spaces[-1])
+
+
+def _shifts(clean: Array, noisy: Array) -> Array:
+    """How far each column of RR [n, m] moves, as `Noise.shifts` has it, [m]."""
+    found: Array = np.sqrt(((noisy - clean) ** 2).mean(0) / clean.var(0, ddof=1).sum())
     return found
-
-
-def turns(a: Array, b: Array) -> Array:
-    """The angle between parallel rows [n, 2] in degrees, [n]."""
-    cosines = (a * b).sum(1) / (radii(a) * radii(b))
-    found: Array = np.degrees(np.arccos(np.clip(cosines, -1, 1)))
-    return found
-
-
-def anchor_shifts(clean: Space, other: Space) -> Array:
-    """How far each anchor's column of RR moves, in the same unit as a sample's row, `Space.shift`, [m]."""
-    moved = np.sqrt(((other.rr - clean.rr) ** 2).mean(0))
-    found: Array = moved / np.sqrt(clean.rr.var(0, ddof=1).sum())
-    return found
-
-
-def by_radius(points: Array, values: Array, bins: int) -> tuple[Array, Array]:
-    """Samples in bins of equal number by their distance from the origin: mean distance, rms value; [bins]."""
-    order = np.array_split(np.argsort(radii(points)), bins)
-    distances = np.array([radii(points[rows]).mean() for rows in order])
-    return distances, np.array([np.sqrt((values[rows] ** 2).mean()) for rows in order])
 
 
 def drawn(points: Sequence[Point]) -> list[Point]:

@@ -133,7 +133,7 @@ class ClustersData:
     test: Annotated[int, Field(ge=3)] = 120
     spread: NonNegative = 2.0
     width: Positive = 0.35
-    seed: Seed = 13
+    seed: Seed = 21
     param_batch: Count | None = None
 
 

@@ -35,7 +35,8 @@ def geometry(embeddings: Embeddings, make_aligner: Callable[[], Aligner], task: 
 
 def _agreement(protocol: HeldOut, aligner: Aligner, source: str, target: str) -> dict[str, float]:
     """The number of Fig. 2, and how far samples move that lie near the source's origin, and far from it."""
-    native, carried = _pair(protocol, aligner, source, target)
+    native = aligner.native(protocol.test[source], source)
+    carried = aligner.carry(protocol.test[target], source, target)
     moved = metrics.displacements(native, carried)
     by_radius = protocol.test[source].norm(dim=1).argsort()
     third = max(1, len(by_radius) // 3)
@@ -46,28 +47,21 @@ def _agreement(protocol: HeldOut, aligner: Aligner, source: str, target: str) ->
     }
 
 
-def _pair(protocol: HeldOut, aligner: Aligner, source: str, target: str) -> tuple[Tensor, Tensor]:
-    """The test samples as a decoder of the source reads them: its own, and those of the target."""
-    native = aligner.native(protocol.test[source], source)
-    return native, aligner.carry(protocol.test[target], source, target)
-
-
 def _views(protocol: HeldOut, aligners: dict[str, Aligner]) -> list[dict[str, Any]]:
-    """Each encoder's points, anchors and relative representations beside those of the first encoder."""
+    """Each encoder's points, anchors and relative representations, as a decoder of the first reads them."""
     first, n = next(iter(aligners)), protocol.task.view_samples
     labels = protocol.test_labels
     views = []
     for name, aligner in aligners.items():
-        native, carried = _pair(protocol, aligner, first, name)
+        carried = aligner.carry(protocol.test[name][:n], first, name)
         space = aligner.space(first)
         if space is None or max(space.members[name].anchors.shape) > DRAWN:
             continue
         view = {
             "points": _rounded(protocol.test[name][:n]),
             "anchors": _rounded(space.members[name].anchors),
-            "rr": _rounded(carried[:n]),
-            "shift": _rounded(metrics.displacements(native, carried)[:n]),
-            "labels": [0] * len(carried[:n]) if labels is None else labels[:n].tolist(),
+            "rr": _rounded(carried),
+            "labels": [0] * len(carried) if labels is None else labels[:n].tolist(),
         }
         views.append({"encoder": name, **view})
     return views

@@ -64,7 +64,7 @@ OPTIONS = {
 }
 RUNS = {
     "demo": 5 * 3,
-    "fig1": 5 * 6,
+    "fig1": 5 * 12,
     "fig2": 4 * 6,
     "table1": 4 * 6,
     "table2": 4 * 6,

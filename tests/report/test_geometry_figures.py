@@ -136,23 +136,39 @@ def test_collinear_and_random_anchors_stand_side_by_side_with_their_rank(invaria
         assert sorted(map(tuple, dots(axes).tolist())) == sorted(map(tuple, expected))
 
 
-def test_noise_is_drawn_at_the_nearest_and_the_farthest_sample_and_for_all_anchors(invariances):
+def test_noise_is_drawn_for_the_anchors_of_all_runs(invariances):
     drawing, points = invariances
-    clean, noisy = (np.array(view(points[0], name)["points"]) for name in ("original", "noisy"))
-    radii = np.linalg.norm(clean, axis=1)
-    for number in (radii.argmin(), radii.argmax()):
-        (a, b), (c, d) = clean[number], noisy[number]
-        turn = abs(np.degrees(np.angle(complex(c, d) / complex(a, b))))
-        [row] = of(drawing, item=f"turn of sample {number}")
-        assert row["value"] == pytest.approx(turn)
     for sim in ("cosine", "wip"):
-        assert len(of(drawing, panel=f"ii {sim}", item="anchor")) == 2 * 2  # of both seeds
-        bins = of(drawing, panel=f"ii {sim}", item="samples, bin")
-        shift = np.array(view(next(p for p in points if p.method == sim), "noisy")["shift"])
-        assert len(bins) == 6
-        nearest = np.array_split(radii.argsort(), 6)[0]
-        assert bins[0]["x"] == pytest.approx(radii[nearest].mean())
-        assert bins[0]["y"] == pytest.approx(np.sqrt((shift[nearest] ** 2).mean()))
+        runs = [point for point in points if point.method == sim]
+        rows = of(drawing, panel=f"ii {sim}", item="anchor")
+        expected = []
+        for point in runs:
+            clean, noisy = view(point, "original"), view(point, "noisy")
+            before, after = np.array(clean["rr"]), np.array(noisy["rr"])
+            spread = np.sqrt(before.var(0, ddof=1).sum())
+            for k, anchor in enumerate(clean["anchors"]):
+                moved = np.sqrt(np.mean((after[:, k] - before[:, k]) ** 2)) / spread
+                expected.append((np.hypot(*anchor), moved))
+        assert len(expected) == 2 * 2
+        np.testing.assert_allclose([(row["x"], row["y"]) for row in rows], expected)
+
+
+def test_the_turns_are_those_of_the_nearest_and_the_farthest_anchor(invariances):
+    drawing, points = invariances
+    ends = [
+        (complex(*a), complex(*b))
+        for point in points
+        if point.method == "euclidean"
+        for a, b in zip(view(point, "original")["anchors"], view(point, "noisy")["anchors"], strict=True)
+    ]
+    expected = [
+        (abs(a), abs(np.degrees(np.angle(b / a))))
+        for a, b in (min(ends, key=lambda it: abs(it[0])), max(ends, key=lambda it: abs(it[0])))
+    ]
+    rows = of(drawing, panel="ii turns")
+    np.testing.assert_allclose([(row["x"], row["value"]) for row in rows], expected)
+    texts = [text.get_text() for text in titled(drawing.figure, "ii) directions").texts]
+    assert texts == [f"distance {r:.2f}: turned by {angle:.0f}°" for r, angle in expected]
 
 
 def test_runs_that_keep_nothing_to_draw_are_told(runs):
