@@ -99,10 +99,11 @@ def _method(config: Config) -> list[Problem]:
 
 
 def _absolute(config: Config) -> list[Problem]:
-    """Without a common space no sample can be looked for among those of another encoder."""
-    if config.task.kind != "retrieval":
+    """Without a common space no sample can be compared with those of another encoder."""
+    if not config.task.compares:
         return []
-    what = f"aligner={config.aligner.name} has no space that two encoders share, which retrieval needs"
+    kind = config.task.kind
+    what = f"aligner={config.aligner.name} has no space that two encoders share, which {kind} needs"
     return [Problem(what, "use aligner=relative")]
 
 

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from relrep_exp.data.samples import IMAGE
-from relrep_exp.schema import AutoencoderZoo, Config, LocalLmZoo, LocalZoo, PrecomputedZoo, TimmZoo
+from relrep_exp.data.samples import IMAGE, POINT
+from relrep_exp.schema import (
+    AutoencoderZoo,
+    Config,
+    DistortedZoo,
+    LocalLmZoo,
+    LocalZoo,
+    PrecomputedZoo,
+    TimmZoo,
+)
 
 ENGLISH = "en"
 
@@ -15,6 +23,8 @@ def views(config: Config) -> list[str]:
         return []
     if isinstance(zoo, LocalZoo | AutoencoderZoo | TimmZoo):
         return [IMAGE]
+    if isinstance(zoo, DistortedZoo):
+        return [POINT]
     if isinstance(zoo, LocalLmZoo):
         return [ENGLISH]
     return list(dict.fromkeys(encoder.language for encoder in zoo.encoders.values()))

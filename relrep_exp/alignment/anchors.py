@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from relrep_exp.alignment.seeding import generator
@@ -172,6 +173,25 @@ def kmeans_anchors(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, see
     labels = KMeans(m, n_init=1, random_state=state).fit_predict(_side_by_side(spaces, ids).cpu().numpy())
     members = one_hot(torch.from_numpy(labels).long(), m).T
     return AnchorSet(ids, _fill_empty(members, seed) / members.sum(1, keepdim=True).clamp_min(1.0))
+
+
+@anchor_strategy("collinear")
+def collinear_anchors(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
+    """Linearly dependent anchors: a bad choice on purpose, for Figure 1(i).
+
+    The line goes through the mean and a sample drawn at random; the anchors are this sample and those whose
+    direction from the mean is nearest to the line's, on either side. Any similarity that is linear in the
+    centred anchor then has a relative representation of one dimension. The quarter of the samples nearest to
+    the mean comes last: their directions are those of the noise.
+    """
+    _require_enough(m, ids)
+    points = _side_by_side(spaces, ids)
+    lengths = points.norm(dim=1)
+    far = (lengths >= lengths.quantile(0.25)).cpu()
+    drawn = far.nonzero()[torch.randint(int(far.sum()), (1,), generator=generator(seed, "collinear anchors"))]
+    directions = F.normalize(points, dim=1).cpu()
+    nearest = ((directions @ directions[drawn.item()]).abs() + far).topk(m).indices
+    return AnchorSet(ids, one_hot(nearest, len(ids)))
 
 
 def _fill_empty(members: Tensor, seed: int) -> Tensor:

@@ -115,6 +115,28 @@ def normalised_mse(a: Tensor, b: Tensor) -> float:
     return float(mse / variance)
 
 
+def matching_cosine(a: Tensor, b: Tensor) -> float:
+    """Mean cosine between parallel rows (Fig. 2). Both [N, k]."""
+    return float(F.cosine_similarity(a.double(), b.double(), dim=1).mean())
+
+
+def displacements(a: Tensor, b: Tensor) -> Tensor:
+    """How far each row of b is from its partner in a, over the standard deviation of a.
+
+    That is the root of the summed variances of a's features, so that the unit of a plays no part.
+
+    Args:
+        a: [N, k], N >= 2.
+        b: [N, k], rows parallel to a's.
+
+    Returns:
+        [N], float64.
+    """
+    a, b = a.double(), b.double()
+    moved: Tensor = (b - a).norm(dim=1) / a.var(0).sum().sqrt()
+    return moved
+
+
 def feature_std(x: Tensor) -> float:
     """RR_std: standard deviation of a feature over samples, averaged over features. x [N, k], N >= 2."""
     return float(x.double().std(0).mean())

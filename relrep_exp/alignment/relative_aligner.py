@@ -49,6 +49,10 @@ class RelativeAligner(Aligner):
         """RR(x) of the target's x: every decoder reads the same space."""
         return self._space.transform(x, target)
 
+    def space(self, source: str) -> RelativeSpace:
+        """The one space."""
+        return self._space
+
     def curves(self) -> dict[str, dict[str, list[float]]]:
         """The losses of the one fit, where there was one."""
         return _curves({self._fitted_on: self._space})
@@ -103,13 +107,21 @@ class SingleRelativeAligner(Aligner):
 
     def carry(self, x: Tensor, source: str, target: str) -> Tensor:
         """RR(x) of the target over the source's anchors, [N, m]."""
-        if source not in self._spaces:
-            self._spaces[source] = self._make_space().fit({source: self._held[source]})
-        space = self._spaces[source]
+        space = self._space_of(source)
         if target not in space.members:
             statistics = self._statistics if target in self._joined else "train"
             _join(space, target, self._held[target], statistics)
         return space.transform(x, target)
+
+    def space(self, source: str) -> RelativeSpace:
+        """The space whose anchors are chosen on the source."""
+        return self._space_of(source)
+
+    def _space_of(self, source: str) -> RelativeSpace:
+        """The space whose anchors are chosen on one encoder, made when it is first asked for."""
+        if source not in self._spaces:
+            self._spaces[source] = self._make_space().fit({source: self._held[source]})
+        return self._spaces[source]
 
     def curves(self) -> dict[str, dict[str, list[float]]]:
         """The losses of each fit, by the encoder it was made on."""

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
 IMAGE = "image"  # the name of the only view of image data
+POINT = "point"  # and of that of made-up points
 
 
 class BadSampleError(Exception):
     """A sample that cannot be read: a damaged image, say. The text says why, without naming the row."""
+
+
+class PointSample(NamedTuple):
+    """A made-up sample.
+
+    Attributes:
+        number: its row, which seeds any noise that an encoder adds to it.
+        coordinates: float64, [d].
+    """
+
+    number: int
+    coordinates: Tensor
 
 
 class ImageSamples(Protocol):

@@ -21,6 +21,7 @@ _READERS = {
     "sib200": "relrep_exp.data.sib200",
     "templates": "relrep_exp.data.templates",
     "reviews": "relrep_exp.data.reviews",
+    "clusters": "relrep_exp.data.clusters",
     "subsets": "relrep_exp.data.paired_subsets",
     "table": "relrep_exp.data.paired_files",
     "files": "relrep_exp.data.paired_files",

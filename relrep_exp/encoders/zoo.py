@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from relrep_exp.data import sources as data_sources
 from relrep_exp.data.origin import every
-from relrep_exp.data.samples import IMAGE
+from relrep_exp.data.samples import IMAGE, POINT
 from relrep_exp.encoders import precomputed
 from relrep_exp.encoders.present import missing_encoders
 from relrep_exp.errors import Problem, UserError
 from relrep_exp.reads import own_pairs, views
 from relrep_exp.schema import (
     AutoencoderZoo,
+    ClustersData,
     Config,
+    DistortedZoo,
     ImagesData,
     LocalBertZoo,
     LocalLmZoo,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 IMAGE_DATA = ("digits", "images")
 TEXT_DATA = ("texts", "sib200", "templates", "reviews")
+POINT_DATA = ("clusters",)
 
 
 def identity(config: Config) -> dict[str, Any]:
@@ -117,6 +120,10 @@ def sources(config: Config, training: Training | None = None) -> Mapping[str, En
         from relrep_exp.encoders import lsa
 
         return lsa.sources(zoo, data, offline)
+    if isinstance(zoo, DistortedZoo):
+        from relrep_exp.encoders import distorted
+
+        return distorted.sources(zoo, data)
     return _pretrained(config)
 
 
@@ -140,15 +147,34 @@ def problems(config: Config) -> list[Problem]:
         else:
             remedy = "these encoders need samples to read: use data=digits, say, or zoo=precomputed"
         return [Problem(f"{name} does not go with this zoo", remedy)]
-    reads = IMAGE_DATA if views(config) == [IMAGE] else TEXT_DATA
-    if isinstance(zoo, PrecomputedZoo) or kind in reads:
-        return [*_unpaired(config), *_tested_twice(config)]
-    what, remedy = (
-        ("images", "data=digits, mnist, cifar100 ...")
-        if reads is IMAGE_DATA
-        else ("texts", "data=sib200, template_reviews, templates, marc ...")
-    )
+    kinds, what, remedy = _readable(config)
+    if isinstance(zoo, PrecomputedZoo) or kind in kinds:
+        return [*_unpaired(config), *_tested_twice(config), *_too_flat(config)]
     return [Problem(f"{name} does not go with this zoo, whose encoders read {what}", f"use {remedy}")]
+
+
+def _readable(config: Config) -> tuple[tuple[str, ...], str, str]:
+    """The kinds of data that the zoo's encoders read, what these are, and some to be had."""
+    if views(config) == [IMAGE]:
+        return IMAGE_DATA, "images", "data=digits, mnist, cifar100 ..."
+    if views(config) == [POINT]:
+        return POINT_DATA, "points", "data=clusters"
+    return TEXT_DATA, "texts", "data=sib200, template_reviews, templates, marc ..."
+
+
+def _too_flat(config: Config) -> list[Problem]:
+    """On a line nothing can be turned, nor be stretched more in one direction than in another."""
+    zoo, data = config.zoo, config.data
+    if not isinstance(zoo, DistortedZoo) or not isinstance(data, ClustersData) or data.dim > 1:
+        return []
+    return [
+        Problem(
+            f"zoo.encoders.{name} turns or stretches points, and data.dim={data.dim} leaves them a line",
+            f"set data.dim=2 or more, or leave it out: ~zoo.encoders.{name}",
+        )
+        for name, encoder in zoo.encoders.items()
+        if encoder.rotation or encoder.condition > 1
+    ]
 
 
 def _unpaired(config: Config) -> list[Problem]:

@@ -53,6 +53,9 @@ _KNOWN = (
     Measure("nmse", "nMSE", better=-1),
     Measure("cka", "CKA"),
     Measure("overlap", "overlap"),
+    Measure("rr_cosine", "RR cosine"),
+    Measure("shift_near", "shift near 0", better=-1),
+    Measure("shift_far", "shift far off", better=-1),
     Measure("rr_std", "RR std", better=0, per_encoder=True),
     Measure("effective_rank", "eff. rank", decimals=1, better=0, per_encoder=True),
 )

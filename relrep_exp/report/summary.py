@@ -37,6 +37,9 @@ _SHOWN = (
     "nmse",
     "cka",
     "overlap",
+    "rr_cosine",
+    "shift_near",
+    "shift_far",
     "rr_std",
     "effective_rank",
     "variance",
@@ -49,6 +52,9 @@ _SHORT = {
     "recall@1": "R@1 %",
     "recall@5": "R@5 %",
     "overlap": "overl.",
+    "rr_cosine": "cos.",
+    "shift_near": "near",
+    "shift_far": "far",
     "effective_rank": "rank",
 }
 

@@ -25,7 +25,7 @@ Pair = tuple[str, str]
 Run = dict[Pair, float]
 
 _SHOWN_MISSING = 6
-_HEADLINES = ("f1_weighted", "mse", "recall@1")
+_HEADLINES = ("f1_weighted", "mse", "rr_cosine", "recall@1")
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def headline(records: Sequence[Record]) -> str:
 def source_role(records: Sequence[Record]) -> str:
     """What a row's source does: a classifier was trained on it; in retrieval it is what searches."""
     kinds = {(record.config.get("task") or {}).get("kind") for record in records}
-    return "source" if kinds == {"retrieval"} else "classifier"
+    return "source" if kinds and kinds <= {"retrieval", "geometry"} else "classifier"
 
 
 def encoder_order(pairs: Iterable[Pair]) -> list[str]:

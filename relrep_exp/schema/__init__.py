@@ -2,6 +2,7 @@
 
 from relrep_exp.schema.autoencoder import AutoencoderConfig, AutoencoderZoo, ConvConfig
 from relrep_exp.schema.data import (
+    ClustersData,
     DataConfig,
     DigitsData,
     ImagesData,
@@ -40,6 +41,8 @@ from relrep_exp.schema.run import (
 )
 from relrep_exp.schema.types import ScalingName
 from relrep_exp.schema.zoo import (
+    DistortedEncoderConfig,
+    DistortedZoo,
     LocalBertConfig,
     LocalBertZoo,
     LocalEncoderConfig,
@@ -62,11 +65,14 @@ __all__ = [
     "AnchorsConfig",
     "AutoencoderConfig",
     "AutoencoderZoo",
+    "ClustersData",
     "Config",
     "ConvConfig",
     "DataConfig",
     "DecoderConfig",
     "DigitsData",
+    "DistortedEncoderConfig",
+    "DistortedZoo",
     "ExperimentConfig",
     "FilesParallel",
     "HeadConfig",

@@ -7,7 +7,18 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from relrep_exp.schema.types import Commit, Count, Name, OpenShare, RepoId, Seed, Text, strict
+from relrep_exp.schema.types import (
+    Commit,
+    Count,
+    Name,
+    NonNegative,
+    OpenShare,
+    Positive,
+    RepoId,
+    Seed,
+    Text,
+    strict,
+)
 
 
 @dataclass(frozen=True, config=strict)
@@ -110,7 +121,30 @@ class ReviewsData:
     param_batch: Count | None = None
 
 
+@dataclass(frozen=True, config=strict)
+class ClustersData:
+    """conf/data/clusters: made-up points of Gaussian clusters."""
+
+    kind: Literal["clusters"]
+    name: Name
+    dim: Count = 2
+    clusters: Count = 5
+    train: Annotated[int, Field(ge=2)] = 480
+    test: Annotated[int, Field(ge=3)] = 120
+    spread: NonNegative = 2.0
+    width: Positive = 0.35
+    seed: Seed = 21
+    param_batch: Count | None = None
+
+
 DataConfig = Annotated[
-    DigitsData | PrecomputedData | ImagesData | TextsData | Sib200Data | TemplatesData | ReviewsData,
+    DigitsData
+    | PrecomputedData
+    | ImagesData
+    | TextsData
+    | Sib200Data
+    | TemplatesData
+    | ReviewsData
+    | ClustersData,
     Field(discriminator="kind"),
 ]

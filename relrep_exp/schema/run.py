@@ -28,6 +28,11 @@ class TaskConfig:
     view_anchors: Annotated[int, Field(ge=0)] = 0
     test_encoders: Annotated[list[Name], Field(min_length=1)] | None = None
 
+    @property
+    def compares(self) -> bool:
+        """Whether representations are compared as they are, with no decoder and so in one common space."""
+        return self.kind in ("retrieval", "geometry")
+
 
 @dataclass(frozen=True, config=strict)
 class AbsoluteConfig:

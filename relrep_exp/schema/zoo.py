@@ -211,6 +211,31 @@ class LocalLmZoo:
     encoders: dict[Name, LocalLmConfig]
 
 
+@dataclass(frozen=True, config=strict)
+class DistortedEncoderConfig:
+    """One deformation of points: y = scale * R D x + t + noise.
+
+    `rotation` is in degrees, `condition` the largest over the smallest entry of D, `translation` the length
+    of t, `noise` its standard deviation; `seed` draws whatever these leave open.
+    """
+
+    rotation: float = 0.0
+    condition: Annotated[float, Field(ge=1)] = 1.0
+    scale: Positive = 1.0
+    translation: NonNegative = 0.0
+    noise: NonNegative = 0.0
+    seed: Seed = 0
+
+
+@dataclass(frozen=True, config=strict)
+class DistortedZoo:
+    """conf/zoo/distorted: known deformations of the task's own points."""
+
+    kind: Literal["distorted"]
+    name: Name
+    encoders: dict[Name, DistortedEncoderConfig]
+
+
 ZooConfig = Annotated[
     LocalZoo
     | AutoencoderZoo
@@ -219,6 +244,7 @@ ZooConfig = Annotated[
     | TransformersZoo
     | LsaZoo
     | LocalBertZoo
-    | LocalLmZoo,
+    | LocalLmZoo
+    | DistortedZoo,
     Field(discriminator="kind"),
 ]

@@ -10,6 +10,7 @@ from relrep_exp.methods import OnCurve, aligner_factory
 from relrep_exp.runtime import Runtime
 from relrep_exp.schema import Config, DecoderConfig, HeadConfig, PickedAnchors, RelativeConfig
 from relrep_exp.tasks.decoders import decoder_fitter
+from relrep_exp.tasks.geometry import geometry
 from relrep_exp.tasks.image_decoders import image_decoder_fitter
 from relrep_exp.tasks.images import images_of, own_decoders
 from relrep_exp.tasks.reconstruction import Reconstruction
@@ -39,6 +40,8 @@ def run_task(config: Config, runtime: Runtime, on_curve: OnCurve) -> Result:
         own = own_decoders(config, training, runtime.device)
         fit_decoder = image_decoder_fitter(config, training)
         result = Reconstruction(embeddings, images, make_aligner, fit_decoder, own, config.task).run()
+    elif config.task.kind == "geometry":
+        result = geometry(embeddings, make_aligner, config.task)
     else:
         fit_decoders = decoder_fitter(config.decoder, config.seed, training)
         result = Stitching(embeddings, make_aligner, fit_decoders, config.task).run()

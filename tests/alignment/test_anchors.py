@@ -23,7 +23,7 @@ from . import literal
 
 N, K = 80, 40
 IDS = draw_support(N, K, 0)
-PICKERS = ("random", "fps", "kmeans")
+PICKERS = ("random", "fps", "kmeans", "collinear")
 STRATEGIES = {
     **{name: get_anchor_strategy(name) for name in PICKERS},
     "param": Param(ParamSettings(epochs=2)),

@@ -17,11 +17,12 @@ from relrep_exp.plan import make_plan
 # A new file is counted here, and so is known to be composed below.
 OPTIONS = {
     "aligner": {"absolute", "relative"},
-    "anchors": {"fps", "kmeans", "param", "param_single", "random"},
+    "anchors": {"collinear", "fps", "kmeans", "param", "param_single", "random"},
     "data": {
         "cifar10",
         "cifar100",
         "cifar100_fine",
+        "clusters",
         "digits",
         "fashion_mnist",
         "marc",
@@ -31,8 +32,23 @@ OPTIONS = {
         "template_reviews",
         "templates",
     },
-    "decoder": {"linear", "mlp", "mlp_paper", "svm"},
-    "experiment": {"demo", "sensitivity", "table1", "table2", "table3", "table6", "table7"},
+    "decoder": {"conv", "linear", "mlp", "mlp_paper", "svm"},
+    "experiment": {
+        "anchors",
+        "demo",
+        "fig1",
+        "fig2",
+        "fig3",
+        "fig4",
+        "fig5",
+        "sensitivity",
+        "table1",
+        "table2",
+        "table3",
+        "table4",
+        "table6",
+        "table7",
+    },
     "hydra/help": {"relrep"},
     "hydra/sweeper": {"runs"},
     "logger": {"csv", "none", "tensorboard", "wandb"},
@@ -42,14 +58,18 @@ OPTIONS = {
     "task": {
         "cifar_stitch",
         "digits_stitch",
+        "geometry",
         "marc_stitch",
+        "mnist_ae",
         "precomputed_stitch",
         "sib200_stitch",
         "slm_retrieval",
     },
     "zoo": {
+        "autoencoders",
         "bert",
         "digits_local",
+        "distorted",
         "lsa",
         "precomputed",
         "slm",
@@ -59,8 +79,18 @@ OPTIONS = {
         "vision_local",
     },
 }
-RUNS = {"demo": 5 * 3, "table1": 4 * 6, "table2": 4 * 6, "table3": 2 * 6, "table6": 4 * 6, "table7": 2 * 6}
-RUNS["sensitivity"] = 3 + 71 + 2 + 2  # of one seed: methods, values of `vary`, of two methods' own variations
+RUNS = {
+    "demo": 5 * 3,
+    "fig1": 5 * 12,
+    "fig2": 4 * 6,
+    "fig5": 5 * 2 * 6,
+    "sensitivity": 3 + 71 + 2 + 2,  # of one seed: methods, values of `vary`, of two methods' own variations
+    "table1": 4 * 6,
+    "table2": 4 * 6,
+    "table3": 2 * 6,
+    "table6": 4 * 6,
+    "table7": 2 * 6,
+}
 FILES = 1 + sum(map(len, OPTIONS.values()))
 CHOICES = [(group, name) for group, names in OPTIONS.items() for name in sorted(names)]
 
@@ -89,7 +119,7 @@ def test_every_file_is_counted():
         found.setdefault(path.parent.relative_to(conf_dir()).as_posix(), set()).add(path.stem)
     assert found.pop(".") == {"config"}
     assert found == OPTIONS
-    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 66
+    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 78
 
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)

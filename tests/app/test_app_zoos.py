@@ -274,6 +274,11 @@ def test_what_the_hub_lacks_and_what_is_wrong_here_are_told_at_once(told, output
         (["task=precomputed_stitch", "zoo.path=x", "data=digits"], "use data=precomputed"),
         (["task=slm_retrieval", "zoo=slm_local", "data=template_reviews"], "data=templates"),
         (["task=slm_retrieval", "zoo=slm_local", "aligner=absolute"], "no space that two encoders share"),
+        (["task=geometry", "aligner=absolute"], "no space that two encoders share, which geometry needs"),
+        (["task=geometry", "data=digits"], "encoders read points"),
+        (["task=digits_stitch", "data=clusters"], "encoders read images"),
+        (["task=geometry", "data.dim=1"], "zoo.encoders.rotated turns or stretches points"),
+        (["task=geometry", "zoo.encoders.stretched.condition=0.5"], "greater than or equal to 1"),
     ],
 )
 def test_what_does_not_go_together_is_said_before_anything_is_read(told, words, message, outputs):

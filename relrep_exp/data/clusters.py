@@ -1,0 +1,37 @@
+"""conf/data/clusters: made-up points of Gaussian clusters, whose geometry is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from relrep_exp.data.samples import POINT, PointSample
+from relrep_exp.data.sources import settings
+
+if TYPE_CHECKING:
+    from relrep_exp.data.samples import Samples
+    from relrep_exp.schema import ClustersData
+
+VERSION = 1
+
+
+def identity(config: ClustersData, views: Sequence[str], offline: bool) -> dict[str, dict[str, Any]]:
+    """What tells these points and their split from others: their settings."""
+    return {POINT: {**settings(config), "version": VERSION}}
+
+
+def load(config: ClustersData, views: Sequence[str], offline: bool) -> Samples:
+    """Points in turn from each cluster, labelled by it; those to learn from come first."""
+    import torch
+
+    from relrep_exp.alignment.seeding import generator
+    from relrep_exp.data.samples import Samples, View
+
+    n = config.train + config.test
+    labels = torch.arange(n) % config.clusters
+    rng = generator(config.seed, "clusters")
+    drawn = torch.randn(config.clusters + n, config.dim, generator=rng, dtype=torch.float64)
+    centres, offsets = config.spread * drawn[: config.clusters], config.width * drawn[config.clusters :]
+    points = (centres - centres.mean(0))[labels] + offsets
+    samples = [PointSample(number, point) for number, point in enumerate(points)]
+    return Samples({POINT: View(samples, torch.arange(n) < config.train, labels)}, parallel=True)

@@ -1,0 +1,87 @@
+"""An affine deformation with noise: y = scale * R D x + t + noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from relrep_exp.alignment.seeding import generator
+from relrep_exp.data.samples import PointSample
+from relrep_exp.encoders.encoder import Encoder
+
+if TYPE_CHECKING:
+    from relrep_exp.schema import DistortedEncoderConfig
+
+
+class DistortedEncoder(Encoder):
+    """Points -> deformed points, in float64.
+
+    Args:
+        config: the deformation.
+        dim: d, of the points.
+    """
+
+    matrix: Tensor
+    shift: Tensor
+
+    def __init__(self, config: DistortedEncoderConfig, dim: int):
+        super().__init__()
+        self.config, self.dim = config, dim
+        linear = rotation(config.rotation, dim, config.seed) * scales(config.condition, dim)  # R D
+        self.register_buffer("matrix", config.scale * linear)
+        self.register_buffer("shift", config.translation * direction(dim, config.seed))
+
+    def prepare(self, samples: Sequence[PointSample]) -> dict[str, Tensor]:
+        """Coordinates and noise, both [B, d]; a sample's noise depends on its number and the seed alone."""
+        return {
+            "points": torch.stack([sample.coordinates for sample in samples]),
+            "noise": torch.stack([self._noise(sample.number) for sample in samples]),
+        }
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Deformed points, [B, d]."""
+        return inputs["points"] @ self.matrix.T + self.shift + inputs["noise"]
+
+    def _noise(self, number: int) -> Tensor:
+        if not self.config.noise:
+            return torch.zeros(self.dim, dtype=torch.float64)
+        return self.config.noise * _normal(self.config.seed, "noise", number, size=(self.dim,))
+
+
+def rotation(degrees: float, dim: int, seed: int) -> Tensor:
+    """R: a turn by the angle in each of floor(d / 2) orthogonal planes, [d, d].
+
+    In two dimensions there is but one plane; beyond, the seed draws them.
+    """
+    angle = math.radians(degrees)
+    turn = torch.eye(dim, dtype=torch.float64)
+    for first in range(0, dim - 1, 2):
+        turn[first, first] = turn[first + 1, first + 1] = math.cos(angle)
+        turn[first + 1, first] = math.sin(angle)
+        turn[first, first + 1] = -math.sin(angle)
+    if dim <= 2:
+        return turn
+    basis = torch.linalg.qr(_normal(seed, "planes", size=(dim, dim))).Q
+    turned: Tensor = basis @ turn @ basis.T
+    return turned
+
+
+def scales(condition: float, dim: int) -> Tensor:
+    """The diagonal of D: geometric steps from sqrt(condition) to its inverse, [d]; their product is 1."""
+    half = 0.5 * math.log(condition)
+    return torch.linspace(half, -half, dim, dtype=torch.float64).exp()
+
+
+def direction(dim: int, seed: int) -> Tensor:
+    """A unit vector in a random direction, [d]."""
+    drawn = _normal(seed, "translation", size=(dim,))
+    unit: Tensor = drawn / drawn.norm()
+    return unit
+
+
+def _normal(seed: int, *scope: object, size: tuple[int, ...]) -> Tensor:
+    return torch.randn(size, generator=generator(seed, "distorted", *scope), dtype=torch.float64)
