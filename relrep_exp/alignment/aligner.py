@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from torch import Tensor
 
 from relrep_exp.alignment.anchors import Space
+
+if TYPE_CHECKING:
+    from relrep_exp.alignment.relative import RelativeSpace
 
 
 class Aligner(ABC):
@@ -43,6 +46,10 @@ class Aligner(ABC):
     def carries(self, source: str, target: str) -> bool:
         """Whether `carry` is defined for this pair."""
         return True
+
+    def space(self, source: str) -> RelativeSpace | None:
+        """The relative space that a decoder of the source reads; None where the method has none."""
+        return None
 
     def curves(self) -> dict[str, dict[str, list[float]]]:
         """Loss per epoch of whatever was trained, by fit and by loss."""

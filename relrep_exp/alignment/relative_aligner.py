@@ -41,12 +41,16 @@ class RelativeAligner(Aligner):
         """RR(x) of the target's x: every decoder reads the same space."""
         return self._space.transform(x, target)
 
+    def space(self, source: str) -> RelativeSpace:
+        """The one space."""
+        return self._space
+
     def curves(self) -> dict[str, dict[str, list[float]]]:
         """The losses of the one fit, where there was one."""
         return _curves({self._fitted_on: self._space})
 
     def diagnostics(self) -> dict[str, Any]:
-        """Condition numbers and effective support points."""
+        """Dimensions, condition numbers, effective support points."""
         return _diagnostics({self._fitted_on: self._space})
 
 
@@ -74,19 +78,27 @@ class SingleRelativeAligner(Aligner):
 
     def carry(self, x: Tensor, source: str, target: str) -> Tensor:
         """RR(x) of the target over the source's anchors, [N, m]."""
-        if source not in self._spaces:
-            self._spaces[source] = self._make_space().fit({source: self._held[source]})
-        space = self._spaces[source]
+        space = self._space_of(source)
         if target not in space.members:
             space.admit(target, self._held[target])
         return space.transform(x, target)
+
+    def space(self, source: str) -> RelativeSpace:
+        """The space whose anchors are chosen on the source."""
+        return self._space_of(source)
+
+    def _space_of(self, source: str) -> RelativeSpace:
+        """The space whose anchors are chosen on one encoder, made when it is first asked for."""
+        if source not in self._spaces:
+            self._spaces[source] = self._make_space().fit({source: self._held[source]})
+        return self._spaces[source]
 
     def curves(self) -> dict[str, dict[str, list[float]]]:
         """The losses of each fit, by the encoder it was made on."""
         return _curves(self._spaces)
 
     def diagnostics(self) -> dict[str, Any]:
-        """Condition numbers and effective support points, by the encoder each space was made on."""
+        """Dimensions, condition numbers, effective support points, by the encoder each space was made on."""
         return _diagnostics(self._spaces)
 
 
@@ -101,6 +113,7 @@ def _diagnostics(spaces: Mapping[str, RelativeSpace]) -> dict[str, Any]:
             "support_size": len(space.support_ids),
             "effective_points": float(torch.median(space.anchor_set.effective_points())),
             "condition": {encoder: member.whitening.condition for encoder, member in space.members.items()},
+            "dims": {encoder: len(member.whitening.mean) for encoder, member in space.members.items()},
         }
         for name, space in spaces.items()
     }

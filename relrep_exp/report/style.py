@@ -38,6 +38,7 @@ _HUES = (
     "#000000",
 )
 _DASHES = ("-", "--", "-.", ":")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def hues(count: int) -> list[str]:
@@ -48,6 +49,17 @@ def hues(count: int) -> list[str]:
 def line_styles(count: int) -> list[dict[str, Any]]:
     """That many lines, told apart by dashes as well as by colour."""
     return [{"color": hue, "linestyle": dash} for hue, dash in zip(hues(count), cycle(_DASHES), strict=False)]
+
+
+def marked_lines(count: int) -> list[dict[str, Any]]:
+    """The same with a marker each, so that two lines are told apart in grey where their dashes repeat."""
+    marked = zip(line_styles(count), cycle(_MARKERS), strict=False)
+    return [{**style, "marker": marker, "markersize": 4.5} for style, marker in marked]
+
+
+def arrow(better: int) -> str:
+    """Behind a measure's name: which direction is better."""
+    return {1: " ↑", -1: " ↓"}.get(better, "")
 
 
 def blank_figure(width: float, height: float) -> Figure:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from relrep_exp.schema.types import Name, strict
@@ -18,10 +18,12 @@ ProfileName = Literal["paper", "local"]
 class ProfileConfig:
     """One form of an experiment: on the paper's data and encoders, or on what can be made anywhere.
 
-    `set` holds overrides that every run gets; `axes` and `vary` replace the experiment's of the same key.
+    `set` holds overrides that every run gets; `axes` and `vary` replace the experiment's of the same key,
+    `encoders` those of the experiment.
     """
 
     set: list[str] = field(default_factory=list)
+    encoders: list[str] = field(default_factory=list)
     axes: dict[str, Values] = field(default_factory=dict)
     vary: dict[str, Values] = field(default_factory=dict)
 
@@ -31,6 +33,7 @@ class ExperimentConfig:
     """Runs: every method at every point of the axes; beside them, one key of `vary` at a time is changed.
 
     `metrics` are those of a table or a figure that shows several, `x` is the axis that lines are drawn along.
+    Where `encoders` are named, only what happens among them is shown; the runs have all of the zoo's.
     """
 
     name: Name
@@ -41,8 +44,20 @@ class ExperimentConfig:
     profiles: dict[ProfileName, ProfileConfig] = field(default_factory=dict)
     metric: str = "f1_weighted"
     metrics: list[str] = field(default_factory=list)
+    encoders: list[str] = field(default_factory=list)
     x: str | None = None
     table: Literal["pairs", "metrics", "axis", "variations"] = "pairs"
     figure: Literal[
         "samples", "lines", "invariances", "spaces", "reconstructions", "sensitivity", "anchors"
     ] = "samples"
+
+    @model_validator(mode="after")
+    def _has_what_it_shows(self) -> Self:
+        along = self.table == "axis" or self.figure == "lines"
+        if (along or self.table == "metrics") and not self.metrics:
+            raise ValueError(f"table={self.table} with figure={self.figure} needs metrics")
+        if along and not any(
+            self.x in axes for axes in [self.axes, *(p.axes for p in self.profiles.values())]
+        ):
+            raise ValueError(f"x={self.x} is none of its axes")
+        return self

@@ -16,7 +16,8 @@ from relrep_exp.alignment.aligner import Aligner
 from relrep_exp.alignment.anchors import Space
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.schema import TaskConfig
-from relrep_exp.tasks.result import Result
+from relrep_exp.tasks.anchor_view import anchor_views
+from relrep_exp.tasks.result import SAMPLES, Result
 
 
 class HeldOut:
@@ -34,6 +35,7 @@ class HeldOut:
         self.train = {name: Space(corpus.x[corpus.is_train]) for name, corpus in paired.items()}
         self.test = {name: corpus.x[~corpus.is_train] for name, corpus in paired.items()}
         first = next(iter(paired.values()))
+        self.images = embeddings.images
         self.test_labels = None if first.labels is None else first.labels[~first.is_train]
 
     def aligners(self) -> dict[str, Aligner]:
@@ -58,7 +60,7 @@ class HeldOut:
                     result.add(source, target, aligner.method, self._agreement(aligner, source, target))
         for aligner in aligners.values():
             result.curves |= aligner.curves()
-        result.views = [self._view(aligners)]
+        result.views = [self._view(aligners), *anchor_views(self.train, aligners, self.images, self.task)]
 
     def _agreement(self, aligner: Aligner, source: str, target: str) -> dict[str, float]:
         """How well the representations of the same test samples agree; the source's retrieve the target's."""
@@ -87,6 +89,7 @@ class HeldOut:
         )
         plane = _principal_plane(native)
         return {
+            "kind": SAMPLES,
             "source": source,
             "target": target,
             "labels": [0] * len(native) if self.test_labels is None else self.test_labels[:n].tolist(),
