@@ -31,6 +31,7 @@ class Effect:
         cell: mean and std over the seeds; `change` is the mean over seeds of the difference to the base, and
             `default` says that the value is the method's own. None where the runs do not have the metric.
         spread: std over the seeds of that difference; of the base, of its score. NaN for a single seed.
+        seeds: how many seeds have that difference; of the base, a score.
     """
 
     method: str
@@ -39,6 +40,7 @@ class Effect:
     measure: Measure
     cell: Cell | None
     spread: float
+    seeds: int
 
 
 def effects_of(experiment: ExperimentConfig, points: Sequence[Point]) -> list[Effect]:
@@ -54,27 +56,32 @@ def effects_of(experiment: ExperimentConfig, points: Sequence[Point]) -> list[Ef
     for method, members in of_methods(points).items():
         records = by_seed(base_points(members))
         measure = measure_of(_metric(experiment, list(records.values()) or [p.record for p in members]))
-        own = _scores(records, measure)
-        base = cell_of(list(own.values()))
-        bases.append(Effect(method, BASE, None, measure, base, base.std if base else float("nan")))
-        for (key, _), there in _variations(members).items():
-            runs = by_seed(there)
-            cell, spread = _change(_scores(runs, measure), own)
-            if cell is not None:
-                cell = replace(cell, default=_same(runs, records))
-            value = there[0].varied[1] if there[0].varied else None
-            changed.append(Effect(method, key, value, measure, cell, spread))
+        own = list(_scores(records, measure).values())
+        bases.append(Effect(method, BASE, None, measure, cell_of(own), std_of(own), len(own)))
+        changed += [_effect(there, records, measure) for there in _variations(members)]
     keys = list(dict.fromkeys(effect.key for effect in changed))
     return bases + sorted(changed, key=lambda effect: keys.index(effect.key))
 
 
-def _variations(points: Sequence[Point]) -> dict[tuple[str, str], list[Point]]:
-    """The points of each changed setting, by key and value; True is not 1."""
+def _effect(points: Sequence[Point], base: dict[int, Record], measure: Measure) -> Effect:
+    """One changed setting against the base."""
+    records = by_seed(points)
+    scores, own = _scores(records, measure), _scores(base, measure)
+    changes = [scores[seed] - own[seed] for seed in scores if seed in own]
+    cell = cell_of(list(scores.values()))
+    if cell is not None and changes:
+        cell = replace(cell, change=mean_of(changes), default=_same(records, base))
+    key, value = points[0].varied or (BASE, None)
+    return Effect(points[0].method, key, value, measure, cell, std_of(changes), len(changes))
+
+
+def _variations(points: Sequence[Point]) -> list[list[Point]]:
+    """The points of each changed setting; True is not 1."""
     found: dict[tuple[str, str], list[Point]] = {}
     for point in points:
         if point.varied is not None:
             found.setdefault((point.varied[0], repr(point.varied[1])), []).append(point)
-    return found
+    return list(found.values())
 
 
 def _metric(experiment: ExperimentConfig, records: Sequence[Record]) -> str:
@@ -85,15 +92,6 @@ def _metric(experiment: ExperimentConfig, records: Sequence[Record]) -> str:
 def _scores(records: dict[int, Record], measure: Measure) -> dict[int, float]:
     scores = {seed: score(record, measure.name) for seed, record in records.items()}
     return {seed: value for seed, value in scores.items() if value is not None}
-
-
-def _change(scores: dict[int, float], base: dict[int, float]) -> tuple[Cell | None, float]:
-    """The cell of a setting, and the std of its difference to the base over the seeds that both have."""
-    cell = cell_of(list(scores.values()))
-    changes = [scores[seed] - base[seed] for seed in scores.keys() & base.keys()]
-    if cell is None or not changes:
-        return cell, float("nan")
-    return replace(cell, change=mean_of(changes)), std_of(changes)
 
 
 def _same(records: dict[int, Record], base: dict[int, Record]) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib import rc_context
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from relrep_exp.report.measures import Measure, measure_of
 from relrep_exp.report.points import Drawing, base_points
@@ -55,6 +55,9 @@ def lines_figure(experiment: ExperimentConfig, points: Sequence[Point]) -> Drawi
             panel = figure.add_subplot(1, len(panels), number)
             _label(panel, measure_of(metric), str(experiment.x))
             _scale(panel, values_of(series))
+            if is_wide([cell.mean for one in series for cell in one.cells.values() if cell]):
+                panel.set_yscale("log")
+                panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             if shade:
                 panel.axvspan(*shade[0], color="0.92", linewidth=0, zorder=0)
             for one in series:

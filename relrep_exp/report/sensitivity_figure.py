@@ -64,7 +64,7 @@ def sensitivity_figure(experiment: ExperimentConfig, points: Sequence[Point]) ->
 def _row(effect: Effect) -> tuple[Any, ...]:
     cell = effect.cell
     assert cell is not None
-    numbers = (cell.change, effect.spread, cell.n, int(cell.default))
+    numbers = (cell.change, effect.spread, effect.seeds, int(cell.default))
     return effect.key, effect.method, effect.value, effect.measure.name, *numbers
 
 
@@ -122,40 +122,40 @@ def _draw_panel(
         panel.axhspan(-band, band, color=style["color"], alpha=0.1, linewidth=0, zorder=0)
         shift = 0.12 * step * (number - (len(methods) - 1) / 2)  # so that error bars stand side by side
         own = [effect for effect in effects if effect.method == method]
-        _draw_method(panel, own, [places[repr(e.value)] + shift for e in own], style, limit)
+        _draw_method(panel, own, [places[repr(e.value)] + shift for e in own], style, limit, number)
 
 
 def _draw_method(
-    panel: Axes, effects: Sequence[Effect], xs: Sequence[float], style: dict[str, Any], limit: float
+    panel: Axes,
+    effects: Sequence[Effect],
+    xs: Sequence[float],
+    style: dict[str, Any],
+    limit: float,
+    number: int,
 ) -> None:
-    """One method's changes; the line is clipped where one is off the scale, and its value stands there."""
+    """One method's changes, the `number`-th of the panel."""
     order = sorted(range(len(xs)), key=lambda i: xs[i])
     changes = [_change(effect) or 0.0 for effect in effects]
-    spreads = [_spread(effect) for effect in effects]
     line = {**style, "marker": "", "linewidth": 0.9, "alpha": 0.6}
     panel.plot([xs[i] for i in order], [changes[i] for i in order], **line)
-    for x, change, spread, effect in zip(xs, changes, spreads, effects, strict=True):
-        default = effect.cell is not None and effect.cell.default
-        fill = "white" if default else style["color"]
-        if abs(change) <= limit:
-            look: dict[str, Any] = {
-                "markerfacecolor": fill,
-                "markersize": 6 if default else 4,
-                "zorder": 4 if default else 3,
-            }
-            panel.errorbar(
-                x, change, spread, color=style["color"], marker=style["marker"], elinewidth=0.8, **look
-            )
+    for x, change, effect in zip(xs, changes, effects, strict=True):
+        if abs(change) > limit:
+            text = f"{change:+.1f}" if effect.measure.percent else f"{change:+.2f}"
+            _draw_outlier(panel, x, math.copysign(limit, change), text, style["color"], number)
             continue
-        edge, up = math.copysign(0.95 * limit, change), change > 0
-        panel.plot(x, edge, marker="^" if up else "v", color=style["color"], markersize=5, zorder=4)
-        text = f"{change:+.1f}" if effect.measure.percent else f"{change:+.2f}"
-        where: dict[str, Any] = {
-            "xytext": (5, -2),
-            "textcoords": "offset points",
-            "va": "top" if up else "bottom",
-        }
-        panel.annotate(text, (x, edge), fontsize=6.5, color=style["color"], **where)
+        own = effect.cell is not None and effect.cell.default
+        look: dict[str, Any] = {"markerfacecolor": "white" if own else style["color"], "zorder": 3 + own}
+        look |= {"color": style["color"], "marker": style["marker"], "markersize": 6 if own else 4}
+        panel.errorbar(x, change, _spread(effect), elinewidth=0.8, **look)
+
+
+def _draw_outlier(panel: Axes, x: float, edge: float, text: str, colour: str, number: int) -> None:
+    """An arrow at the edge with the value that is beyond it; those of several methods stand in a column."""
+    up = edge > 0
+    panel.plot(x, 0.95 * edge, marker="^" if up else "v", color=colour, markersize=5, zorder=4)
+    away = (8 + 7.5 * number) * (-1 if up else 1)
+    look: dict[str, Any] = {"fontsize": 6.5, "color": colour, "ha": "center", "va": "top" if up else "bottom"}
+    panel.annotate(text, (x, edge), xytext=(0, away), textcoords="offset points", **look)
 
 
 def _short(value: Any) -> str:

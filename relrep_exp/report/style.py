@@ -37,6 +37,7 @@ _HUES = (
     "#999933",
     "#000000",
 )
+_PALE = ("#88CCEE", "#DDCC77")  # too light for a thin line
 _DASHES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -48,7 +49,8 @@ def hues(count: int) -> list[str]:
 
 def line_styles(count: int) -> list[dict[str, Any]]:
     """That many lines, told apart by dashes as well as by colour."""
-    return [{"color": hue, "linestyle": dash} for hue, dash in zip(hues(count), cycle(_DASHES), strict=False)]
+    dark = cycle(hue for hue in _HUES if hue not in _PALE)
+    return [{"color": hue, "linestyle": dash} for _, hue, dash in zip(range(count), dark, cycle(_DASHES))]
 
 
 def marked_lines(count: int) -> list[dict[str, Any]]:
