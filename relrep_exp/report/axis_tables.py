@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from relrep_exp.report.cells import RANKING, Cell, Column, Line, Table, cell_of, mark_best, seeds_legend
+from relrep_exp.report.cells import (
+    ABSOLUTE,
+    RANKING,
+    Cell,
+    Column,
+    Line,
+    Table,
+    cell_of,
+    mark_best,
+    seeds_legend,
+)
 from relrep_exp.report.effects import BASE, Effect, effects_of
 from relrep_exp.report.measures import Measure, measure_of
 from relrep_exp.report.points import base_points, by_seed, of_methods, score
@@ -16,7 +26,7 @@ if TYPE_CHECKING:
     from relrep_exp.report.points import Point
     from relrep_exp.schema import ExperimentConfig
 
-_OVER = "mean over pairs of different encoders (absolute: each with itself)"
+_OVER = "mean over pairs of different encoders"
 
 
 def metrics_table(experiment: ExperimentConfig, points: Sequence[Point]) -> Table:
@@ -97,8 +107,9 @@ def _table(
     tasks = ", ".join(dict.fromkeys(point.record.task for point in points)) or "no records"
     title = f"{tasks}: {', '.join(measure.label for measure in held)}" if held else tasks
     table = Table(title, columns, rows, "", names, fields, RANKING if ranked else "")
-    return replace(table, legend=seeds_legend(table, _legend(held)))
+    return replace(table, legend=seeds_legend(table, _legend(held, columns)))
 
 
-def _legend(held: Sequence[Measure]) -> str:
-    return f"{held[0].unit}, {_OVER}" if len(held) == 1 else _OVER
+def _legend(held: Sequence[Measure], columns: Sequence[Column]) -> str:
+    what = f"{held[0].unit}, {_OVER}" if len(held) == 1 else _OVER
+    return f"{what} (absolute: each with itself)" if columns and columns[0].method == ABSOLUTE else what

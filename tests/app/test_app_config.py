@@ -32,7 +32,18 @@ OPTIONS = {
         "templates",
     },
     "decoder": {"linear", "mlp", "mlp_paper", "svm"},
-    "experiment": {"demo", "table1", "table2", "table3", "table6", "table7"},
+    "experiment": {
+        "anchors",
+        "demo",
+        "fig3",
+        "fig4",
+        "table1",
+        "table2",
+        "table3",
+        "table4",
+        "table6",
+        "table7",
+    },
     "hydra/help": {"relrep"},
     "hydra/sweeper": {"runs"},
     "logger": {"csv", "none", "tensorboard", "wandb"},
@@ -59,7 +70,18 @@ OPTIONS = {
         "vision_local",
     },
 }
-RUNS = {"demo": 5 * 3, "table1": 4 * 6, "table2": 4 * 6, "table3": 2 * 6, "table6": 4 * 6, "table7": 2 * 6}
+RUNS = {
+    "anchors": 4 * 3,
+    "demo": 5 * 3,
+    "fig3": 5 * 6 * 6,
+    "fig4": 2 * 9 * 6,
+    "table1": 4 * 6,
+    "table2": 4 * 6,
+    "table3": 2 * 6,
+    "table4": 3 * 6,
+    "table6": 4 * 6,
+    "table7": 2 * 6,
+}
 FILES = 1 + sum(map(len, OPTIONS.values()))
 CHOICES = [(group, name) for group, names in OPTIONS.items() for name in sorted(names)]
 
@@ -88,7 +110,7 @@ def test_every_file_is_counted():
         found.setdefault(path.parent.relative_to(conf_dir()).as_posix(), set()).add(path.stem)
     assert found.pop(".") == {"config"}
     assert found == OPTIONS
-    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 65
+    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 69
 
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)

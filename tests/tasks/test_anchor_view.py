@@ -39,20 +39,18 @@ def pixels(*shape):
     return np.random.default_rng(3).integers(0, 256, (60, *shape), dtype=np.uint8)
 
 
-def viewed(arrays, anchors="mixtures", kind=RelativeAligner, images=None, task=TASK):
-    """The views of a run, its aligners, and the training embeddings."""
-    images = pixels(8, 6) if images is None else images
-    split, labels = torch.from_numpy(arrays["is_train"]), torch.from_numpy(arrays["labels"])
-    corpora = {name: Corpus(torch.from_numpy(arrays[name]), split, labels) for name in "abc"}
-    embeddings = Embeddings(corpora, corpora, dict.fromkeys("abc", "key"), images=ArrayImages(images))
+def spaces_of(arrays):
+    return {name: Space(torch.from_numpy(arrays[name][arrays["is_train"]])) for name in "abc"}
 
-    def make():
-        return kind("x", lambda: RelativeSpace(STRATEGIES[anchors], "wip", m=M, support=40, seed=1))
 
-    protocol, result = HeldOut(embeddings, make, task), Result()
-    aligners = protocol.aligners()
-    protocol.describe(aligners, result)
-    return [view for view in result.views if view["kind"] == "anchors"], aligners, protocol.train
+def viewed(arrays, anchors="mixtures", kind=RelativeAligner, images=None):
+    """The view of an aligner that was fitted without `a`, its space, and the training embeddings."""
+    train = spaces_of(arrays)
+    aligner = kind("x", lambda: RelativeSpace(STRATEGIES[anchors], "wip", m=M, support=40, seed=1))
+    aligner.fit({name: train[name] for name in "bc"}).join("a", train["a"])
+    images = ArrayImages(pixels(8, 6) if images is None else images)
+    [view] = anchor_views(train, {"a": aligner}, images, TASK)
+    return view, aligner.space("b").anchor_set, train
 
 
 def unpack(png):
@@ -62,9 +60,8 @@ def unpack(png):
 @pytest.mark.parametrize("anchors", sorted(STRATEGIES))
 @pytest.mark.parametrize("kind", [RelativeAligner, SingleRelativeAligner])
 def test_weights_are_those_of_p_largest_first_and_none_is_zero(arrays, anchors, kind):
-    [view], aligners, _ = viewed(arrays, anchors, kind)
+    view, chosen, _ = viewed(arrays, anchors, kind)
     assert (view["target"], view["source"], view["support"]) == ("a", "b", 40)
-    chosen = aligners["a"].space("b").anchor_set
     assert len(view["anchors"]) == 3
     for anchor, row in zip(view["anchors"], chosen.weights, strict=False):
         by_id = dict(zip(chosen.ids.tolist(), row.tolist(), strict=True))
@@ -74,18 +71,17 @@ def test_weights_are_those_of_p_largest_first_and_none_is_zero(arrays, anchors, 
 
 
 def test_effective_points_are_those_of_all_anchors(arrays):
-    [view], aligners, _ = viewed(arrays)
-    p = aligners["a"].space("b").anchor_set.weights.double().numpy()
+    view, chosen, _ = viewed(arrays)
+    p = chosen.weights.double().numpy()
     np.testing.assert_allclose(view["effective_points"], np.exp(-(p * np.log(p)).sum(1)), atol=1e-4)
-    [single], *_ = viewed(arrays, "random")
+    single, *_ = viewed(arrays, "random")
     assert single["effective_points"] == [1.0] * M
 
 
 @pytest.mark.parametrize("anchors", ["mixtures", "random"])
 def test_neighbours_are_the_nearest_training_samples_in_whitened_space(arrays, anchors):
-    [view], aligners, train = viewed(arrays, anchors)
+    view, chosen, train = viewed(arrays, anchors)
     x = train["b"].x.double().numpy()
-    chosen = aligners["a"].space("b").anchor_set
     covariance = np.cov(x.T)
     shrunk = 0.85 * covariance + (0.15 * np.trace(covariance) / len(covariance) + 5e-8) * np.eye(
         len(covariance)
@@ -102,8 +98,7 @@ def test_neighbours_are_the_nearest_training_samples_in_whitened_space(arrays, a
 @pytest.mark.parametrize("shape", [(8, 6), (9, 5, 3)])
 def test_small_images_are_kept_as_they_are_grey_or_in_colour(arrays, shape):
     images = pixels(*shape)
-    [view], aligners, _ = viewed(arrays, images=images)
-    chosen = aligners["a"].space("b").anchor_set
+    view, chosen, _ = viewed(arrays, images=images)
     assert view["size"] == [shape[1], shape[0]]
     for anchor, row in zip(view["anchors"], chosen.weights.double().numpy(), strict=False):
         for strip, rows in (("support_images", "support"), ("nearest_images", "nearest")):
@@ -124,7 +119,7 @@ def test_large_images_are_made_small_and_odd_ones_like_the_first(arrays):
     whole = AnchorSet(torch.arange(60), torch.full((M, 60), 1 / 60))
     space = RelativeSpace(whole, "wip", m=M)
     aligner = RelativeAligner("x", lambda: space)
-    train = {name: Space(torch.from_numpy(arrays[name])[:60]) for name in "ab"}
+    train = spaces_of(arrays)
     aligner.fit({"b": train["b"]})
     [view] = anchor_views(train, {"a": aligner}, Mixed(), task)
     assert view["size"] == [SIDE // 2, SIDE]
@@ -137,11 +132,23 @@ def test_large_images_are_made_small_and_odd_ones_like_the_first(arrays):
 
 
 def test_there_is_no_view_without_images_without_anchors_or_unasked(arrays):
-    assert viewed(arrays, task=dataclasses.replace(TASK, view_anchors=0))[0] == []
-    train = {name: Space(torch.from_numpy(arrays[name])[:60]) for name in "ab"}
-    absolute = {"a": AbsoluteAligner().fit(train)}
-    assert anchor_views(train, absolute, ArrayImages(pixels(2, 2)), TASK) == []
-    assert anchor_views(train, absolute, None, TASK) == []
+    train, images = spaces_of(arrays), ArrayImages(pixels(2, 2))
+    aligner = RelativeAligner("x", lambda: RelativeSpace("random", "wip", m=M)).fit({"b": train["b"]})
+    unasked = dataclasses.replace(TASK, view_anchors=0)
+    assert anchor_views(train, {"a": aligner}, images, unasked) == []
+    assert anchor_views(train, {"a": aligner}, None, TASK) == []
+    assert anchor_views(train, {"a": AbsoluteAligner().fit(train)}, images, TASK) == []
+
+
+def test_a_run_keeps_it_beside_the_view_of_samples(arrays):
+    split, labels = torch.from_numpy(arrays["is_train"]), torch.from_numpy(arrays["labels"])
+    corpora = {name: Corpus(torch.from_numpy(arrays[name]), split, labels) for name in "ab"}
+    embeddings = Embeddings(corpora, corpora, dict.fromkeys("ab", "key"), images=ArrayImages(pixels(8, 6)))
+    protocol = HeldOut(embeddings, lambda: RelativeAligner("x", lambda: RelativeSpace("random", m=M)), TASK)
+    result = Result()
+    protocol.describe(protocol.aligners(), result)
+    assert [view["kind"] for view in result.views] == ["samples", "anchors"]
+    assert result.diagnostics["a"]["b"]["dims"] == {"b": 8, "a": 6}
 
 
 def test_picked_images_are_those_of_their_rows():
