@@ -139,7 +139,7 @@ class Composer:
             if self._is_choice(override) and not override.is_delete():
                 options = self._loader.get_group_options(override.key_or_group, ObjectType.CONFIG)
                 problems[number] = words.choice_problems(override, options)
-        choices = [o for n, o in enumerate(given) if problems.get(n) == [] or _forms(o)]
+        choices = [o for n, o in enumerate(given) if not problems.get(n, not _forms(o))]
         _, composed = self.profiled(choices)
         known = [*self._loader.list_groups(""), *_keys(self.compose(words.first_values(composed)))]
         for number, override in enumerate(given):
@@ -169,6 +169,7 @@ class Composer:
     def runs(self, given: Sequence[Override], sweep: bool) -> list[Run]:
         """Typed runs; a problem that many of them share is told once."""
         experiment, given = self.profiled(given)
+        self.compose(words.first_values(given))  # all words together: one may take away what another sets
         swept = [str(o.input_line) for o in given if o.is_sweep_override()]
         if swept and experiment is None and not sweep:
             raise user_error(f"several values in {' '.join(swept)}", "add -m to run them all")
