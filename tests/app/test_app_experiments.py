@@ -3,7 +3,13 @@
 import csv
 import json
 
-from relrep_exp.plan import make_plan
+import pytest
+from pydantic import ValidationError
+
+from relrep_exp.config import of_profile
+from relrep_exp.errors import UserError
+from relrep_exp.plan import make_plan, spelled_out
+from relrep_exp.schema import ExperimentConfig, ProfileConfig
 
 TINY = [
     "~zoo.encoders.vit",
@@ -57,3 +63,31 @@ def test_what_local_experiments_run():
         runs = make_plan([f"experiment={name}", "profile=local", "seed=0"], sweep=False)
         assert len(runs) == count and {run.config.task.name for run in runs} == {"digits_stitch"}
         assert {run.config.runtime.threads for run in runs} == {1}
+
+
+def test_a_profile_may_show_encoders_of_its_own():
+    forms = {"paper": ProfileConfig(encoders=["a", "b"]), "local": ProfileConfig()}
+    shown = ExperimentConfig("x", "X", {"m": []}, encoders=["c", "d"], profiles=forms)
+    assert [of_profile(shown, name)[0].encoders for name in forms] == [["a", "b"], ["c", "d"]]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"table": "axis", "metrics": ["mrr"]}, "x=None is none of its axes"),
+        ({"figure": "lines", "metrics": ["mrr"], "x": "m", "axes": {"seed": [0]}}, "x=m is none of its axes"),
+        ({"table": "metrics"}, "table=metrics with figure=samples needs metrics"),
+        ({"figure": "lines", "x": "m", "axes": {"m": [1]}}, "needs metrics"),
+    ],
+)
+def test_an_experiment_has_what_it_shows(values, told):
+    with pytest.raises(ValidationError, match=told):
+        ExperimentConfig("x", "X", {"m": []}, **values)
+
+
+def test_what_a_profile_sets_stands_before_the_words_of_the_user_who_has_the_last_one():
+    words = ["experiment=fig3", "profile=local", "zoo.encoders.mlp.epochs=1"]
+    assert spelled_out(words) == ["task=digits_stitch", "~zoo.encoders.gru", *words]
+    assert spelled_out([*words, "task=cifar_stitch"])[0] == "~zoo.encoders.gru"
+    with pytest.raises(UserError, match="has no such form"):
+        spelled_out(["experiment=fig3", "profile=locl"])
