@@ -93,14 +93,14 @@ def _rich_table(table: Table, console: Console) -> RichTable:
     grid = RichTable(
         title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
     )
-    names = [_short_lines(name) for name in headings(table)]
+    names = headings(table)
     rows = [
         [_terminal_cell(cell, text, table, console) for cell, text in _texts(line, table)]
         for line in table.rows
     ]
     for name in names[:2]:
         grid.add_column(name, overflow="fold")
-    for name, *texts in zip(names[2:], *rows, strict=True):
+    for name, *texts in zip(map(_short_lines, names[2:]), *rows, strict=True):
         width = max(map(len, [*name.split("\n"), *(text.plain for text in texts)]))
         grid.add_column(Text(name), justify="right", width=width)
     for (target, line), cells in zip(_without_repeats(table), rows, strict=True):
