@@ -20,7 +20,7 @@ from relrep_exp.app import Outcome
 from relrep_exp.config import conf_dir, load
 from relrep_exp.errors import UserError, user_error
 from relrep_exp.overrides import alone
-from relrep_exp.plan import check_names, make_plan
+from relrep_exp.plan import check_names, make_plan, spelled_out
 
 SWEEP_FLAGS = ("-m", "--multirun")
 SHORT_FLAGS = {"-h", "-c", "-p", "-i", "-sc"}
@@ -81,9 +81,11 @@ def _checked(arguments: list[str]) -> list[str]:
     sweep = len(overrides) < len(arguments)
     runs = make_plan(overrides, sweep)
     preflight.require(runs[0].config)
+    experiment = runs[0].config.experiment is not None
+    overrides = spelled_out(overrides) if experiment else overrides
     if all(preflight.settled(run.config) for run in runs):
         overrides += NO_FOLDERS
-    return ["--multirun", *overrides] if sweep or runs[0].config.experiment is not None else overrides
+    return ["--multirun", *overrides] if sweep or experiment else overrides
 
 
 def _information(arguments: list[str]) -> list[str]:

@@ -73,7 +73,8 @@ def of_profile(experiment: ExperimentConfig, name: str) -> tuple[ExperimentConfi
         what = f"profile={name}: experiment={experiment.name} has no such form"
         raise UserError(Problem(what, f"use profile={' or profile='.join(profiles)}"))
     axes, vary = experiment.axes | profile.axes, experiment.vary | profile.vary
-    return replace(experiment, axes=axes, vary=vary), profile.set
+    encoders = profile.encoders or experiment.encoders
+    return replace(experiment, axes=axes, vary=vary, encoders=encoders), profile.set
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

@@ -101,6 +101,18 @@ def check_names(arguments: Sequence[str]) -> None:
         raise UserError(problems)
 
 
+def spelled_out(arguments: Sequence[str]) -> list[str]:
+    """A command line with what its profile sets in front, for Hydra, which composes it and knows no profiles.
+
+    Raises:
+        UserError: it cannot be read, or there is no such profile.
+    """
+    given = words.parse(arguments)
+    with Composer() as composer:
+        _, profiled = composer.profiled(given)
+    return [str(override.input_line) for override in profiled]
+
+
 class Composer:
     """Hydra's compose API over conf/. Runs that differ in numbers alone are composed once."""
 
@@ -122,12 +134,12 @@ class Composer:
     def sort_out(self, given: Sequence[Override]) -> tuple[list[Problem], list[Override]]:
         """What is unknown, and the overrides that are not."""
         problems: dict[int, list[Problem]] = {}
+        self._let_glob(given)
         for number, override in enumerate(given):
-            override.config_loader = self._loader  # glob() asks it for the options
             if self._is_choice(override) and not override.is_delete():
                 options = self._loader.get_group_options(override.key_or_group, ObjectType.CONFIG)
                 problems[number] = words.choice_problems(override, options)
-        choices = [o for n, o in enumerate(given) if problems.get(n) == []]
+        choices = [o for n, o in enumerate(given) if not problems.get(n, not _forms(o))]
         _, composed = self.profiled(choices)
         known = [*self._loader.list_groups(""), *_keys(self.compose(words.first_values(composed)))]
         for number, override in enumerate(given):
@@ -142,7 +154,10 @@ class Composer:
         Raises:
             UserError: there is no such form of it.
         """
-        composed = self.compose(words.first_values(given))
+        # Only what says the form: the rest of the words may need what the form sets, as a key of its zoo.
+        self._let_glob(given)
+        forming = [override for override in given if self._is_choice(override) or _forms(override)]
+        composed = self.compose(words.first_values(forming))
         experiment = load_experiment(OmegaConf.select(composed, "experiment"))
         if experiment is None:
             return None, list(given)
@@ -154,6 +169,7 @@ class Composer:
     def runs(self, given: Sequence[Override], sweep: bool) -> list[Run]:
         """Typed runs; a problem that many of them share is told once."""
         experiment, given = self.profiled(given)
+        self.compose(words.first_values(given))  # all words together: one may take away what another sets
         swept = [str(o.input_line) for o in given if o.is_sweep_override()]
         if swept and experiment is None and not sweep:
             raise user_error(f"several values in {' '.join(swept)}", "add -m to run them all")
@@ -191,10 +207,20 @@ class Composer:
             self._composed[choices] = _Composed.of(_compose(choices))
         return self._composed[choices], plain
 
+    def _let_glob(self, overrides: Sequence[Override]) -> None:
+        """glob() asks for the options of its group."""
+        for override in overrides:
+            override.config_loader = self._loader
+
     def _is_choice(self, override: Override) -> bool:
         return override.key_or_group in self._loader.list_groups("") or override.key_or_group.startswith(
             "hydra/"
         )
+
+
+def _forms(override: Override) -> bool:
+    """Whether it says what an experiment is, or in which form."""
+    return override.key_or_group.split(".")[0] in ("experiment", "profile")
 
 
 @dataclass(frozen=True)

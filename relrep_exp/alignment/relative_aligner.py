@@ -58,7 +58,7 @@ class RelativeAligner(Aligner):
         return _curves({self._fitted_on: self._space})
 
     def diagnostics(self) -> dict[str, Any]:
-        """Condition numbers and effective support points."""
+        """Dimensions, condition numbers, effective support points."""
         return _diagnostics({self._fitted_on: self._space})
 
 
@@ -128,7 +128,7 @@ class SingleRelativeAligner(Aligner):
         return _curves(self._spaces)
 
     def diagnostics(self) -> dict[str, Any]:
-        """Condition numbers and effective support points, by the encoder each space was made on."""
+        """Dimensions, condition numbers, effective support points, by the encoder each space was made on."""
         return _diagnostics(self._spaces)
 
 
@@ -151,6 +151,7 @@ def _diagnostics(spaces: Mapping[str, RelativeSpace]) -> dict[str, Any]:
             "support_size": len(space.support_ids),
             "effective_points": float(torch.median(space.anchor_set.effective_points())),
             "condition": {encoder: member.whitening.condition for encoder, member in space.members.items()},
+            "dims": {encoder: len(member.whitening.mean) for encoder, member in space.members.items()},
         }
         for name, space in spaces.items()
     }

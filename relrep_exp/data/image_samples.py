@@ -111,6 +111,20 @@ class Joined:
         raise IndexError(row)
 
 
+@dataclass(frozen=True)
+class Picked:
+    """Some of the images, by their row numbers."""
+
+    samples: ImageSamples
+    rows: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> Array:
+        return self.samples[self.rows[row]]
+
+
 def image_shape(samples: ImageSamples) -> tuple[int, ...] | None:
     """The shape that all images share, [H, W] or [H, W, 3]; None where they differ.
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from relrep_exp.data import sources as data_sources
-from relrep_exp.data.samples import Samples
+from relrep_exp.data.image_samples import Picked
+from relrep_exp.data.samples import IMAGE, ImageSamples, Samples
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.encoders.encoder import EncoderSource
 from relrep_exp.encoders.extraction import Extracted, extract
@@ -60,20 +61,20 @@ def embed(
     Raises:
         UserError: a sample cannot be read, an encoder cannot be loaded, or the disk is full.
     """
-    tasks, keys, left_out = _corpora(encoders, own, outputs, how)
-    corpora = tasks
+    tasks, keys, readable = _corpora(encoders, own, outputs, how)
+    corpora, left_out = tasks, _left_out(readable)
     if paired is not own:
-        corpora, keys, _ = _corpora(encoders, paired, outputs, how)
+        corpora, keys, readable = _corpora(encoders, paired, outputs, how)
     said = {**own.samples.notes, **notes, **({"left_out": left_out} if left_out else {})}
     if paired is not own:
         said["paired"] = dict(paired.samples.notes)
-    return Embeddings(corpora, tasks, keys, said)
+    return Embeddings(corpora, tasks, keys, said, _images(paired.samples, readable))
 
 
 def _corpora(
     encoders: Mapping[str, EncoderSource], group: Group, outputs: Path, how: Extraction
-) -> tuple[dict[str, Corpus], dict[str, str], dict[str, Any]]:
-    """Each encoder's embeddings, their keys, and the rows that are left out."""
+) -> tuple[dict[str, Corpus], dict[str, str], dict[str, Tensor]]:
+    """Each encoder's embeddings, their keys, and which rows of the samples they are of."""
     found: dict[str, Extracted] = {}
     keys = {}
     for name, source in encoders.items():
@@ -89,7 +90,7 @@ def _corpora(
         x = found[name].x
         # Picking rows copies, and there is seldom anything to leave out.
         corpora[name] = Corpus(x if kept.all() else x[kept], view.is_train[kept], labels)
-    return corpora, keys, _left_out(readable)
+    return corpora, keys, readable
 
 
 def _readable(found: Mapping[str, Extracted], parallel: bool) -> dict[str, Tensor]:
@@ -99,6 +100,15 @@ def _readable(found: Mapping[str, Extracted], parallel: bool) -> dict[str, Tenso
         common = torch.stack(list(masks.values())).all(0)
         return dict.fromkeys(masks, common)
     return masks
+
+
+def _images(samples: Samples, readable: Mapping[str, Tensor]) -> ImageSamples | None:
+    """The images behind the paired rows; None where encoders read something else."""
+    view = samples.views.get(IMAGE)
+    if view is None:
+        return None
+    kept = next(iter(readable.values()))
+    return Picked(cast("ImageSamples", view.samples), kept.nonzero()[:, 0].tolist())
 
 
 def _left_out(readable: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from relrep_exp.data.samples import ImageSamples
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -42,12 +44,14 @@ class Embeddings:
             where the task's own samples are paired.
         keys: encoder -> identity of its paired embeddings, for whatever is cached about them.
         notes: what a record should say about data and encoders: counts, samples left out, encoders skipped.
+        images: of the rows of `paired`, in their order; None where the samples are no images.
     """
 
     paired: Mapping[str, Corpus]
     tasks: Mapping[str, Corpus]
     keys: Mapping[str, str]
     notes: Mapping[str, Any] = field(default_factory=dict)
+    images: ImageSamples | None = None
 
     @property
     def names(self) -> list[str]:
@@ -66,4 +70,4 @@ class Embeddings:
         paired, tasks = (
             {name: moved[id(corpus)] for name, corpus in group.items()} for group in (self.paired, self.tasks)
         )
-        return Embeddings(paired, tasks, self.keys, self.notes)
+        return Embeddings(paired, tasks, self.keys, self.notes, self.images)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -108,23 +107,8 @@ def training_set(name: str, view: View, data: DataConfig) -> tuple[list[Any], li
     Raises:
         UserError: one cannot be read, and it may not be left out.
     """
-    return readable(name, view, view.is_train.nonzero()[:, 0].tolist(), data)
-
-
-def readable(name: str, view: View, wanted: Sequence[int], data: DataConfig) -> tuple[list[Any], list[int]]:
-    """Those of the wanted images that can be read, and their rows.
-
-    Args:
-        name: who wants them, for messages.
-        view: the images.
-        wanted: rows.
-        data: says whether what cannot be read may be left out.
-
-    Raises:
-        UserError: one cannot be read, and it may not be left out.
-    """
     images, rows, unread = [], [], {}
-    for row in wanted:
+    for row in view.is_train.nonzero()[:, 0].tolist():
         try:
             images.append(view.samples[row])
             rows.append(row)

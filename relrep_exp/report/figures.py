@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import math
 from collections.abc import Sequence
@@ -12,16 +13,18 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.lines import Line2D
 
+from relrep_exp.errors import user_error
+from relrep_exp.report.cells import ABSOLUTE, Table
 from relrep_exp.report.measures import measure_of
+from relrep_exp.report.points import Drawing, base_points, view_of
 from relrep_exp.report.style import RC, blank_figure, hues, line_styles
 from relrep_exp.report.tables import (
-    ABSOLUTE,
     OFF_DIAGONAL,
     Pair,
-    Table,
     comparison,
     encoder_order,
     headline,
+    named_records,
     source_role,
 )
 from relrep_exp.store.files import write_atomic
@@ -30,22 +33,28 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from relrep_exp.report.points import Point
+    from relrep_exp.schema import ExperimentConfig
     from relrep_exp.store.records import Record
 
+_SAMPLE_COLUMNS = ("method", "encoder", "sample", "label", "x", "y")
 _PANELS_PER_ROW = 5
 _LEGEND_CLASSES = 10
 _DPI = 150
 
 
-def samples_figure(records: Sequence[Record]) -> Figure:
-    """A few samples as two encoders see them, one panel per method (its lowest seed, its first view).
+def samples_figure(experiment: ExperimentConfig, points: Sequence[Point]) -> Drawing:
+    """A few samples as two encoders see them, one panel per method (its lowest seed).
 
-    Args:
-        records: a homogeneous set, as for `comparison`; panels come in the table's order of methods.
+    Raises:
+        UserError: no run has a view of samples.
     """
+    records = named_records(base_points(points))
     table = comparison(records, headline(records))
     shown = [_lowest_seed(records, column.method) for column in table.columns]
-    views = [record.views[0] if record.views else None for record in shown]
+    views = [view_of(record, "samples") for record in shown]
+    if not any(views):
+        raise user_error("no record has a view of samples", "task.view_samples=60, and run again")
     classes = sorted({label for view in views if view for label in view["labels"]}, key=_natural)
     colours = dict(zip(classes, hues(len(classes)), strict=True))
     with rc_context(RC):
@@ -54,7 +63,18 @@ def samples_figure(records: Sequence[Record]) -> Figure:
             panel.set_title(_panel_title(record.method, table))
             _draw_view(panel, view, colours)
         _class_legend(figure, colours)
-    return figure
+    return Drawing(figure, _SAMPLE_COLUMNS, _sample_rows(shown, views))
+
+
+def _sample_rows(records: Sequence[Record], views: Sequence[dict[str, Any] | None]) -> list[tuple[Any, ...]]:
+    """One row for each sample and encoder, with its place in the plane."""
+    return [
+        (record.method, view[encoder], number, label, *place)
+        for record, view in zip(records, views, strict=True)
+        if view
+        for encoder, places in (("source", view["native"]), ("target", view["carried"]))
+        for number, (label, place) in enumerate(zip(view["labels"], places, strict=True))
+    ]
 
 
 def pair_matrix(record: Record, metric: str) -> Figure:
@@ -111,6 +131,16 @@ def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
         paths.append(folder / f"{name}.{kind}")
         write_atomic(paths[-1], buffer.getvalue())
     return paths[0], paths[1]
+
+
+def save_drawing(drawing: Drawing, folder: Path, name: str) -> None:
+    """Write the figure, and beside it `name.csv` with the numbers that it draws."""
+    save(drawing.figure, folder, name)
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(drawing.columns)
+    writer.writerows(drawing.rows)  # of a float its repr, so in full precision
+    write_atomic(folder / f"{name}.csv", stream.getvalue().encode())
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:

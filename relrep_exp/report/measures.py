@@ -32,6 +32,10 @@ class Measure:
             return "nan"
         return f"{value * 100 if self.percent else value:.{self.decimals}f}"
 
+    def signed(self, value: float) -> str:
+        """A difference as printed, with its sign."""
+        return f"{value * 100 if self.percent else value:+.{self.decimals}f}"
+
     @property
     def unit(self) -> str:
         """The label with its unit, e.g. `weighted F1 in %`."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from relrep_exp.report.cells import ABSOLUTE, mean_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,3 +44,50 @@ class Drawing:
     figure: Figure
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
+
+
+def base_points(points: Sequence[Point]) -> list[Point]:
+    """The runs in which every method has its own setting."""
+    return [point for point in points if point.varied is None]
+
+
+def by_seed(points: Sequence[Point]) -> dict[int, Record]:
+    """The record of each seed, in the order of seeds.
+
+    Raises:
+        ValueError: two different runs claim the same seed: their average would mean nothing.
+    """
+    found: dict[int, Record] = {}
+    for point in points:
+        record = point.record
+        first = found.setdefault(record.config["seed"], record)
+        if first.key != record.key:
+            raise ValueError(
+                f"two different runs of {point.method} with seed {record.config['seed']} belong in different "
+                f"tables: records {first.key} and {record.key}"
+            )
+    return dict(sorted(found.items()))
+
+
+def of_methods(points: Sequence[Point]) -> dict[str, list[Point]]:
+    """The points of each method: `absolute` first, then in order of appearance."""
+    found: dict[str, list[Point]] = {}
+    for point in sorted(points, key=lambda point: point.record.method != ABSOLUTE):
+        found.setdefault(point.method, []).append(point)
+    return found
+
+
+def score(record: Record, metric: str) -> float | None:
+    """One number of a run: the mean over pairs of different encoders, or over each encoder with itself.
+
+    The latter where the run has nothing else: `absolute`, and metrics that describe one encoder.
+    """
+    rows = [row for row in record.rows if row.metric == metric]
+    across = [row.value for row in rows if row.source != row.target]
+    values = across or [row.value for row in rows]
+    return mean_of(values) if values else None
+
+
+def view_of(record: Record, kind: str) -> dict[str, Any] | None:
+    """The record's first view of a kind; None where it has none."""
+    return next((view for view in record.views if view.get("kind") == kind), None)

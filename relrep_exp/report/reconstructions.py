@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib import rc_context
 
-from relrep_exp.report.points import Drawing, Point
+from relrep_exp.errors import user_error
+from relrep_exp.report.cells import mean_of
+from relrep_exp.report.points import Drawing, Point, view_of
 from relrep_exp.report.strips import pixels
 from relrep_exp.report.style import RC, blank_figure, hues
-from relrep_exp.report.tables import mean_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,11 +47,11 @@ def reconstructions_figure(experiment: ExperimentConfig, points: Sequence[Point]
     test set.
 
     Raises:
-        ValueError: no run has images in its record.
+        UserError: no run has images in its record.
     """
-    blocks = _blocks(experiment, [point for point in points if _view(point, "reconstructions")])
+    blocks = _blocks(experiment, [point for point in points if view_of(point.record, "reconstructions")])
     if not blocks:
-        raise ValueError("no record holds images")
+        raise user_error("no record holds images", "use task=mnist_ae")
     rows: list[tuple[Any, ...]] = []
     with rc_context(RC):
         strips = {title: _strips(members) for title, members in blocks.items()}
@@ -121,8 +122,8 @@ def _mean(points: Sequence[Point], source: str, target: str, metric: str) -> flo
 
 
 def _view(point: Point, kind: str) -> dict[str, Any]:
-    """The record's view of that kind; empty where there is none."""
-    return next((view for view in reversed(point.record.views) if view.get("kind") == kind), {})
+    """The record's view of that kind, which the point is known to have."""
+    return view_of(point.record, kind) or {}
 
 
 def _draw_strip(axes: Axes, strip: Strip) -> None:

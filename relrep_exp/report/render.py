@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, TextIO
 
-from relrep_exp.report.tables import Cell, Column, Line, Table
+from relrep_exp.report.cells import Cell, Column, Line, Table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,13 +35,22 @@ _LATEX_SPECIAL = {
 }
 
 
-def cell_text(cell: Cell | None, column: Column, table: Table) -> str:
-    """`89.59 ± 0.19`; the mean alone for one seed; `(n=2)` where the column's other cells have more seeds."""
+def cell_text(cell: Cell | None, line: Line, column: Column, table: Table) -> str:
+    """`89.59 ± 0.19`; the mean alone for one seed; in brackets what else there is to say.
+
+    That is the difference to the base, and `n=2` where the column's other cells have more seeds.
+    """
     if cell is None:
         return BLANK
-    spread = column.measure.text(cell.std)
-    text = column.measure.text(cell.mean) + (f" ± {spread}" if spread != "nan" else "")
-    return text if cell.n == table.seeds_of(column) else f"{text} (n={cell.n})"
+    measure = line.measure_in(column)
+    spread = measure.text(cell.std)
+    text = measure.text(cell.mean) + (f" ± {spread}" if spread != "nan" else "")
+    aside = ["default"] if cell.default else []
+    if cell.change is not None and not cell.default:
+        aside.append(measure.signed(cell.change))
+    if cell.n != table.seeds_of(column):
+        aside.append(f"n={cell.n}")
+    return f"{text} ({', '.join(aside)})" if aside else text
 
 
 def headings(table: Table) -> list[str]:
@@ -84,14 +93,14 @@ def _rich_table(table: Table, console: Console) -> RichTable:
     grid = RichTable(
         title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
     )
-    names = [_short_lines(name) for name in headings(table)]
+    names = headings(table)
     rows = [
-        [_terminal_cell(cell, column, table, console) for cell, column in _cells(line, table)]
+        [_terminal_cell(cell, text, table, console) for cell, text in _texts(line, table)]
         for line in table.rows
     ]
     for name in names[:2]:
         grid.add_column(name, overflow="fold")
-    for name, *texts in zip(names[2:], *rows, strict=True):
+    for name, *texts in zip(map(_short_lines, names[2:]), *rows, strict=True):
         width = max(map(len, [*name.split("\n"), *(text.plain for text in texts)]))
         grid.add_column(Text(name), justify="right", width=width)
     for (target, line), cells in zip(_without_repeats(table), rows, strict=True):
@@ -105,13 +114,13 @@ def _short_lines(name: str) -> str:
     return "\n".join(textwrap.wrap(name, _HEADING_WIDTH)) or name
 
 
-def _terminal_cell(cell: Cell | None, column: Column, table: Table, console: Console) -> Text:
+def _terminal_cell(cell: Cell | None, text: str, table: Table, console: Console) -> Text:
     from rich.text import Text
 
     best = cell is not None and cell.best
     mark = "*" if best else " " if table.ranking else ""
-    text = cell_text(cell, column, table).replace(" ± ", "±").replace(" (", "(")
-    return Text(_encodable(text, console) + mark, style="bold green" if best else "")
+    short = text.replace(" ± ", "±").replace(" (", "(")
+    return Text(_encodable(short, console) + mark, style="bold green" if best else "")
 
 
 def _encodable(text: str, console: Console) -> str:
@@ -133,7 +142,8 @@ def to_markdown(table: Table) -> str:
     ]
     for line in table.rows:
         cells = [
-            _bold(cell, cell_text(cell, column, table), "**{}**") for cell, column in _cells(line, table)
+            _bold(cell, cell_text(cell, line, column, table), "**{}**")
+            for cell, column in _cells(line, table)
         ]
         lines.append(_pipes([_markdown(line.target), _markdown(line.source), *cells]))
     return "\n".join([*lines, "", *(_markdown(note) + "  " for note in table.notes("bold"))]) + "\n"
@@ -148,19 +158,28 @@ def _markdown(text: str) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """One line per pair and method, in full precision, as fractions.
+    """One line per row and method, in full precision, as fractions.
 
     A cell without a value has n = 0 and empty fields. The closing rows are left out: a reader who averages a
     column must not average averages.
     """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["test_encoder", f"{table.source}_encoder", "method", "metric", "mean", "std", "n"])
+    compared = ["change", "default"] if table.compares else []
+    writer.writerow([*table.fields, "method", "metric", "mean", "std", "n", *compared])
     for line in table.rows:
         for cell, column in [] if line.closing else _cells(line, table):
             numbers = [repr(cell.mean), repr(cell.std), cell.n] if cell else ["", "", 0]
-            writer.writerow([line.target, line.source, column.method, column.measure.name, *numbers])
+            names = [line.target, line.source, column.method, line.measure_in(column).name]
+            writer.writerow([*names, *numbers, *(_compared(cell) if compared else [])])
     return stream.getvalue()
+
+
+def _compared(cell: Cell | None) -> list[str]:
+    """The difference to the base, empty where there is none, and whether the setting is the base's."""
+    if cell is None or cell.change is None:
+        return ["", ""]
+    return [repr(cell.change), str(int(cell.default))]
 
 
 def to_latex(table: Table) -> str:
@@ -168,10 +187,7 @@ def to_latex(table: Table) -> str:
     body = []
     for index, (target, line) in enumerate(_without_repeats(table)):
         rule = (r"\midrule" if line.closing else r"\addlinespace") if target and index else ""
-        cells = [
-            _bold(cell, _latex(cell_text(cell, column, table)), r"\textbf{{{}}}")
-            for cell, column in _cells(line, table)
-        ]
+        cells = [_bold(cell, _latex(text), r"\textbf{{{}}}") for cell, text in _texts(line, table)]
         body += [rule] * bool(rule) + [_ampersands([_latex(target), _latex(line.source), *cells])]
     caption = _latex(f"{table.title}; {table.note}")
     return "\n".join(
@@ -220,8 +236,8 @@ def _html_group(target: str, lines: list[Line], table: Table) -> str:
     rows = []
     for line in lines:
         cells = "".join(
-            f"<td>{_bold(cell, html.escape(cell_text(cell, column, table)), '<strong>{}</strong>')}</td>"
-            for cell, column in _cells(line, table)
+            f"<td>{_bold(cell, html.escape(text), '<strong>{}</strong>')}</td>"
+            for cell, text in _texts(line, table)
         )
         rows.append(f'<tr>{first}<th scope="row">{html.escape(line.source)}</th>{cells}</tr>\n')
         first = ""
@@ -237,8 +253,13 @@ def _cells(line: Line, table: Table) -> Iterator[tuple[Cell | None, Column]]:
     return zip(line.cells, table.columns, strict=True)
 
 
+def _texts(line: Line, table: Table) -> Iterator[tuple[Cell | None, str]]:
+    for cell, column in _cells(line, table):
+        yield cell, cell_text(cell, line, column, table)
+
+
 def _without_repeats(table: Table) -> Iterator[tuple[str, Line]]:
-    """Each row with its test encoder, which is blank where the row above has it already."""
+    """Each row with its first name, which is blank where the row above has it already."""
     above = None
     for line in table.rows:
         yield ("" if line.target == above else line.target), line

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from relrep_exp.report.cells import mean_of
 from relrep_exp.report.measures import measure_of
 from relrep_exp.report.render import to_terminal
 from relrep_exp.report.summary import run_table
-from relrep_exp.report.tables import headline, mean_of
+from relrep_exp.report.tables import headline
 from relrep_exp.store.records import Record
 
 

@@ -37,7 +37,9 @@ _HUES = (
     "#999933",
     "#000000",
 )
+_PALE = ("#88CCEE", "#DDCC77")  # too light for a thin line
 _DASHES = ("-", "--", "-.", ":")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def hues(count: int) -> list[str]:
@@ -47,7 +49,19 @@ def hues(count: int) -> list[str]:
 
 def line_styles(count: int) -> list[dict[str, Any]]:
     """That many lines, told apart by dashes as well as by colour."""
-    return [{"color": hue, "linestyle": dash} for hue, dash in zip(hues(count), cycle(_DASHES), strict=False)]
+    dark = cycle(hue for hue in _HUES if hue not in _PALE)
+    return [{"color": hue, "linestyle": dash} for _, hue, dash in zip(range(count), dark, cycle(_DASHES))]
+
+
+def marked_lines(count: int) -> list[dict[str, Any]]:
+    """The same with a marker each, so that two lines are told apart in grey where their dashes repeat."""
+    marked = zip(line_styles(count), cycle(_MARKERS), strict=False)
+    return [{**style, "marker": marker, "markersize": 4.5} for style, marker in marked]
+
+
+def arrow(better: int) -> str:
+    """Behind a measure's name: which direction is better."""
+    return {1: " ↑", -1: " ↓"}.get(better, "")
 
 
 def blank_figure(width: float, height: float) -> Figure:

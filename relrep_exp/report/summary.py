@@ -6,20 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from relrep_exp.report.cells import Cell, Column, Line, Table, mean_of
 from relrep_exp.report.measures import Measure, measure_of
-from relrep_exp.report.tables import (
-    MATCHING,
-    MEAN,
-    OFF_DIAGONAL,
-    Cell,
-    Column,
-    Line,
-    Pair,
-    Table,
-    encoder_order,
-    mean_of,
-    source_role,
-)
+from relrep_exp.report.tables import MATCHING, MEAN, OFF_DIAGONAL, Pair, encoder_order, source_role
 
 if TYPE_CHECKING:
     from relrep_exp.store.records import Record
@@ -75,7 +64,9 @@ def run_table(record: Record) -> Table:
     )
     title = f"{record.task}: {record.method}, seed {record.config.get('seed')}"
     legend = "one run; R@1 = recall at 1, RR = relative representation"
-    return Table(title, columns, (*lines, *_closing(lines)), legend, source_role([record]))
+    role = source_role([record])
+    names, fields = ("test encoder", role), ("test_encoder", f"{role}_encoder")
+    return Table(title, columns, (*lines, *_closing(lines)), legend, names, fields)
 
 
 def _pairs(values: Values, measures: Sequence[Measure]) -> list[Pair]:

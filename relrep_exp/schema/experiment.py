@@ -18,10 +18,12 @@ ProfileName = Literal["paper", "local"]
 class ProfileConfig:
     """One form of an experiment: on the paper's data and encoders, or on what can be made anywhere.
 
-    `set` holds overrides that every run gets; `axes` and `vary` replace the experiment's of the same key.
+    `set` holds overrides that every run gets; `axes` and `vary` replace the experiment's of the same key,
+    `encoders` those of the experiment.
     """
 
     set: list[str] = field(default_factory=list)
+    encoders: list[str] = field(default_factory=list)
     axes: dict[str, Values] = field(default_factory=dict)
     vary: dict[str, Values] = field(default_factory=dict)
 
@@ -32,6 +34,7 @@ class ExperimentConfig:
 
     `vary_of` gives a method variations of its own, which take the place of `vary`.
     `metrics` are those of a table or a figure that shows several, `x` is the axis that lines are drawn along.
+    Where `encoders` are named, only what happens among them is shown; the runs have all of the zoo's.
     """
 
     name: Name
@@ -43,6 +46,7 @@ class ExperimentConfig:
     profiles: dict[ProfileName, ProfileConfig] = field(default_factory=dict)
     metric: str = "f1_weighted"
     metrics: list[str] = field(default_factory=list)
+    encoders: list[str] = field(default_factory=list)
     x: str | None = None
     table: Literal["pairs", "metrics", "axis", "variations"] = "pairs"
     figure: Literal[
@@ -50,7 +54,14 @@ class ExperimentConfig:
     ] = "samples"
 
     @model_validator(mode="after")
-    def _varies_its_own_methods(self) -> Self:
+    def _says_what_it_needs(self) -> Self:
         if unknown := [name for name in self.vary_of if name not in self.methods]:
             raise ValueError(f"vary_of names what is none of its methods: {', '.join(unknown)}")
+        along = self.table == "axis" or self.figure == "lines"
+        if (along or self.table == "metrics") and not self.metrics:
+            raise ValueError(f"table={self.table} with figure={self.figure} needs metrics")
+        if along and not any(
+            self.x in axes for axes in [self.axes, *(p.axes for p in self.profiles.values())]
+        ):
+            raise ValueError(f"x={self.x} is none of its axes")
         return self

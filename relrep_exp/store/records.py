@@ -33,7 +33,8 @@ class Record:
         config: what determines the numbers; `config["seed"]` is the run's seed.
         rows: the numbers.
         curves: fit name -> quantity -> one value per epoch.
-        views: `{source, target, labels, native: [[x, y], ...], carried: [[x, y], ...]}`, for figures.
+        views: for figures: `{kind: samples, source, target, labels, native: [[x, y], ...], carried: ...}` and
+            `{kind: anchors, ...}` as of tasks/anchor_view.py.
         diagnostics: anything else worth knowing.
         timings: phase -> seconds.
         provenance: git, versions, device, revisions.

@@ -36,7 +36,7 @@ def run_task(config: Config, runtime: Runtime, on_curve: OnCurve) -> Result:
     if config.task.kind == "retrieval":
         result = retrieval(embeddings, make_aligner, config.task)
     elif config.task.kind == "reconstruction":
-        images = images_of(config).to(runtime.device)
+        images = images_of(embeddings).to(runtime.device)
         own = own_decoders(config, training, runtime.device)
         fit_decoder = image_decoder_fitter(config, training)
         result = Reconstruction(embeddings, images, make_aligner, fit_decoder, own, config.task).run()

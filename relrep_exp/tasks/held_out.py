@@ -5,7 +5,7 @@ For every test encoder an aligner is fitted on all the others, which then reads 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -14,9 +14,12 @@ from torch import Tensor
 from relrep_exp.alignment import metrics
 from relrep_exp.alignment.aligner import Aligner
 from relrep_exp.alignment.anchors import Space
+from relrep_exp.data.image_samples import Picked
+from relrep_exp.data.samples import ImageSamples
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.schema import TaskConfig
-from relrep_exp.tasks.result import Result
+from relrep_exp.tasks.anchor_view import anchor_views
+from relrep_exp.tasks.result import SAMPLES, Result
 
 
 class HeldOut:
@@ -34,6 +37,7 @@ class HeldOut:
         self.train = {name: Space(corpus.x[corpus.is_train]) for name, corpus in paired.items()}
         self.test = {name: corpus.x[~corpus.is_train] for name, corpus in paired.items()}
         first = next(iter(paired.values()))
+        self.images = _training_images(embeddings)
         self.test_labels = None if first.labels is None else first.labels[~first.is_train]
 
     def aligners(self) -> dict[str, Aligner]:
@@ -58,7 +62,9 @@ class HeldOut:
                     result.add(source, target, aligner.method, self._agreement(aligner, source, target))
         for aligner in aligners.values():
             result.curves |= aligner.curves()
-        result.views = [self._view(aligners)]
+        source, target = self._shown(aligners)
+        result.views = [self._view(aligners[target], source, target)]
+        result.views += anchor_views(self.train, aligners[target], (source, target), self.images, self.task)
 
     def _agreement(self, aligner: Aligner, source: str, target: str) -> dict[str, float]:
         """How well the representations of the same test samples agree; the source's retrieve the target's."""
@@ -74,12 +80,15 @@ class HeldOut:
             "overlap": metrics.neighbourhood_overlap(native, carried, self.task.neighbours),
         }
 
-    def _view(self, aligners: dict[str, Aligner]) -> dict[str, Any]:
-        """The first test samples of two encoders, in a plane chosen on the source's."""
+    def _shown(self, aligners: Mapping[str, Aligner]) -> tuple[str, str]:
+        """The source and the target that figures show: the first two encoders, if the second is tested."""
         names = list(self.train)
         target = names[1] if names[1] in aligners else next(iter(aligners))
-        source = next(name for name in names if name != target)
-        aligner, n = aligners[target], self.task.view_samples
+        return next(name for name in names if name != target), target
+
+    def _view(self, aligner: Aligner, source: str, target: str) -> dict[str, Any]:
+        """The first test samples of two encoders, in a plane chosen on the source's."""
+        n = self.task.view_samples
         native = aligner.native(self.test[source][:n], source)
         shared = aligner.carries(source, target)
         carried = (
@@ -89,6 +98,7 @@ class HeldOut:
         )
         plane = principal_plane(native)
         return {
+            "kind": SAMPLES,
             "source": source,
             "target": target,
             "labels": [0] * len(native) if self.test_labels is None else self.test_labels[:n].tolist(),
@@ -96,6 +106,14 @@ class HeldOut:
             "native": rounded(plane(native)),
             "carried": rounded(plane(carried) if shared else principal_plane(carried)(carried)),
         }
+
+
+def _training_images(embeddings: Embeddings) -> ImageSamples | None:
+    """The images of the paired training rows; None where the samples are no images."""
+    if embeddings.images is None:
+        return None
+    first = next(iter(embeddings.paired.values()))
+    return Picked(embeddings.images, first.is_train.nonzero()[:, 0].tolist())
 
 
 def principal_plane(x: Tensor) -> Callable[[Tensor], Tensor]:

@@ -5,28 +5,27 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from relrep_exp.data import sources as data_sources
-from relrep_exp.data.samples import IMAGE
 from relrep_exp.encoders import zoo
 from relrep_exp.encoders.architectures import stacked
 from relrep_exp.encoders.autoencoder import AutoencoderSource
-from relrep_exp.encoders.local import common_shape, readable
+from relrep_exp.encoders.embeddings import Embeddings
+from relrep_exp.encoders.local import common_shape
 from relrep_exp.modules.training import Training
 from relrep_exp.schema import Config
 from relrep_exp.tasks.image_decoders import ImageReader
 from relrep_exp.tasks.scaling import Scaling
 
 
-def images_of(config: Config) -> Tensor:
-    """The images of the task's samples, uint8 [N, C, H, W]; those that cannot be read are left out.
+def images_of(embeddings: Embeddings) -> Tensor:
+    """The images behind the embeddings, uint8 [N, C, H, W].
 
     Raises:
-        UserError: they differ in shape, or one that may not be left out cannot be read.
+        UserError: they differ in shape.
     """
-    view = data_sources.load(config.data, [IMAGE], config.runtime.offline).views[IMAGE]
-    common_shape(view.samples)
-    images, _ = readable(config.task.name, view, range(len(view.is_train)), config.data)
-    return stacked(images)
+    images = embeddings.images
+    assert images is not None, "a reconstruction is checked to have encoders of images"
+    common_shape(images)
+    return stacked([images[row] for row in range(len(images))])
 
 
 def own_decoders(config: Config, training: Training, device: torch.device) -> dict[str, ImageReader]:

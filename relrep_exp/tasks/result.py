@@ -10,6 +10,10 @@ from typing import Any
 
 from relrep_exp.rows import Row
 
+# Kinds of views
+SAMPLES = "samples"
+ANCHORS = "anchors"
+
 
 @dataclass
 class Result:
@@ -18,7 +22,8 @@ class Result:
     Attributes:
         rows: the numbers.
         curves: losses per epoch, by fit and by loss.
-        views: a few samples of two encoders as the method sees them.
+        views: what a figure draws, each with its `kind`: a few samples of two encoders as the method sees
+            them, a few anchors as the samples that they mix.
         diagnostics: condition numbers and the like, by test encoder.
         timings: seconds, by phase.
     """

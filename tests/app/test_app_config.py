@@ -80,14 +80,18 @@ OPTIONS = {
     },
 }
 RUNS = {
+    "anchors": 4 * 3,
     "demo": 5 * 3,
     "fig1": 5 * 12,
     "fig2": 4 * 6,
+    "fig3": 5 * 6 * 6,
+    "fig4": 2 * 9 * 6,
     "fig5": 5 * 2 * 6,
     "sensitivity": 3 + 71 + 2 + 2,  # of one seed: methods, values of `vary`, of two methods' own variations
     "table1": 4 * 6,
     "table2": 4 * 6,
     "table3": 2 * 6,
+    "table4": 3 * 6,
     "table6": 4 * 6,
     "table7": 2 * 6,
 }

@@ -104,5 +104,5 @@ def _view(method: str, rng: np.random.Generator, encoders: Sequence[str]) -> dic
     carried = own + rng.normal(size=(30, 2)) * (1 - LEVEL[method]) * 4 * (3 if method == "absolute" else 1)
     if method == "absolute":
         carried = rng.normal(size=(30, 2)) * 4
-    pair = {"source": encoders[0], "target": encoders[1]}
+    pair = {"kind": "samples", "source": encoders[0], "target": encoders[1]}
     return {**pair, "labels": labels.tolist(), "native": own.tolist(), "carried": carried.tolist()}

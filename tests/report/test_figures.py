@@ -7,15 +7,22 @@ import math
 import numpy as np
 
 from relrep_exp.report.figures import loss_curves, pair_matrix, samples_figure, save
+from relrep_exp.report.points import Point
 from relrep_exp.rows import Row
 
 from .synthetic import ENCODERS, plausible, record
+from .synthetic_points import experiment
 
 METHODS = ("random-cosine", "absolute", "param-wip")
 
 
+def drawn(records):
+    points = [Point(run.method, {"seed": run.config["seed"]}, None, run) for run in records]
+    return samples_figure(experiment(), points).figure
+
+
 def test_one_panel_per_method_in_the_tables_order_with_its_score():
-    figure = samples_figure([plausible(method, seed) for seed in (1, 0) for method in METHODS])
+    figure = drawn([plausible(method, seed) for seed in (1, 0) for method in METHODS])
     titles = [panel.get_title() for panel in figure.axes]
     assert [title.splitlines()[0] for title in titles] == ["absolute", "random-cosine", "param-wip"]
     assert "dimensions differ" in titles[0]
@@ -30,7 +37,7 @@ def test_one_panel_per_method_in_the_tables_order_with_its_score():
 
 def test_a_panel_joins_the_two_versions_of_each_sample_of_the_lowest_seed():
     runs = [plausible("param-wip", seed) for seed in (3, 2)]
-    (panel,) = samples_figure(runs).axes
+    (panel,) = drawn(runs).axes
     own, other = (np.asarray(collection.get_offsets()) for collection in panel.collections)
     view = runs[1].views[0]
     np.testing.assert_allclose(own, view["native"])
@@ -44,13 +51,14 @@ def test_a_panel_joins_the_two_versions_of_each_sample_of_the_lowest_seed():
 
 def test_classes_have_a_legend_where_there_are_any():
     run = plausible("param-wip", 0)
-    assert samples_figure([run]).legends
+    assert drawn([run]).legends
     unlabelled = record("x", 0, run.rows, views=[{**run.views[0], "labels": [0] * 30}])
-    assert not samples_figure([unlabelled]).legends
+    assert not drawn([unlabelled]).legends
 
 
 def test_a_method_without_a_view_says_so():
-    (panel,) = samples_figure([record("x", 0, [Row("a", "b", "x", "f1_weighted", 0.5)])]).axes
+    blind = record("x", 0, [Row("a", "b", "x", "f1_weighted", 0.5)])
+    _, panel = drawn([plausible("param-wip", 0), blind]).axes
     assert [text.get_text() for text in panel.texts] == ["no view in the record"]
 
 
@@ -77,8 +85,8 @@ def test_loss_curves_have_a_panel_per_loss_and_a_line_per_fit():
 
 def test_the_same_records_give_the_same_bytes(tmp_path):
     runs = [plausible(method, 0) for method in METHODS]
-    first = save(samples_figure(runs), tmp_path / "one", "samples")
-    second = save(samples_figure(runs), tmp_path / "two", "samples")
+    first = save(drawn(runs), tmp_path / "one", "samples")
+    second = save(drawn(runs), tmp_path / "two", "samples")
     assert [path.name for path in first] == ["samples.png", "samples.svg"]
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["samples.png", "samples.svg"]

@@ -2,49 +2,101 @@
 
 from __future__ import annotations
 
+import csv
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from relrep_exp.report.experiment import write_experiment
 from relrep_exp.report.page import FILL_COMMAND, build
+from relrep_exp.report.points import Point
 from relrep_exp.report.render import to_csv, to_latex, to_markdown
+from relrep_exp.schema import ExperimentConfig
 from relrep_exp.store.records import RecordStore
 
-from .synthetic import plausible, single
+from .synthetic import grid, plausible, single
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "report.py"
 
 
+FILES = {"table.md", "table.csv", "table.tex"}
+FIGURE = {"figure.png", "figure.svg", "figure.csv"}
+DEMO = ExperimentConfig(name="demo", title="Demo", methods={"param-wip": []}, axes={"seed": [0]})
+
+
+def points_of(records):
+    return [Point(run.method, {"seed": run.config["seed"]}, None, run) for run in records]
+
+
+def names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
 def test_an_experiment_writes_its_table_and_its_figure(tmp_path):
     runs = [plausible(method, 0) for method in ("absolute", "param-wip")]
-    table = write_experiment("demo", runs, tmp_path / "demo", ["param-wip, seed 1"])
+    table = write_experiment(DEMO, points_of(runs), tmp_path / "demo", ["param-wip, seed 1"])
     files = {path.name: path for path in (tmp_path / "demo").iterdir()}
-    assert set(files) == {"table.md", "table.csv", "table.tex", "samples.png", "samples.svg"}
-    assert table.title == "demo: digits_stitch: weighted F1"
+    assert set(files) == FILES | FIGURE
+    assert table.title == "Demo: digits_stitch: weighted F1"
     assert files["table.md"].read_text() == to_markdown(table)
     assert files["table.csv"].read_text() == to_csv(table)
     assert files["table.tex"].read_text() == to_latex(table)
     assert "No record of 1 run(s): param-wip, seed 1." in files["table.md"].read_text()
+    drawn = list(csv.DictReader(files["figure.csv"].open()))
+    place = runs[1].views[0]["carried"][2]
+    [row] = [
+        row for row in drawn if (row["method"], row["encoder"], row["sample"]) == ("param-wip", "conv", "2")
+    ]
+    assert [float(row["x"]), float(row["y"])] == place
 
 
 def test_an_experiment_may_name_its_metric(tmp_path):
-    table = write_experiment("demo", [plausible("param-wip", 0)], tmp_path, metric="mrr")
+    table = write_experiment(replace(DEMO, metric="mrr"), points_of([plausible("param-wip", 0)]), tmp_path)
     assert "MRR" in table.title
     assert "MRR" in (tmp_path / "table.md").read_text()
 
 
-def test_a_figure_of_other_records_does_not_stay(tmp_path):
-    write_experiment("demo", [plausible("param-wip", 0)], tmp_path)
-    write_experiment("demo", [single("x", 0, 0.5)], tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"table.md", "table.csv", "table.tex"}
+@pytest.mark.parametrize("kind", ["samples", "anchors", "sensitivity"])
+def test_a_figure_that_cannot_be_drawn_leaves_the_table_and_says_why(tmp_path, kind):
+    write_experiment(DEMO, points_of([plausible("param-wip", 0)]), tmp_path)
+    assert names(tmp_path) >= FIGURE
+    table = write_experiment(replace(DEMO, figure=kind), points_of([single("x", 0, 0.5)]), tmp_path)
+    assert names(tmp_path) == FILES  # nor does the figure of other records stay
+    [remark] = table.remarks
+    assert remark.startswith("No figure: no r") and "\n" not in remark
+    assert remark in (tmp_path / "table.tex").read_text().replace("\\_", "_")
 
 
 def test_an_experiment_without_any_record_lists_what_is_missing(tmp_path):
-    write_experiment("demo", [], tmp_path, ["absolute, seed 0"])
+    write_experiment(DEMO, [], tmp_path, ["absolute, seed 0"])
     assert "absolute, seed 0" in (tmp_path / "table.md").read_text()
+    assert "No figure: no run has a record yet." in (tmp_path / "table.md").read_text()
+
+
+def test_a_method_is_called_as_the_experiment_calls_it(tmp_path):
+    named = {name: single("param-wip", 0, value, key=name) for name, value in (("mine", 0.5), ("yours", 0.6))}
+    runs = [Point(name, {"seed": 0}, None, record) for name, record in named.items()]
+    table = write_experiment(DEMO, runs, tmp_path)
+    assert table.header[2:] == ("mine", "yours")
+
+
+def test_only_pairs_among_the_named_encoders_are_shown(tmp_path):
+    runs = points_of(
+        [grid("x", 0, lambda source, target: 0.1 + 0.2 * (source == "mlp") + 0.4 * (target == "vit"))]
+    )
+    table = write_experiment(replace(DEMO, encoders=["mlp", "vit"]), runs, tmp_path)
+    assert [(line.target, line.source) for line in table.rows if not line.closing] == [
+        ("mlp", "mlp"),
+        ("mlp", "vit"),
+        ("vit", "mlp"),
+        ("vit", "vit"),
+    ]
+    assert "Of all pairs only those among mlp, vit." in (tmp_path / "table.md").read_text()
+    [off] = [line.cells[0].mean for line in table.rows if line.source == "off-diagonal"]
+    assert off == pytest.approx((0.1 + 0.7) / 2)
 
 
 def test_the_page_has_a_table_per_group_and_says_where_it_comes_from(tmp_path):

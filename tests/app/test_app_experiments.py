@@ -1,0 +1,93 @@
+"""An experiment from the command line to its files, in a process of its own."""
+
+import csv
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from relrep_exp.config import of_profile
+from relrep_exp.errors import UserError
+from relrep_exp.plan import make_plan, spelled_out
+from relrep_exp.schema import ExperimentConfig, ProfileConfig
+
+TINY = [
+    "~zoo.encoders.vit",
+    "~zoo.encoders.resnet",
+    "zoo.encoders.mlp.epochs=1",
+    "zoo.encoders.gru.epochs=1",
+    "anchors.epochs=1",
+    "anchors.m=4",
+    "seed=0",
+    "logger=none",
+]
+
+
+def test_lines_along_the_support_set_in_the_local_profile(python_run, outputs):
+    words = [*TINY, "aligner.support=20,60", "task.view_anchors=1", f"paths.outputs={outputs}"]
+    done = python_run("experiment=fig4", "profile=local", *words)
+    assert done.returncode == 0, done.stderr
+    folder = outputs / "report" / "fig4"
+    assert {path.name for path in folder.iterdir()} == {
+        f"{name}.{kind}"
+        for name, kinds in (("table", "md csv tex"), ("figure", "png svg csv"))
+        for kind in kinds.split()
+    }
+    table = {
+        (row["aligner.support"], row["metric"], row["method"]): float(row["mean"])
+        for row in csv.DictReader((folder / "table.csv").open())
+    }
+    drawn = {
+        (row["x"], row["metric"], row["method"]): float(row["mean"])
+        for row in csv.DictReader((folder / "figure.csv").open())
+    }
+    assert table == drawn and len(table) == 2 * 3 * 2
+    records = [json.loads(path.read_text()) for path in (outputs / "records").glob("*.json")]
+    assert len(records) == 4
+    for record in records:
+        values = [row["value"] for row in record["rows"] if row["metric"] == "mrr"]
+        support = str(record["config"]["method"]["aligner"]["support"])
+        assert table[support, "mrr", record["method"]] == sum(values) / len(values)
+        [_, view] = record["views"]
+        assert view["size"] == [8, 8] and len(view["effective_points"]) == 4
+    assert "5 to 15 samples per dimension (d = 72" in (folder / "figure.svg").read_text()
+
+
+def test_what_local_experiments_run():
+    found = make_plan(["experiment=fig3", "profile=local", "seed=0"], sweep=False)
+    assert {tuple(run.config.zoo.encoders) for run in found} == {("vit", "resnet", "mlp")}
+    assert {run.config.anchors.m for run in found} == {10, 30, 100, 300}
+    paper = make_plan(["experiment=fig3", "seed=0", "anchors.m=10"], sweep=False)
+    assert {tuple(run.config.zoo.encoders) for run in paper} == {("vit_s", "rexnet", "vit_b")}
+    for name, count in (("fig4", 2 * 6), ("table4", 3), ("anchors", 4)):
+        runs = make_plan([f"experiment={name}", "profile=local", "seed=0"], sweep=False)
+        assert len(runs) == count and {run.config.task.name for run in runs} == {"digits_stitch"}
+        assert {run.config.runtime.threads for run in runs} == {1}
+
+
+def test_a_profile_may_show_encoders_of_its_own():
+    forms = {"paper": ProfileConfig(encoders=["a", "b"]), "local": ProfileConfig()}
+    shown = ExperimentConfig("x", "X", {"m": []}, encoders=["c", "d"], profiles=forms)
+    assert [of_profile(shown, name)[0].encoders for name in forms] == [["a", "b"], ["c", "d"]]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"table": "axis", "metrics": ["mrr"]}, "x=None is none of its axes"),
+        ({"figure": "lines", "metrics": ["mrr"], "x": "m", "axes": {"seed": [0]}}, "x=m is none of its axes"),
+        ({"table": "metrics"}, "table=metrics with figure=samples needs metrics"),
+        ({"figure": "lines", "x": "m", "axes": {"m": [1]}}, "needs metrics"),
+    ],
+)
+def test_an_experiment_has_what_it_shows(values, told):
+    with pytest.raises(ValidationError, match=told):
+        ExperimentConfig("x", "X", {"m": []}, **values)
+
+
+def test_what_a_profile_sets_stands_before_the_words_of_the_user_who_has_the_last_one():
+    words = ["experiment=fig3", "profile=local", "zoo.encoders.mlp.epochs=1"]
+    assert spelled_out(words) == ["task=digits_stitch", "~zoo.encoders.gru", *words]
+    assert spelled_out([*words, "task=cifar_stitch"])[0] == "~zoo.encoders.gru"
+    with pytest.raises(UserError, match="has no such form"):
+        spelled_out(["experiment=fig3", "profile=locl"])
