@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -27,7 +28,7 @@ class AutoencoderZoo:
     name: Name
     encoders: dict[Name, AutoencoderConfig]
     latent: Count = 64
-    channels: Channels = Field(default_factory=lambda: [16, 32])
+    channels: Channels = field(default_factory=lambda: [16, 32])
     anisotropy: Annotated[float, Field(ge=1)] = 100.0
     shift: NonNegative = 5.0
     epochs: Count = 4
@@ -41,7 +42,7 @@ class ConvConfig:
     """conf/decoder/conv: draws an image from a representation."""
 
     name: Literal["conv"]
-    channels: Channels = Field(default_factory=lambda: [16, 32])
+    channels: Channels = field(default_factory=lambda: [16, 32])
     epochs: Count = 4
     least_steps: Count = 800
     batch: Annotated[int, Field(ge=2)] = 128

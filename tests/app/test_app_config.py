@@ -123,7 +123,7 @@ def test_every_file_is_counted():
         found.setdefault(path.parent.relative_to(conf_dir()).as_posix(), set()).add(path.stem)
     assert found.pop(".") == {"config"}
     assert found == OPTIONS
-    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 78
+    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 80
 
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)

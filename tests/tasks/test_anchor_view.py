@@ -49,7 +49,7 @@ def viewed(arrays, anchors="mixtures", kind=RelativeAligner, images=None):
     aligner = kind("x", lambda: RelativeSpace(STRATEGIES[anchors], "wip", m=M, support=40, seed=1))
     aligner.fit({name: train[name] for name in "bc"}).join("a", train["a"])
     images = ArrayImages(pixels(8, 6) if images is None else images)
-    [view] = anchor_views(train, {"a": aligner}, images, TASK)
+    [view] = anchor_views(train, aligner, ("b", "a"), images, TASK)
     return view, aligner.space("b").anchor_set, train
 
 
@@ -61,7 +61,7 @@ def unpack(png):
 @pytest.mark.parametrize("kind", [RelativeAligner, SingleRelativeAligner])
 def test_weights_are_those_of_p_largest_first_and_none_is_zero(arrays, anchors, kind):
     view, chosen, _ = viewed(arrays, anchors, kind)
-    assert (view["target"], view["source"], view["support"]) == ("b", "a", 40)
+    assert (view["target"], view["source"], view["support"]) == ("a", "b", 40)
     assert len(view["anchors"]) == 3
     for anchor, row in zip(view["anchors"], chosen.weights, strict=False):
         by_id = dict(zip(chosen.ids.tolist(), row.tolist(), strict=True))
@@ -121,7 +121,7 @@ def test_large_images_are_made_small_and_odd_ones_like_the_first(arrays):
     aligner = RelativeAligner("x", lambda: space)
     train = spaces_of(arrays)
     aligner.fit({"b": train["b"]})
-    [view] = anchor_views(train, {"a": aligner}, Mixed(), task)
+    [view] = anchor_views(train, aligner, ("b", "a"), Mixed(), task)
     assert view["size"] == [SIDE // 2, SIDE]
     [anchor] = view["anchors"]
     strip = unpack(anchor["support_images"])
@@ -135,9 +135,9 @@ def test_there_is_no_view_without_images_without_anchors_or_unasked(arrays):
     train, images = spaces_of(arrays), ArrayImages(pixels(2, 2))
     aligner = RelativeAligner("x", lambda: RelativeSpace("random", "wip", m=M)).fit({"b": train["b"]})
     unasked = dataclasses.replace(TASK, view_anchors=0)
-    assert anchor_views(train, {"a": aligner}, images, unasked) == []
-    assert anchor_views(train, {"a": aligner}, None, TASK) == []
-    assert anchor_views(train, {"a": AbsoluteAligner().fit(train)}, images, TASK) == []
+    assert anchor_views(train, aligner, ("b", "a"), images, unasked) == []
+    assert anchor_views(train, aligner, ("b", "a"), None, TASK) == []
+    assert anchor_views(train, AbsoluteAligner().fit(train), ("b", "a"), images, TASK) == []
 
 
 def test_a_run_keeps_it_beside_the_view_of_samples(arrays):
