@@ -188,7 +188,7 @@ def train_image_decoder(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         decoder = ImageDecoder(x.shape[1], (channels, height, width), settings.channels)
-    decoder.to(x.device, memory_format=torch.channels_last)
+    decoder.to(x.device).to(memory_format=torch.channels_last)
     batches, epochs = _schedule(len(x), settings, seed, x.device)
     fit(DecoderTraining(decoder, x, images, settings.lr, len(batches) * epochs), batches, epochs, training)
     return decoder.eval()
