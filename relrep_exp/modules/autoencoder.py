@@ -86,7 +86,8 @@ class Anisotropy(nn.Module):
     """Standardise the latent, then map it by a fixed random affine map: x -> R (s * x) + c.
 
     R is a random rotation, s spaced evenly in the logarithm from condition^(-1/2) to condition^(1/2), and c a
-    random shift. Nothing of it is trained, so that the network cannot undo it.
+    random shift. Nothing of it is trained, so that the network cannot undo it. At condition 1 nothing is
+    mapped.
 
     Args:
         dim: of the latent.
@@ -97,16 +98,23 @@ class Anisotropy(nn.Module):
 
     def __init__(self, dim: int, condition: float, shift: float, seed: int):
         super().__init__()
+        self.standardise = nn.BatchNorm1d(dim, affine=False)
+        self.matrix: Tensor
+        self.offset: Tensor
+        self.register_buffer("matrix", torch.eye(dim))
+        self.register_buffer("offset", torch.zeros(dim))
+        if condition > 1:
+            self.matrix, self.offset = self._map(dim, condition, shift, seed)
+
+    @staticmethod
+    def _map(dim: int, condition: float, shift: float, seed: int) -> tuple[Tensor, Tensor]:
+        """R times the scales, [d, d], and c, [d]."""
         g = generator(seed, "anisotropy", dim)
         half = 0.5 * math.log10(condition)
         scales = torch.logspace(-half, half, dim)
         rotation, _ = torch.linalg.qr(torch.randn(dim, dim, generator=g))
         direction = F.normalize(torch.randn(dim, generator=g), dim=0)
-        self.standardise = nn.BatchNorm1d(dim, affine=False)
-        self.matrix: Tensor
-        self.offset: Tensor
-        self.register_buffer("matrix", rotation * scales)
-        self.register_buffer("offset", shift * scales.norm() * direction)
+        return rotation * scales, shift * scales.norm() * direction
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, d] -> [B, d]; a batch of one is standardised by what earlier batches were like."""
@@ -134,7 +142,7 @@ class Autoencoder(pl.LightningModule):
         super().__init__()
         self.settings = settings
         self.encoder = ImageEncoder(shape, settings.channels, latent)
-        self.anisotropy = Anisotropy(latent, anisotropy, shift, seed) if anisotropy > 1 else nn.Identity()
+        self.anisotropy = Anisotropy(latent, anisotropy, shift, seed)
         self.decoder = ImageDecoder(latent, shape, settings.channels)
         self.images = torch.empty(0)
         self.steps = 1
