@@ -32,11 +32,13 @@ class Strip:
     Attributes:
         name: what is said beside it.
         picture: base 64 of the PNG.
+        count: images in it.
         cells: method, the decoder's encoder, the encoder that is read, MSE and SSIM, for the CSV.
     """
 
     name: str
     picture: str
+    count: int
     cells: tuple[Any, ...]
 
 
@@ -56,14 +58,16 @@ def reconstructions_figure(experiment: ExperimentConfig, points: Sequence[Point]
     with rc_context(RC):
         strips = {title: _strips(members) for title, members in blocks.items()}
         tall = max(len(found) for found in strips.values())
-        figure = blank_figure(4.6 * len(blocks), 0.42 * tall + 2.9)
+        figure = blank_figure(5.4 * len(blocks), 0.42 * tall + 2.6)
         for part, (title, members) in zip(_parts(figure, len(blocks)), blocks.items(), strict=True):
             part.suptitle(title)
-            grid = part.add_gridspec(tall + _CLOUD_ROWS, 1)
+            grid = part.add_gridspec(tall + _CLOUD_ROWS, 2, width_ratios=(2, 5))
             for number, strip in enumerate(strips[title]):
-                _draw_strip(part.add_subplot(grid[number]), strip)
+                _name_strip(part.add_subplot(grid[number, 0]), strip)
+                _draw_strip(part.add_subplot(grid[number, 1]), strip)
             cloud = _view(members[0], "latents")
-            _draw_cloud(part.add_subplot(grid[tall:]), cloud)
+            _draw_spectrum(part.add_subplot(grid[tall:, 0]), cloud)
+            _draw_cloud(part.add_subplot(grid[tall:, 1]), cloud)
             rows += [("images", title, *strip.cells, "", "", "") for strip in strips[title]]
             rows += _cloud_rows(title, cloud)
     return Drawing(figure, _COLUMNS, rows)
@@ -89,11 +93,12 @@ def _strips(points: Sequence[Point]) -> list[Strip]:
     """What all methods share, once; then for each method its own decoder's images and the stitched."""
     first = _view(points[0], "reconstructions")
     images, target = first["images"], first["target"]
-    strips = [Strip("original", images["original"], ("", "", target, "", ""))]
+    count = first["count"]
+    strips = [Strip("original", images["original"], count, ("", "", target, "", ""))]
     if "autoencoder" in images:
         mse = _mean(points[:1], target, target, "autoencoder_mse")
         cells = ("autoencoder", target, target, mse, "")
-        strips.append(Strip(f"autoencoder {target}\nMSE {mse:.4f}", images["autoencoder"], cells))
+        strips.append(Strip(f"autoencoder {target}\nMSE {mse:.4f}", images["autoencoder"], count, cells))
     for method in dict.fromkeys(point.method for point in points):
         strips += _of_method(method, [point for point in points if point.method == method])
     return strips
@@ -105,10 +110,10 @@ def _of_method(method: str, points: Sequence[Point]) -> list[Strip]:
     own = _mean(points, source, target, "own_mse")
     mse, ssim = (_mean(points, source, target, metric) for metric in ("mse", "ssim"))
     said = f"{method}\n{source} → {source}, MSE {own:.4f}"
-    strips = [Strip(said, images["own"], (method, source, source, own, ""))]
+    strips = [Strip(said, images["own"], view["count"], (method, source, source, own, ""))]
     if source != target:
         name = f"{method}, stitched\n{target} → {source}, MSE {mse:.4f}"
-        strips.append(Strip(name, images["stitched"], (method, source, target, mse, ssim)))
+        strips.append(Strip(name, images["stitched"], view["count"], (method, source, target, mse, ssim)))
     return strips
 
 
@@ -126,25 +131,40 @@ def _view(point: Point, kind: str) -> dict[str, Any]:
     return view_of(point.record, kind) or {}
 
 
+def _name_strip(axes: Axes, strip: Strip) -> None:
+    axes.set_axis_off()
+    axes.text(1.0, 0.5, strip.name, ha="right", va="center", fontsize=7, transform=axes.transAxes)
+
+
 def _draw_strip(axes: Axes, strip: Strip) -> None:
-    axes.imshow(pixels(strip.picture), cmap="gray", vmin=0, vmax=255, aspect="equal", interpolation="nearest")
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-    axes.set_ylabel(strip.name, rotation=0, ha="right", va="center", fontsize=7)
+    """The images with a little space between them."""
+    images = np.split(pixels(strip.picture), strip.count, axis=1)
+    gap = np.full_like(images[0][:, : max(1, images[0].shape[1] // 8)], 255)
+    spaced = np.concatenate([part for image in images for part in (image, gap)][:-1], axis=1)
+    axes.imshow(spaced, cmap="gray", vmin=0, vmax=255, aspect="equal", interpolation="nearest")
+    axes.set_axis_off()
+
+
+def _draw_spectrum(axes: Axes, view: Mapping[str, Any]) -> None:
+    """How far the latents spread along each principal axis, against the first."""
+    std = np.asarray(view["std"])
+    axes.semilogy(np.arange(1, len(std) + 1), std / std[0], color="0.2")
+    axes.set(xlabel="principal axis", title="spread of latents", ylim=(2e-4, 2))
 
 
 def _draw_cloud(axes: Axes, view: Mapping[str, Any]) -> None:
-    """Test latents in the plane of most variance, at one scale, so that a cigar looks like one."""
+    """Test latents along two principal axes, at one scale, so that a cigar looks like one."""
     points, labels = np.asarray(view["points"]), np.asarray(view["labels"])
     names = sorted(set(view["labels"]))
     for name, colour in zip(names, hues(len(names)), strict=True):
         members = points[labels == name]
         axes.scatter(members[:, 0], members[:, 1], s=5, color=colour, linewidths=0, label=str(name))
-    share = np.asarray(view["spectrum"]) / np.sum(view["spectrum"])
+    first, second = view["axes"]
     axes.set(
-        title=f"latents of {view['encoder']}: first two of {len(share)} principal axes",
-        xlabel=f"axis 1: {share[0]:.0%} of the variance",
-        ylabel=f"axis 2: {share[1]:.0%}" if len(share) > 1 else "",
+        title=f"latents of {view['encoder']}",
+        xlabel=f"principal axis {first} of {len(view['std'])}",
+        ylabel=f"axis {second}",
+        yticks=[],  # the same scale as along the first
         aspect="equal",
     )
 
@@ -153,4 +173,7 @@ def _cloud_rows(title: str, view: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     return [
         ("latents", title, "", "", view["encoder"], "", "", x, y, label)
         for (x, y), label in zip(view["points"], view["labels"], strict=True)
+    ] + [
+        ("spread", title, "", "", view["encoder"], "", "", axis, std, "")
+        for axis, std in enumerate(view["std"], start=1)
     ]

@@ -96,7 +96,7 @@ class HeldOut:
             if shared
             else aligner.native(self.test[target][:n], target)
         )
-        plane = principal_plane(native)
+        plane = _principal_plane(native)
         return {
             "kind": SAMPLES,
             "source": source,
@@ -104,7 +104,7 @@ class HeldOut:
             "labels": [0] * len(native) if self.test_labels is None else self.test_labels[:n].tolist(),
             "shared": shared,
             "native": rounded(plane(native)),
-            "carried": rounded(plane(carried) if shared else principal_plane(carried)(carried)),
+            "carried": rounded(plane(carried) if shared else _principal_plane(carried)(carried)),
         }
 
 
@@ -116,7 +116,7 @@ def _training_images(embeddings: Embeddings) -> ImageSamples | None:
     return Picked(embeddings.images, first.is_train.nonzero()[:, 0].tolist())
 
 
-def principal_plane(x: Tensor) -> Callable[[Tensor], Tensor]:
+def _principal_plane(x: Tensor) -> Callable[[Tensor], Tensor]:
     """Projection onto the first two principal axes of x [n, k], signs fixed by the largest loading."""
     mean = x.mean(0)
     found = torch.linalg.svd(x - mean, full_matrices=False).Vh[:2]

@@ -15,7 +15,7 @@ from torch import Tensor
 from relrep_exp.alignment.aligner import Aligner
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.schema import TaskConfig
-from relrep_exp.tasks.held_out import HeldOut, principal_plane, rounded
+from relrep_exp.tasks.held_out import HeldOut, rounded
 from relrep_exp.tasks.image_decoders import FitImageDecoder, ImageReader
 from relrep_exp.tasks.image_metrics import image_metrics, variance
 from relrep_exp.tasks.result import Result
@@ -106,19 +106,27 @@ class Reconstruction:
             latents = self.protocol.test[target][self.shown]
             rows["autoencoder"] = _pixels(self.own[target].draw(latents))
         images = {name: strip(pictures) for name, pictures in rows.items()}
-        return {"kind": "reconstructions", "source": source, "target": target, "images": images}
+        pair = {"source": source, "target": target}
+        return {"kind": "reconstructions", **pair, "count": len(self.shown), "images": images}
 
     def _latents(self, encoder: str) -> dict[str, Any]:
-        """Some test latents of an encoder in the plane of most variance; the variance along all axes."""
-        train, test = self.protocol.train[encoder].x, self.protocol.test[encoder][:SHOWN_LATENTS]
-        spectrum = torch.linalg.eigvalsh(torch.cov(train.double().T)).flip(0)
+        """Some test latents along two principal axes of the training latents, the first and the middle one.
+
+        With scales spaced evenly in the logarithm, the first axes differ little and the middle one shows how
+        much longer than wide the space is.
+        """
+        train, test = self.protocol.train[encoder].x.double(), self.protocol.test[encoder][:SHOWN_LATENTS]
+        variances, axes = torch.linalg.eigh(torch.cov(train.T))
+        shown = [0, len(variances) // 2]
+        along = (test.double() - train.mean(0)) @ axes.flip(1)[:, shown]
         labels = self.protocol.test_labels
         return {
             "kind": "latents",
             "encoder": encoder,
             "labels": [0] * len(test) if labels is None else labels[: len(test)].tolist(),
-            "points": rounded(principal_plane(train)(test)),
-            "spectrum": spectrum.tolist(),
+            "axes": [number + 1 for number in shown],
+            "points": rounded(along),
+            "std": variances.flip(0).clamp_min(0).sqrt().tolist(),
         }
 
 
