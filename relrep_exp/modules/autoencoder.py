@@ -185,7 +185,7 @@ def train_autoencoder(model: Autoencoder, images: Tensor, seed: int, training: T
     model.images, model.steps = images, len(batches) * epochs
     fit(model, batches, epochs, training)
     model.images = torch.empty(0)
-    return model.eval()
+    return model.to(memory_format=torch.contiguous_format).eval()  # to the last digit what is loaded later
 
 
 def train_image_decoder(

@@ -55,6 +55,7 @@ def image_decoder_fitter(config: Config, training: Training) -> FitImageDecoder:
     decoding, settings = config.decoder, image_settings(config.decoder)
     root = Path(config.paths.outputs) / "checkpoints"
     store, shared = TensorStore(root), _identity(config)
+    redone: set[str] = set()  # of this run; overwrite=always makes each anew, but once
 
     def fit(name: str, x: Tensor, images: Tensor) -> ImageReader:
         scaling = Scaling.fit(decoding.scaling, x)
@@ -66,7 +67,9 @@ def image_decoder_fitter(config: Config, training: Training) -> FitImageDecoder:
             trained = train_image_decoder(scaling(x), images, seed, settings, how)
             return dict(trained.state_dict()), {"encoder": name}
 
-        entry = store.get_or_compute(key, compute, recompute=config.overwrite == "always")
+        again = config.overwrite == "always" and key not in redone
+        entry = store.get_or_compute(key, compute, recompute=again)
+        redone.add(key)
         channels, height, width = images.shape[1:]
         decoder = ImageDecoder(x.shape[1], (channels, height, width), settings.channels)
         decoder.load_state_dict(entry.tensors)

@@ -29,9 +29,10 @@ def images_of(embeddings: Embeddings) -> Tensor:
 
 
 def own_decoders(config: Config, training: Training, device: torch.device) -> dict[str, ImageReader]:
-    """The decoder of every autoencoder of the zoo; none for other encoders."""
+    """The decoder of every autoencoder that is tested; none for other encoders."""
     found = {}
+    tested = config.task.test_encoders
     for name, source in zoo.sources(config, training).items():
-        if isinstance(source, AutoencoderSource):
+        if isinstance(source, AutoencoderSource) and (tested is None or name in tested):
             found[name] = ImageReader(source.load().model.decoder.to(device), Scaling(0.0, 1.0))
     return found

@@ -68,7 +68,7 @@ class Reconstruction:
             for source in readers:
                 self._pair(source, target, aligner, result, pictured == source)
         with result.timed("measure"):
-            result.views.append(self._latents(list(aligners)[-1]))
+            result.views.append(self._latents(next(iter(aligners))))
         return result
 
     def _references(self, aligners: Mapping[str, Aligner], result: Result) -> None:
@@ -116,7 +116,7 @@ class Reconstruction:
         much longer than wide the space is.
         """
         train, test = self.protocol.train[encoder].x.double(), self.protocol.test[encoder][:SHOWN_LATENTS]
-        variances, axes = torch.linalg.eigh(torch.cov(train.T))
+        variances, axes = torch.linalg.eigh(torch.atleast_2d(torch.cov(train.T)))
         shown = [0, len(variances) // 2]
         along = (test.double() - train.mean(0)) @ axes.flip(1)[:, shown]
         labels = self.protocol.test_labels

@@ -219,6 +219,7 @@ CHOICES = {
     "decoder.scaling": "none",
     "task.kind": None,  # there is one
     "task.name": "other_stitch",
+    "task.test_encoders": ["a"],
     "overwrite": "always",
     "profile": "local",
     "plugins": [],
