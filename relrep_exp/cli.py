@@ -54,9 +54,10 @@ def entry() -> None:
 def job(composed: DictConfig) -> None:
     """One run, in this process or in a launcher's worker."""
     settings = HydraConfig.get()
-    own = alone(settings.overrides.task)
+    own = list(settings.overrides.task)
     try:
         config = load(composed)
+        own = alone(own, config.task.name)
         outcome = app.run(config, Path(settings.runtime.output_dir), " ".join(["python run.py", *own]))
     except UserError as error:
         if settings.mode == RunMode.MULTIRUN:
@@ -94,6 +95,7 @@ def _information(arguments: list[str]) -> list[str]:
     flags = [part for a in arguments if a not in overrides for part in a.split("=", 1)]
     if flags in (["--cfg", "job"], ["-c", "job"]):
         check_names(overrides)
+        overrides = spelled_out(overrides)
         flags.append("--resolve")
     return [*overrides, *flags]
 

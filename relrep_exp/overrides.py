@@ -73,7 +73,7 @@ class Arm:
 def expand(overrides: Sequence[Override], experiment: ExperimentConfig | None) -> list[Arm]:
     """The runs: all combinations of swept values, times an experiment's methods, axes and variations.
 
-    What the user sets by hand replaces what the experiment sets for that key.
+    What the user sets by hand replaces an axis or a variation of that key; what a method sets stays.
 
     Args:
         overrides: the command line.
@@ -115,9 +115,16 @@ def _values(texts: Sequence[str], keys: set[str]) -> dict[str, Any]:
     return {o.key_or_group: o.value() for o in parse(texts) if o.key_or_group in keys}
 
 
-def alone(overrides: Iterable[str]) -> list[str]:
-    """The overrides of a run that is no part of an experiment."""
-    return [text for text in overrides if not text.startswith(("experiment=", "profile="))]
+def alone(overrides: Iterable[str], task: str) -> list[str]:
+    """The overrides that make a run outside its experiment, whose file may have chosen the task."""
+    kept = [text for text in overrides if _root(text) not in ("experiment", "profile")]
+    chosen = any(text.startswith("task=") for text in kept)
+    return kept if chosen else [word("task", task), *kept]
+
+
+def _root(text: str) -> str:
+    """The first part of an override's key."""
+    return text.lstrip("+~").split("=")[0].split(".")[0]
 
 
 def is_plain(override: Override) -> bool:

@@ -61,7 +61,7 @@ class Run:
     @property
     def command(self) -> str:
         """What makes this run alone."""
-        return " ".join(["python run.py", *words.alone(self.overrides)])
+        return " ".join(["python run.py", *words.alone(self.overrides, self.config.task.name)])
 
 
 def make_plan(arguments: Sequence[str], sweep: bool) -> list[Run]:
@@ -139,7 +139,8 @@ class Composer:
             if self._is_choice(override) and not override.is_delete():
                 options = self._loader.get_group_options(override.key_or_group, ObjectType.CONFIG)
                 problems[number] = words.choice_problems(override, options)
-        choices = [o for n, o in enumerate(given) if not problems.get(n, not _forms(o))]
+        forming = [n for n, o in enumerate(given) if _forms(o) and not o.is_delete()]
+        choices = [o for n, o in enumerate(given) if not problems.get(n, n not in forming)]
         _, composed = self.profiled(choices)
         known = [*self._loader.list_groups(""), *_keys(self.compose(words.first_values(composed)))]
         for number, override in enumerate(given):
@@ -156,6 +157,10 @@ class Composer:
         """
         # Only what says the form: the rest of the words may need what the form sets, as a key of its zoo.
         self._let_glob(given)
+        if several := [str(o.input_line) for o in given if _forms(o) and o.is_sweep_override()]:
+            raise user_error(
+                f"several forms in {' '.join(several)}", "run one experiment in one form at a time"
+            )
         forming = [override for override in given if self._is_choice(override) or _forms(override)]
         composed = self.compose(words.first_values(forming))
         experiment = load_experiment(OmegaConf.select(composed, "experiment"))

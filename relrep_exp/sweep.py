@@ -14,6 +14,7 @@ from relrep_exp.config import of_profile
 from relrep_exp.errors import UserError
 from relrep_exp.identity import record_key
 from relrep_exp.plan import Run
+from relrep_exp.schema import ExperimentConfig
 from relrep_exp.store.records import Record, RecordStore
 
 Launch = Callable[[list[list[str]]], Sequence[Any]]
@@ -79,19 +80,28 @@ def _close_experiment(runs: Sequence[Run], found: Sequence[Record | None]) -> No
     assert experiment is not None
     experiment, _ = of_profile(experiment, runs[0].config.profile)
     folder = Path(runs[0].config.paths.outputs) / "report" / experiment.name
-    told = [f"{r.label}: {r.command}" for r, record in zip(runs, found, strict=True) if record is None]
-    parts: dict[str, list[Point]] = {}
-    for run, record in zip(runs, found, strict=True):
-        own = {key: value for key, value in run.arm.at.items() if key not in experiment.axes}
-        title = ", ".join(f"{key}={value}" for key, value in own.items())
-        members = parts.setdefault(title, [])
-        if record is not None:
-            members.append(Point(run.arm.method, run.arm.at, run.arm.varied, record))
-    for number, (title, points) in enumerate(parts.items()):
+    parts = _parts(runs, experiment)
+    for number, (title, members) in enumerate(parts.items()):
         shown = replace(experiment, title=f"{experiment.title}: {title}") if title else experiment
         part = folder / str(number) if len(parts) > 1 else folder
+        points = [Point(r.arm.method, r.arm.at, r.arm.varied, got) for n, r in members if (got := found[n])]
+        told = [f"{run.label}: {run.command}" for n, run in members if found[n] is None]
         to_terminal(write_experiment(shown, points, part, told))
         print(f"table and figure: {part}")
+
+
+def _parts(runs: Sequence[Run], experiment: ExperimentConfig) -> dict[str, list[tuple[int, Run]]]:
+    """The runs, numbered, that one table can hold, by what sets them apart from the others.
+
+    There is one part, unless something besides the seed and the experiment's own x is swept over.
+    """
+    keys = dict.fromkeys(key for run in runs for key in run.arm.at if key not in ("seed", experiment.x))
+    apart = [key for key in keys if len({str(run.arm.at.get(key)) for run in runs}) > 1]
+    parts: dict[str, list[tuple[int, Run]]] = {}
+    for number, run in enumerate(runs):
+        title = ", ".join(f"{key}={run.arm.at[key]}" for key in apart if key in run.arm.at)
+        parts.setdefault(title, []).append((number, run))
+    return parts
 
 
 def _distinct(found: Sequence[Record | None]) -> list[Record]:

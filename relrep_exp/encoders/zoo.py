@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relrep_exp.config import nearest
 from relrep_exp.data import sources as data_sources
 from relrep_exp.data.origin import every
 from relrep_exp.data.samples import IMAGE, POINT
@@ -27,6 +28,7 @@ from relrep_exp.schema import (
     PrecomputedZoo,
     Sib200Data,
     SubsetsParallel,
+    TaskConfig,
     TextsData,
     TimmZoo,
     TransformersZoo,
@@ -141,6 +143,8 @@ def problems(config: Config) -> list[Problem]:
     """What does not go together, known before anything is read."""
     kind, name = config.data.kind, f"data={config.data.name}"
     zoo = config.zoo
+    if not isinstance(zoo, PrecomputedZoo) and (found := encoder_problems(list(zoo.encoders), config.task)):
+        return found
     if isinstance(zoo, PrecomputedZoo) != (kind == "precomputed"):
         if isinstance(zoo, PrecomputedZoo):
             remedy = "zoo=precomputed brings its own labels and split: use data=precomputed"
@@ -175,6 +179,19 @@ def _too_flat(config: Config) -> list[Problem]:
         for name, encoder in zoo.encoders.items()
         if encoder.rotation or encoder.condition > 1
     ]
+
+
+def encoder_problems(names: Sequence[str], task: TaskConfig) -> list[Problem]:
+    """Too few encoders, and test encoders that are none of them."""
+    problems = []
+    if len(names) < 2:
+        found = f"one encoder only: {names[0]}" if names else "no encoder at all"
+        problems.append(Problem(found, f"{task.kind} needs at least two"))
+    for name in task.test_encoders or []:
+        if name not in names:
+            what = f"task.test_encoders: there is no encoder {name}"
+            problems.append(Problem(what, nearest(name, names)))
+    return problems
 
 
 def _unpaired(config: Config) -> list[Problem]:

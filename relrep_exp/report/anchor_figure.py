@@ -99,7 +99,7 @@ def _draw_anchors(figure: SubFigure, method: str, view: View) -> None:
             transform=line[0].transAxes,
             fontsize=8,
         )
-    what = f"{method}, learned without {view['target']}"
+    what = f"{method}, chosen without {view['target']}"
     grid[0][_SHOWN // 2].set_title(f"largest weights in P ({what})", fontsize=8.5, x=0.0)
     grid[0][_SHOWN + 1].set_title("mixture", fontsize=8.5)
     grid[0][_SHOWN + 3 + _SHOWN // 2].set_title(

@@ -112,4 +112,5 @@ def _table(
 
 def _legend(held: Sequence[Measure], columns: Sequence[Column]) -> str:
     what = f"{held[0].unit}, {_OVER}" if len(held) == 1 else _OVER
-    return f"{what} (absolute: each with itself)" if columns and columns[0].method == ABSOLUTE else what
+    absolute = bool(columns) and columns[0].method == ABSOLUTE
+    return f"{what} (absolute: each with itself)" if absolute else what

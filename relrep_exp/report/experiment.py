@@ -77,7 +77,8 @@ def _among(points: Sequence[Point], encoders: Sequence[str]) -> tuple[list[Point
     kept = []
     for point in points:
         rows = [row for row in point.record.rows if {row.source, row.target} <= set(encoders)]
-        kept.append(replace(point, record=replace(point.record, rows=rows)))
+        views = [v for v in point.record.views if {v.get("source"), v.get("target")} <= set(encoders)]
+        kept.append(replace(point, record=replace(point.record, rows=rows, views=views)))
     return kept, [f"Of all pairs only those among {', '.join(encoders)}."]
 
 

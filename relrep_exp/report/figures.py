@@ -17,6 +17,7 @@ from relrep_exp.errors import user_error
 from relrep_exp.report.cells import ABSOLUTE, Table
 from relrep_exp.report.measures import measure_of
 from relrep_exp.report.points import Drawing, base_points, view_of
+from relrep_exp.report.series import natural
 from relrep_exp.report.style import RC, blank_figure, hues, line_styles
 from relrep_exp.report.tables import (
     OFF_DIAGONAL,
@@ -55,7 +56,7 @@ def samples_figure(experiment: ExperimentConfig, points: Sequence[Point]) -> Dra
     views = [view_of(record, "samples") for record in shown]
     if not any(views):
         raise user_error("no record has a view of samples", "task.view_samples=60, and run again")
-    classes = sorted({label for view in views if view for label in view["labels"]}, key=_natural)
+    classes = sorted({label for view in views if view for label in view["labels"]}, key=natural)
     colours = dict(zip(classes, hues(len(classes)), strict=True))
     with rc_context(RC):
         figure, panels = _panels(len(shown))
@@ -153,14 +154,8 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
 def _lowest_seed(records: Sequence[Record], method: str) -> Record:
     return min(
         (record for record in records if record.method == method),
-        key=lambda r: _natural(r.config.get("seed")),
+        key=lambda r: natural(r.config.get("seed")),
     )
-
-
-def _natural(value: object) -> tuple[bool, float, str]:
-    """Numbers by size, then everything else by name."""
-    number = isinstance(value, int | float)
-    return not number, float(value) if isinstance(value, int | float) else 0.0, str(value)
 
 
 def _panel_title(method: str, table: Table) -> str:

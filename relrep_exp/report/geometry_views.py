@@ -49,7 +49,7 @@ def spaces_of(point: Point) -> list[Space]:
     Raises:
         UserError: the run keeps nothing that can be drawn.
     """
-    views = [view for view in point.record.views if "encoder" in view]
+    views = [view for view in point.record.views if view.get("kind") == "geometry"]
     if not views:
         what = f"{point.method}: its points or its anchors are more than a figure can show"
         raise user_error(what, "use task=geometry with data.dim=2 anchors.m=2")

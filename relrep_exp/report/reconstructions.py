@@ -84,7 +84,8 @@ def _blocks(experiment: ExperimentConfig, points: Sequence[Point]) -> dict[str, 
     for point in sorted(points, key=lambda p: p.at.get("seed", 0)):
         value = point.at.get(experiment.x or "")
         name = (experiment.x or "").split(".")[-1]
-        title = experiment.title if value is None else f"{name} {value:g}"
+        said = f"{value:g}" if isinstance(value, int | float) else str(value)
+        title = experiment.title if value is None else f"{name} {said}"
         blocks.setdefault(title, []).append(point)
     return dict(sorted(blocks.items(), key=lambda item: list(points).index(item[1][0])))
 

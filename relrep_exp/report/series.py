@@ -40,7 +40,7 @@ def series_of(experiment: ExperimentConfig, points: Sequence[Point], metric: str
     found = []
     for method, members in of_methods(base_points(points)).items():
         places: dict[Any, list[Point]] = {}
-        for point in sorted(members, key=lambda point: _place(point.at[x])):
+        for point in sorted(members, key=lambda point: natural(point.at[x])):
             places.setdefault(point.at[x], []).append(point)
         cells = {place: _cell(there, metric) for place, there in places.items()}
         found.append(Series(method, cells, _flat(places)))
@@ -49,12 +49,13 @@ def series_of(experiment: ExperimentConfig, points: Sequence[Point], metric: str
 
 def values_of(series: Sequence[Series]) -> list[Any]:
     """Every value of the axis, numbers by size and before names."""
-    return sorted({x for one in series for x in one.cells}, key=_place)
+    return sorted({x for one in series for x in one.cells}, key=natural)
 
 
-def _place(value: Any) -> tuple[bool, float, str]:
+def natural(value: object) -> tuple[bool, float, str]:
+    """A key to sort by: numbers by size, then everything else by name."""
     number = isinstance(value, int | float)
-    return not number, value if number else 0.0, str(value)
+    return not number, float(value) if isinstance(value, int | float) else 0.0, str(value)
 
 
 def _cell(points: Sequence[Point], metric: str) -> Cell | None:

@@ -78,14 +78,16 @@ def named_records(points: Sequence[Point]) -> list[Record]:
 
 
 def headline(records: Sequence[Record]) -> str:
-    """The metric that a comparison of these records shows: weighted F1, else R@1, else the first there is."""
+    """The metric that a comparison of these records shows: a known headline, or else their first."""
     metrics = dict.fromkeys(row.metric for record in records for row in record.rows)
     return next((name for name in _HEADLINES if name in metrics), next(iter(metrics), _HEADLINES[0]))
 
 
 def source_role(records: Sequence[Record]) -> str:
-    """What a row's source does: a classifier was trained on it; in retrieval it is what searches."""
+    """What a row's source does: a classifier or decoder was trained on it; in retrieval it searches."""
     kinds = {(record.config.get("task") or {}).get("kind") for record in records}
+    if kinds == {"reconstruction"}:
+        return "decoder"
     return "source" if kinds and kinds <= {"retrieval", "geometry"} else "classifier"
 
 

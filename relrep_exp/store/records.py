@@ -33,8 +33,8 @@ class Record:
         config: what determines the numbers; `config["seed"]` is the run's seed.
         rows: the numbers.
         curves: fit name -> quantity -> one value per epoch.
-        views: for figures: `{kind: samples, source, target, labels, native: [[x, y], ...], carried: ...}` and
-            `{kind: anchors, ...}` as of tasks/anchor_view.py.
+        views: for figures, by kind: `{kind: samples, source, target, labels, native: [[x, y]], carried}`;
+            others as in tasks/anchor_view.py, reconstruction.py and geometry.py.
         diagnostics: anything else worth knowing.
         timings: phase -> seconds.
         provenance: git, versions, device, revisions.

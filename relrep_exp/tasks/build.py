@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from relrep_exp.config import nearest
 from relrep_exp.encoders import zoo
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.errors import Problem, UserError
@@ -53,30 +52,16 @@ def run_task(config: Config, runtime: Runtime, on_curve: OnCurve) -> Result:
 
 def fit_problems(config: Config, embeddings: Embeddings) -> list[Problem]:
     """What the sizes of the data do not allow."""
-    problems = []
-    if len(embeddings.names) < 2:
-        found = embeddings.names[0] if embeddings.names else "none"
-        problems.append(Problem(f"one encoder only: {found}", f"{config.task.kind} needs at least two"))
+    problems = zoo.encoder_problems(embeddings.names, config.task)
     paired = min(int(corpus.is_train.sum()) for corpus in embeddings.paired.values())
     if isinstance(config.aligner, RelativeConfig) and isinstance(config.anchors, PickedAnchors):
         support = min(paired, config.aligner.support)
         if config.anchors.m > support:
             what = f"anchors.m={config.anchors.m}: {config.anchors.name} picks from {support} support samples"
             problems.append(Problem(what, f"set anchors.m={support} or less, or use anchors=param"))
-    problems += _test_encoder_problems(config, embeddings)
     if config.task.kind != "stitching":
         return problems
     return problems + _decoder_problems(config.decoder, embeddings)
-
-
-def _test_encoder_problems(config: Config, embeddings: Embeddings) -> list[Problem]:
-    """Test encoders that are none of the zoo's."""
-    asked = config.task.test_encoders or []
-    unknown = [name for name in asked if name not in embeddings.names]
-    return [
-        Problem(f"task.test_encoders: there is no encoder {name}", nearest(name, embeddings.names))
-        for name in unknown
-    ]
 
 
 def _decoder_problems(decoder: DecoderConfig, embeddings: Embeddings) -> list[Problem]:

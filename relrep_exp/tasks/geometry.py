@@ -48,7 +48,10 @@ def _agreement(protocol: HeldOut, aligner: Aligner, source: str, target: str) ->
 
 
 def _views(protocol: HeldOut, aligners: dict[str, Aligner]) -> list[dict[str, Any]]:
-    """Each encoder's points, anchors and relative representations, as a decoder of the first reads them."""
+    """Each encoder's points, anchors and relative representations, as a decoder of the first reads them.
+
+    Each under the aligner that was fitted without it: anchors that are learned differ from view to view.
+    """
     first, n = next(iter(aligners)), protocol.task.view_samples
     labels = protocol.test_labels
     views = []
@@ -63,7 +66,7 @@ def _views(protocol: HeldOut, aligners: dict[str, Aligner]) -> list[dict[str, An
             "rr": _rounded(carried),
             "labels": [0] * len(carried) if labels is None else labels[:n].tolist(),
         }
-        views.append({"encoder": name, **view})
+        views.append({"kind": "geometry", "encoder": name, **view})
     return views
 
 

@@ -1,4 +1,4 @@
-"""Leave one encoder out (Algorithm 1): what stitching and retrieval have in common.
+"""Leave one encoder out (Algorithm 1): what all tasks have in common.
 
 For every test encoder an aligner is fitted on all the others, which then reads the test encoder.
 """

@@ -22,8 +22,8 @@ class Result:
     Attributes:
         rows: the numbers.
         curves: losses per epoch, by fit and by loss.
-        views: what a figure draws, each with its `kind`: a few samples of two encoders as the method sees
-            them, a few anchors as the samples that they mix.
+        views: what a figure draws, each with its `kind`: samples of two encoders as the method sees them,
+            anchors as the samples that they mix, images drawn again, points and anchors in the plane.
         diagnostics: condition numbers and the like, by test encoder.
         timings: seconds, by phase.
     """

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
@@ -10,6 +11,7 @@ from relrep_exp.config import of_profile
 from relrep_exp.errors import UserError
 from relrep_exp.plan import make_plan, spelled_out
 from relrep_exp.schema import ExperimentConfig, ProfileConfig
+from relrep_exp.sweep import _parts
 
 TINY = [
     "~zoo.encoders.vit",
@@ -91,3 +93,43 @@ def test_what_a_profile_sets_stands_before_the_words_of_the_user_who_has_the_las
     assert spelled_out([*words, "task=cifar_stitch"])[0] == "~zoo.encoders.gru"
     with pytest.raises(UserError, match="has no such form"):
         spelled_out(["experiment=fig3", "profile=locl"])
+
+
+@pytest.mark.parametrize("name", ["demo", "fig1", "fig3", "fig5", "table1", "anchors"])
+@pytest.mark.parametrize("profile", ["local", "paper"])
+def test_the_command_of_a_run_makes_the_same_run_outside_its_experiment(name, profile):
+    if name == "table1" and profile == "local":
+        return  # has no such form
+    run = make_plan([f"experiment={name}", f"profile={profile}", "seed=0"], sweep=False)[-1]
+    words = run.command.split()[2:]
+    assert not [word for word in words if word.startswith(("experiment", "profile"))]
+    [alone] = make_plan(words, sweep=False)
+    assert replace(alone.config, experiment=None, profile="paper") == replace(
+        run.config, experiment=None, profile="paper"
+    )
+
+
+@pytest.mark.parametrize("word", ["profile=local,paper", "experiment=demo,fig1"])
+def test_one_experiment_in_one_form_at_a_time(word):
+    with pytest.raises(UserError, match=f"several forms in {word}"):
+        make_plan(["experiment=fig5", word], sweep=True)
+
+
+def test_a_method_can_be_left_out():
+    runs = make_plan(["experiment=demo", "~experiment.methods.param-wip", "seed=0"], sweep=False)
+    assert len(runs) == 4 and "param-wip" not in {run.arm.method for run in runs}
+
+
+def test_what_the_experiment_does_not_draw_along_has_tables_of_its_own(words):
+    more = ["experiment=demo", "+experiment.axes.sim=[cosine,wip]", "experiment.axes.seed=[0,1]"]
+    runs = make_plan([*words, *more], sweep=False)
+    experiment = runs[0].config.experiment
+    parts = _parts(runs, experiment)
+    assert {title: len(members) for title, members in parts.items()} == {"sim=cosine": 5 * 2, "sim=wip": 5 * 2}
+    assert _parts(runs, replace(experiment, x="sim")).keys() == {""}
+
+
+def test_the_configuration_that_is_shown_is_that_of_the_form(python_run):
+    done = python_run("--cfg", "job", "experiment=fig5", "profile=local", "zoo.anisotropy=10")
+    assert done.returncode == 0, done.stderr
+    assert "anisotropy: 10" in done.stdout and "name: mnist_ae" in done.stdout

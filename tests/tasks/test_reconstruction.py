@@ -144,7 +144,7 @@ def test_the_record_shows_the_very_images(run, pictures):
 
 def test_the_latents_view_has_the_first_and_the_middle_principal_axis(run, pictures):
     [view] = [view for view in run.result.views if view.get("kind") == "latents"]
-    latents = embeddings(pictures).paired["c"].x.double()
+    latents = embeddings(pictures).paired["a"].x.double()
     train, test = latents[:TRAIN], latents[TRAIN:]
     centred = test - train.mean(0)
     _, singular, axes = torch.linalg.svd(train - train.mean(0))
