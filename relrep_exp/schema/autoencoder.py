@@ -43,7 +43,7 @@ class ConvConfig:
 
     name: Literal["conv"]
     channels: Channels = field(default_factory=lambda: [16, 32])
-    epochs: Count = 4
+    epochs: Count = 3
     least_steps: Count = 800
     batch: Annotated[int, Field(ge=2)] = 128
     lr: Positive = 2e-3

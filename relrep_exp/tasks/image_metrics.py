@@ -32,6 +32,14 @@ def image_metrics(draw: Callable[[Tensor], Tensor], x: Tensor, images: Tensor) -
     return {name: float(value) for name, value in found.compute().items()}
 
 
+def image_mse(draw: Callable[[Tensor], Tensor], x: Tensor, images: Tensor) -> float:
+    """The first of these metrics alone, which takes a fraction of the time."""
+    found = MeanSquaredError().to(images.device)
+    for block, truth in zip(x.split(BLOCK), images.split(BLOCK), strict=True):
+        found.update(draw(block), unit(truth))
+    return float(found.compute())
+
+
 def variance(train: Tensor, test: Tensor) -> float:
     """Mean squared error of drawing the mean training image always: what a useless decoder reaches.
 

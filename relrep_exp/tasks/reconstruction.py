@@ -17,7 +17,7 @@ from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.schema import TaskConfig
 from relrep_exp.tasks.held_out import HeldOut, rounded
 from relrep_exp.tasks.image_decoders import FitImageDecoder, ImageReader
-from relrep_exp.tasks.image_metrics import image_metrics, variance
+from relrep_exp.tasks.image_metrics import image_metrics, image_mse, variance
 from relrep_exp.tasks.result import Result
 from relrep_exp.tasks.strips import strip
 
@@ -77,8 +77,8 @@ class Reconstruction:
         for target, aligner in aligners.items():
             values = {"variance": floor}
             if target in self.own:
-                found = image_metrics(self.own[target].draw, self.protocol.test[target], self.test_images)
-                values["autoencoder_mse"] = found["mse"]
+                latents = self.protocol.test[target]
+                values["autoencoder_mse"] = image_mse(self.own[target].draw, latents, self.test_images)
             result.add(target, target, aligner.method, values)
 
     def _pair(self, source: str, target: str, aligner: Aligner, result: Result, pictured: bool) -> None:
@@ -90,7 +90,7 @@ class Reconstruction:
             own = aligner.native(self.protocol.test[source], source)
             carried = aligner.carry(self.protocol.test[target], source, target)
             values = image_metrics(decoder.draw, carried, self.test_images)
-            values["own_mse"] = image_metrics(decoder.draw, own, self.test_images)["mse"]
+            values["own_mse"] = image_mse(decoder.draw, own, self.test_images)
             result.add(source, target, aligner.method, values)
         if pictured:
             result.views.append(self._drawn(source, target, decoder.draw, own, carried))

@@ -125,7 +125,10 @@ def test_what_the_experiment_does_not_draw_along_has_tables_of_its_own(words):
     runs = make_plan([*words, *more], sweep=False)
     experiment = runs[0].config.experiment
     parts = _parts(runs, experiment)
-    assert {title: len(members) for title, members in parts.items()} == {"sim=cosine": 5 * 2, "sim=wip": 5 * 2}
+    assert {title: len(members) for title, members in parts.items()} == {
+        "sim=cosine": 5 * 2,
+        "sim=wip": 5 * 2,
+    }
     assert _parts(runs, replace(experiment, x="sim")).keys() == {""}
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from relrep_exp.tasks.image_metrics import BLOCK, image_metrics, variance
+from relrep_exp.tasks.image_metrics import BLOCK, image_metrics, image_mse, variance
 from relrep_exp.tasks.strips import strip
 
 
@@ -62,6 +62,7 @@ def test_blocks_change_nothing():
     truth = images(BLOCK + 3, 4, channels=3)
     drawn = noisy(truth)
     whole = image_metrics(lambda x: x, drawn, truth)
+    assert image_mse(lambda x: x, drawn, truth) == whole["mse"]
     assert whole["mse"] == pytest.approx(float((drawn - truth.float() / 255).square().mean()), rel=1e-5)
 
 
