@@ -295,7 +295,7 @@ def test_an_experiment_is_no_part_of_the_key(tmp_path):
         alone = make_plan(own, sweep=False)[0].config
         assert alone.experiment is None and run.config.experiment is not None
         assert record_key(alone) == record_key(run.config)
-        assert run.command == " ".join(["python run.py", *own])
+        assert run.command == " ".join(["python run.py", "task=digits_stitch", *own])
 
 
 def test_the_files_content_counts_and_its_place_does_not(words, file, arrays, tmp_path):
