@@ -32,7 +32,7 @@ class AutoencoderZoo:
     anisotropy: Annotated[float, Field(ge=1)] = 100.0
     shift: NonNegative = 5.0
     epochs: Count = 4
-    least_steps: Count = 800
+    least_steps: Count = 600
     batch: Annotated[int, Field(ge=2)] = 128
     lr: Positive = 2e-3
 
@@ -44,7 +44,7 @@ class ConvConfig:
     name: Literal["conv"]
     channels: Channels = field(default_factory=lambda: [16, 32])
     epochs: Count = 3
-    least_steps: Count = 800
+    least_steps: Count = 450
     batch: Annotated[int, Field(ge=2)] = 128
     lr: Positive = 2e-3
     scaling: ScalingName = "std"
