@@ -122,6 +122,20 @@ def run(config_of, tmp_path):
 
 
 @pytest.fixture
+def told(capsys):
+    """A function that runs a command line: its exit code, what it printed and what it complained of."""
+
+    from relrep_exp import cli
+
+    def run(*given):
+        code = cli.main([str(word) for word in given])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
 def small_disk(tmp_path):
     """A folder on a file system of a quarter MiB of its own, which a test may fill or make read-only."""
     if shutil.which("mount") is None:

@@ -5,7 +5,6 @@ import math
 import pytest
 from tiny_images import write_idx
 
-from relrep_exp import cli
 from relrep_exp.store.records import RecordStore
 
 AES = ("ae1", "ae2", "ae3", "ae4")
@@ -33,18 +32,6 @@ def root(tmp_path):
 def words(root, outputs):
     """A run of seconds on fourteen images in MNIST's own format."""
     return ["task=mnist_ae", "data=mnist", f"data.root={root}", *QUICK, f"paths.outputs={outputs}"]
-
-
-@pytest.fixture
-def told(capsys):
-    """A function that runs a command line: its exit code, what it printed and what it complained of."""
-
-    def run(*given):
-        code = cli.main([str(word) for word in given])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
 
 
 def records(outputs):

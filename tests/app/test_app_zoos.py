@@ -10,7 +10,6 @@ import tiny_text
 import tiny_vision
 from tiny_images import write_folders, write_idx
 
-from relrep_exp import cli
 from relrep_exp.store.records import RecordStore
 
 METHOD = ["anchors=random", "anchors.m=5", "decoder=linear", "logger=none"]
@@ -21,18 +20,6 @@ TOPICS = ("sports", "travel", "health")
 @pytest.fixture(scope="module")
 def timm_folders(tmp_path_factory):
     return tiny_vision.save(tmp_path_factory.mktemp("timm"))
-
-
-@pytest.fixture
-def told(capsys):
-    """A function that runs a command line: its exit code, what it printed and what it complained of."""
-
-    def run(*words):
-        code = cli.main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
 
 
 @pytest.fixture
