@@ -73,8 +73,9 @@ def of_profile(experiment: ExperimentConfig, name: str) -> tuple[ExperimentConfi
         what = f"profile={name}: experiment={experiment.name} has no such form"
         raise UserError(Problem(what, f"use profile={' or profile='.join(profiles)}"))
     axes, vary = experiment.axes | profile.axes, experiment.vary | profile.vary
-    encoders = profile.encoders or experiment.encoders
-    return replace(experiment, axes=axes, vary=vary, encoders=encoders), profile.set
+    named = ("encoders", "test_encoders", "sources", "note")
+    shown = {name: getattr(profile, name) or getattr(experiment, name) for name in named}
+    return replace(experiment, axes=axes, vary=vary, **shown), profile.set
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

@@ -32,6 +32,25 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """One run of an experiment that has no record.
+
+    Attributes:
+        method: as the experiment calls it.
+        at: its value on each axis.
+        varied: as of a `Point`.
+        reason: why there is none, e.g. `not run yet`, `failed: ...`, `killed (signal 9)`.
+        command: what makes this run alone.
+    """
+
+    method: str
+    at: Mapping[str, Any]
+    varied: tuple[str, Any] | None
+    reason: str
+    command: str
+
+
+@dataclass(frozen=True)
 class Drawing:
     """A figure and what it draws.
 

@@ -12,7 +12,7 @@ from relrep_exp.schema.data import (
     TemplatesData,
     TextsData,
 )
-from relrep_exp.schema.experiment import ExperimentConfig, ProfileConfig, ProfileName
+from relrep_exp.schema.experiment import ExperimentConfig, PaperConfig, ProfileConfig, ProfileName
 from relrep_exp.schema.parallel import (
     FilesParallel,
     OwnParallel,
@@ -88,6 +88,7 @@ __all__ = [
     "LsaEncoderConfig",
     "LsaZoo",
     "OwnParallel",
+    "PaperConfig",
     "ParallelConfig",
     "ParamAnchors",
     "PathsConfig",

@@ -15,14 +15,29 @@ ProfileName = Literal["paper", "local"]
 
 
 @dataclass(frozen=True, config=strict)
+class PaperConfig:
+    """The paper's numbers that stand beside ours: report/paper/NUMBERS.csv.
+
+    They are compared, cell by cell, with runs on `data` by the encoders that the file names; beside runs on
+    other data only their means are shown, and nothing is concluded.
+    """
+
+    numbers: Name
+    data: Name
+
+
+@dataclass(frozen=True, config=strict)
 class ProfileConfig:
     """One form of an experiment: on the paper's data and encoders, or on what can be made anywhere.
 
     `set` holds overrides that every run gets; `axes` and `vary` replace the experiment's of the same key,
-    `encoders` those of the experiment.
+    `encoders`, `test_encoders` and `sources` those of the experiment. `note` says what stands in for what.
     """
 
+    note: str = ""
     set: list[str] = field(default_factory=list)
+    test_encoders: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
     encoders: list[str] = field(default_factory=list)
     axes: dict[str, Values] = field(default_factory=dict)
     vary: dict[str, Values] = field(default_factory=dict)
@@ -34,7 +49,8 @@ class ExperimentConfig:
 
     `vary_of` gives a method variations of its own, which take the place of `vary`.
     `metrics` are those of a table or a figure that shows several, `x` is the axis that lines are drawn along.
-    Where `encoders` are named, only what happens among them is shown; the runs have all of the zoo's.
+    Where `encoders` are named, only what happens among them is shown; `test_encoders` and `sources` name those
+    of a pair's one side alone. The runs have all of the zoo's.
     """
 
     name: Name
@@ -47,6 +63,10 @@ class ExperimentConfig:
     metric: str = "f1_weighted"
     metrics: list[str] = field(default_factory=list)
     encoders: list[str] = field(default_factory=list)
+    test_encoders: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    paper: PaperConfig | None = None
+    note: str = ""
     x: str | None = None
     table: Literal["pairs", "metrics", "axis", "variations"] = "pairs"
     figure: Literal[
