@@ -49,8 +49,8 @@ class ExperimentConfig:
 
     `vary_of` gives a method variations of its own, which take the place of `vary`.
     `metrics` are those of a table or a figure that shows several, `x` is the axis that lines are drawn along.
-    Where `encoders` are named, only what happens among them is shown; `test_encoders` and `sources` name those
-    of a pair's one side alone. The runs have all of the zoo's.
+    Where `encoders` are named, only what happens among them is shown; `test_encoders` and `sources` name
+    those of a pair's one side alone. The runs have all of the zoo's.
     """
 
     name: Name
