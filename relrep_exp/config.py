@@ -72,10 +72,10 @@ def of_profile(experiment: ExperimentConfig, name: str) -> tuple[ExperimentConfi
     if profile is None:
         what = f"profile={name}: experiment={experiment.name} has no such form"
         raise UserError(Problem(what, f"use profile={' or profile='.join(profiles)}"))
-    axes, vary = experiment.axes | profile.axes, experiment.vary | profile.vary
+    parts = {part: getattr(experiment, part) | getattr(profile, part) for part in ("methods", "axes", "vary")}
     named = ("encoders", "test_encoders", "sources", "note")
     shown = {name: getattr(profile, name) or getattr(experiment, name) for name in named}
-    return replace(experiment, axes=axes, vary=vary, **shown), profile.set
+    return replace(experiment, **parts, **shown), profile.set
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

@@ -16,8 +16,8 @@ from hydra.core.singleton import Singleton
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
+from relrep_exp import experiment_names, plugins
 from relrep_exp import overrides as words
-from relrep_exp import plugins
 from relrep_exp.config import conf_dir, keys_of, load, load_experiment, of_profile
 from relrep_exp.errors import Problem, UserError, user_error
 from relrep_exp.identity import method_name
@@ -178,6 +178,9 @@ class Composer:
         swept = [str(o.input_line) for o in given if o.is_sweep_override()]
         if swept and experiment is None and not sweep:
             raise user_error(f"several values in {' '.join(swept)}", "add -m to run them all")
+        if experiment is not None:
+            arms = [[*words.first_values(given), *own] for own in experiment.methods.values()]
+            experiment_names.require(experiment, {key for arm in arms for key in self._chosen(arm)[0].keys})
         runs: list[Run] = []
         problems: dict[str, Problem] = {}
         for arm in words.expand(given, experiment):

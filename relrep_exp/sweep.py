@@ -60,33 +60,36 @@ def close(runs: Sequence[Run], found: Sequence[Record | None]) -> None:
     from relrep_exp.report.render import to_terminal
     from relrep_exp.report.tables import comparison, headline
 
-    records = _distinct(found)
-    if not records:
-        return
     if runs[0].config.experiment is not None:
         _close_experiment(runs, found)
         return
-    for group in homogeneous(records):
+    for group in homogeneous(_distinct(found)):
         to_terminal(comparison(group.records, headline(group.records)))
 
 
 def _close_experiment(runs: Sequence[Run], found: Sequence[Record | None]) -> None:
     """One table and figure, or several where the user swept over something that the experiment does not."""
+    from relrep_exp.report.closing import Closing, Place
     from relrep_exp.report.experiment import write_experiment
-    from relrep_exp.report.points import Point
     from relrep_exp.report.render import to_terminal
 
     experiment = runs[0].config.experiment
     assert experiment is not None
-    experiment, _ = of_profile(experiment, runs[0].config.profile)
+    profile = runs[0].config.profile
+    experiment, _ = of_profile(experiment, profile)
+    command = f"python run.py experiment={experiment.name} profile={profile}"
     folder = Path(runs[0].config.paths.outputs) / "report" / experiment.name
     parts = _parts(runs, experiment)
+    keys = [record.key if record else record_key(run.config) for run, record in zip(runs, found, strict=True)]
+    records = {record.key: record for record in _distinct(found)}
     for number, (title, members) in enumerate(parts.items()):
         shown = replace(experiment, title=f"{experiment.title}: {title}") if title else experiment
         part = folder / str(number) if len(parts) > 1 else folder
-        points = [Point(r.arm.method, r.arm.at, r.arm.varied, got) for n, r in members if (got := found[n])]
-        told = [f"{run.label}: {run.command}" for n, run in members if found[n] is None]
-        to_terminal(write_experiment(shown, points, part, told))
+        places = tuple(
+            Place(r.arm.method, r.arm.at, r.arm.varied, keys[n], r.command, "" if found[n] else "not run yet")
+            for n, r in members
+        )
+        to_terminal(write_experiment(Closing(shown, profile, command, places), records, part))
         print(f"table and figure: {part}")
 
 

@@ -6,67 +6,76 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from relrep_exp.report.cells import (
-    ABSOLUTE,
-    RANKING,
-    Cell,
-    Column,
-    Line,
-    Table,
-    cell_of,
-    mark_best,
-    seeds_legend,
-)
+from relrep_exp.report.cells import ABSOLUTE, RANKING, Cell, Column, Line, Table, cell_of
 from relrep_exp.report.effects import BASE, Effect, effects_of
+from relrep_exp.report.gaps import base_gaps, by_method, methods_of, missing_cell
+from relrep_exp.report.marks import mark_best, seeds_legend
 from relrep_exp.report.measures import Measure, measure_of
 from relrep_exp.report.points import base_points, by_seed, of_methods, score
-from relrep_exp.report.series import series_of, values_of
+from relrep_exp.report.series import natural, series_of
 
 if TYPE_CHECKING:
-    from relrep_exp.report.points import Point
+    from relrep_exp.report.points import Gap, Point
     from relrep_exp.schema import ExperimentConfig
+    from relrep_exp.store.records import Record
 
 _OVER = "mean over pairs of different encoders"
 
 
-def metrics_table(experiment: ExperimentConfig, points: Sequence[Point]) -> Table:
+def metrics_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Gap] = ()) -> Table:
     """One row for each of `experiment.metrics`, one column for each method (Table 4).
 
     Raises:
         ValueError: the runs differ in more than method and seed.
     """
     records = {m: list(by_seed(own).values()) for m, own in of_methods(base_points(points)).items()}
+    lacking = by_method(base_gaps(gaps))
+    methods = methods_of(experiment, points, gaps)
     measures = [measure_of(metric) for metric in experiment.metrics]
-    columns = tuple(Column(method, method, measures[0]) for method in records)
+    columns = tuple(Column(method, method, measures[0]) for method in methods)
     lines = []
     for measure in measures:
-        scores = [[score(record, measure.name) for record in own] for own in records.values()]
-        cells = tuple(cell_of([v for v in values if v is not None]) for values in scores)
+        cells = tuple(
+            _mean_cell(records[m], measure) if m in records else missing_cell(lacking.get(m, []))
+            for m in methods
+        )
         over = "encoders" if measure.per_encoder else "pairs"
         lines.append(Line(measure.unit, over, cells, measure=measure))
     return _table(points, ("metric", "mean over"), ("measure", "mean_over"), columns, lines)
 
 
-def axis_table(experiment: ExperimentConfig, points: Sequence[Point]) -> Table:
+def axis_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Gap] = ()) -> Table:
     """One row for each value of `experiment.x` and each of `experiment.metrics`, one column for each method.
 
     Raises:
         ValueError: the runs differ in more than method, seed and the axis.
     """
     measures = [measure_of(metric) for metric in experiment.metrics]
-    found = {measure.name: series_of(experiment, points, measure.name) for measure in measures}
-    first = found[measures[0].name]
-    columns = tuple(Column(one.method, one.method, measures[0]) for one in first)
-    lines = [
-        Line(str(x), measure.unit, tuple(one.cells.get(x) for one in found[measure.name]), measure=measure)
-        for x in values_of(first)
-        for measure in measures
-    ]
+    methods = methods_of(experiment, points, gaps)
+    columns = tuple(Column(method, method, measures[0]) for method in methods)
+    lacking = by_method(base_gaps(gaps))
     x = str(experiment.x)
+    found = {
+        (one.method, measure): one.cells
+        for measure in measures
+        for one in series_of(experiment, points, measure.name)
+    }
+    places = {place for cells in found.values() for place in cells} | {gap.at[x] for gap in base_gaps(gaps)}
+    lines = []
+    for place in sorted(places, key=natural):
+        absent = {
+            method: missing_cell(gap for gap in lacking.get(method, []) if gap.at[x] == place)
+            for method in methods
+        }
+        for measure in measures:
+            cells = tuple(found.get((m, measure), {}).get(place, absent[m]) for m in methods)
+            lines.append(Line(str(place), measure.unit, cells, measure=measure))
     return _table(points, (x, "metric"), (x, "measure"), columns, lines)
 
 
-def variations_table(experiment: ExperimentConfig, points: Sequence[Point]) -> Table:
+def variations_table(
+    experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Gap] = ()
+) -> Table:
     """One row for each value of each varied key, one column for each method, with the difference to its base.
 
     The first row is the base: every method's own setting.
@@ -75,16 +84,40 @@ def variations_table(experiment: ExperimentConfig, points: Sequence[Point]) -> T
         ValueError: the runs differ in more than method, seed and one varied key.
     """
     effects = effects_of(experiment, points)
-    columns = tuple({e.method: Column(e.method, e.method, e.measure) for e in effects}.values())
-    places: dict[tuple[str, str], dict[str, Cell | None]] = {}
+    measures = {effect.method: effect.measure for effect in effects}
+    columns = tuple(
+        Column(method, method, measures.get(method, measure_of(experiment.metric)))
+        for method in methods_of(experiment, points, gaps)
+    )
+    places: dict[tuple[str, str], dict[str, Cell | None]] = {(BASE, ""): {}}
     for effect in effects:
         places.setdefault(_place(effect), {})[effect.method] = effect.cell
+    for place, absent in _absent(gaps).items():
+        cells = places.setdefault(place, {})
+        cells |= {method: missing_cell(own) for method, own in absent.items() if method not in cells}
+    keys = list(dict.fromkeys(key for key, _ in places))  # a value that nobody ran stands with its key
     lines = [
-        Line(*place, tuple(cells.get(column.method) for column in columns)) for place, cells in places.items()
+        Line(*place, tuple(places[place].get(column.method) for column in columns))
+        for place in sorted(places, key=lambda place: keys.index(place[0]))
     ]
     table = _table(points, ("changed", "to"), ("key", "value"), columns, lines)
     change = "in brackets the mean difference to the same seeds under the method's own setting"
     return replace(table, legend=f"{table.legend}; {change}")
+
+
+def _mean_cell(records: Sequence[Record], measure: Measure) -> Cell | None:
+    """Mean and std over seeds of the runs that have the metric."""
+    scores = {record.key: value for record in records if (value := score(record, measure.name)) is not None}
+    return cell_of(list(scores.values()), list(scores))
+
+
+def _absent(gaps: Sequence[Gap]) -> dict[tuple[str, str], dict[str, list[Gap]]]:
+    """Place -> method -> the runs there that have no record."""
+    found: dict[tuple[str, str], dict[str, list[Gap]]] = {}
+    for gap in gaps:
+        place = (BASE, "") if gap.varied is None else (gap.varied[0], str(gap.varied[1]))
+        found.setdefault(place, {}).setdefault(gap.method, []).append(gap)
+    return found
 
 
 def _place(effect: Effect) -> tuple[str, str]:

@@ -1,11 +1,11 @@
-"""What a table is made of, and what is marked and said in any of them."""
+"""What a table is made of."""
 
 from __future__ import annotations
 
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from relrep_exp.report.measures import Measure
 
@@ -16,16 +16,42 @@ _SHOWN_MISSING = 6
 
 
 @dataclass(frozen=True)
+class Beside:
+    """The paper's number for a cell, and what sets ours apart from it.
+
+    Attributes:
+        mean: the paper's, a fraction where ours is one.
+        std: the paper's; NaN where it states none.
+        n: the paper's number of seeds.
+        difference: ours less the paper's; None where the two are not to be compared.
+        verdict: of the test of the two means, one of `compare.MARKS`; "" where there was no test.
+        p: its p-value; None where there was no test.
+        reason: why there was no test; "" where there was one.
+    """
+
+    mean: float
+    std: float
+    n: int
+    difference: float | None = None
+    verdict: str = ""
+    p: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Cell:
     """The seeds of one method on one pair of encoders.
 
     Attributes:
         mean: over the seeds; NaN as soon as one seed is, because a run that failed must not be averaged away.
         std: the sample standard deviation (ddof=1); NaN for a single seed.
-        n: how many seeds.
+        n: how many seeds; 0 where every run that belongs here is missing.
         best: whether it is the best of its row.
         change: where a setting was changed, the mean difference to the same seeds without the change.
         default: whether the setting is the method's own, so that nothing was changed.
+        keys: the records that it averages.
+        missing: why there is no value, e.g. `missing: not run`; "" where there is one.
+        beside: the paper's number; None where it has none.
     """
 
     mean: float
@@ -34,6 +60,9 @@ class Cell:
     best: bool = False
     change: float | None = None
     default: bool = False
+    keys: tuple[str, ...] = ()
+    missing: str = ""
+    beside: Beside | None = None
 
 
 @dataclass(frozen=True)
@@ -47,10 +76,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Line:
-    """One row: `None` marks a cell without a value. A closing row averages over the rows above it.
+    """One row: `None` marks a cell that is empty by design. A closing row averages over the rows above it.
 
     Attributes:
-        target: its first name, the test encoder of a pair.
+        target: its first name: of a pair the test encoder, in retrieval the source.
         source: its second name.
         cells: one for each column.
         closing: whether it averages.
@@ -80,7 +109,8 @@ class Table:
         names: the headings of the two columns of names.
         fields: the same in a CSV.
         ranking: what a mark on a cell means; empty if nothing is ranked.
-        missing: the runs that should be in the table and have no record.
+        beside: what stands under a cell's value, and how it was tested; empty if nothing does.
+        missing: the runs that should be in the table and have no record, with reason and command.
         remarks: what else a reader should know, a sentence each.
     """
 
@@ -91,6 +121,7 @@ class Table:
     names: tuple[str, str]
     fields: tuple[str, str]
     ranking: str = ""
+    beside: str = ""
     missing: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -116,17 +147,17 @@ class Table:
 
     @property
     def note(self) -> str:
-        """The line under the table, for a renderer that marks the best in bold."""
+        """The lines under the table as one, for a renderer that marks the best in bold."""
         return " ".join(self.notes("bold"))
 
     def notes(self, mark: str) -> list[str]:
         """What to print under the table, a line each; `mark` is how the best cells are marked."""
-        lines = [f"{self.legend}; {mark}: {self.ranking}" if self.ranking else self.legend, *self.remarks]
+        lines = [f"{self.legend}; {mark}: {self.ranking}" if self.ranking else self.legend]
+        lines += [self.beside] * bool(self.beside) + list(self.remarks)
         if self.missing:
-            shown = ", ".join(self.missing[:_SHOWN_MISSING])
             rest = len(self.missing) - _SHOWN_MISSING
-            more = f" and {rest} more" if rest > 0 else ""
-            lines.append(f"No record of {len(self.missing)} run(s): {shown}{more}.")
+            lines += [f"No record of {len(self.missing)} run(s):", *self.missing[:_SHOWN_MISSING]]
+            lines += [f"and {rest} more."] * (rest > 0)
         return lines
 
 
@@ -140,43 +171,6 @@ def std_of(values: Sequence[float]) -> float:
     return statistics.stdev(values) if len(values) > 1 and all(map(math.isfinite, values)) else math.nan
 
 
-def cell_of(values: Sequence[float]) -> Cell | None:
-    """The cell of one value for each seed; None where there is none."""
-    return Cell(mean_of(values), std_of(values), len(values)) if values else None
-
-
-def mark_best(line: Line, columns: Sequence[Column]) -> Line:
-    """Mark the best cells besides `absolute`, which is not zero-shot; equal as printed is a tie.
-
-    Columns that hold different measures have no best.
-    """
-    pairs = list(zip(line.cells, columns, strict=True))
-    measures = list(dict.fromkeys(line.measure_in(column) for column in columns))
-    if len(measures) != 1:
-        return line
-    measure = measures[0]
-    rivals = [
-        cell.mean for cell, column in pairs if cell and column.method != ABSOLUTE and math.isfinite(cell.mean)
-    ]
-    if not rivals or not measure.better:
-        return line
-    best = measure.text(max(rivals, key=lambda mean: measure.better * mean))
-    cells = tuple(
-        replace(cell, best=True)
-        if cell and column.method != ABSOLUTE and measure.text(cell.mean) == best
-        else cell
-        for cell, column in pairs
-    )
-    return replace(line, cells=cells)
-
-
-def seeds_legend(table: Table, what: str) -> str:
-    """What a cell holds: how many seeds of what, e.g. `mean ± std over 3 seeds, weighted F1 in %`."""
-    counts = {cell.n for line in table.rows for cell in line.cells if cell}
-    if not counts:
-        return "no values"
-    if counts == {1}:
-        return f"one seed, {what}"
-    if len(counts) == 1:
-        return f"mean ± std over {table.seeds} seeds, {what}"
-    return f"mean ± std over {table.seeds} seeds (n where it is fewer), {what}"
+def cell_of(values: Sequence[float], keys: Sequence[str] = ()) -> Cell | None:
+    """The cell of one value for each seed, with the keys of their records; None where there is none."""
+    return Cell(mean_of(values), std_of(values), len(values), keys=tuple(keys)) if values else None

@@ -57,7 +57,8 @@ def effects_of(experiment: ExperimentConfig, points: Sequence[Point]) -> list[Ef
         records = by_seed(base_points(members))
         measure = measure_of(_metric(experiment, list(records.values()) or [p.record for p in members]))
         own = list(_scores(records, measure).values())
-        bases.append(Effect(method, BASE, None, measure, cell_of(own), std_of(own), len(own)))
+        cell = _cell(records, measure)
+        bases.append(Effect(method, BASE, None, measure, cell, std_of(own), len(own)))
         changed += [_effect(there, records, measure) for there in _variations(members)]
     keys = list(dict.fromkeys(effect.key for effect in changed))
     return bases + sorted(changed, key=lambda effect: keys.index(effect.key))
@@ -68,11 +69,16 @@ def _effect(points: Sequence[Point], base: dict[int, Record], measure: Measure) 
     records = by_seed(points)
     scores, own = _scores(records, measure), _scores(base, measure)
     changes = [scores[seed] - own[seed] for seed in scores if seed in own]
-    cell = cell_of(list(scores.values()))
+    cell = _cell(records, measure)
     if cell is not None and changes:
         cell = replace(cell, change=mean_of(changes), default=_same(records, base))
     key, value = points[0].varied or (BASE, None)
     return Effect(points[0].method, key, value, measure, cell, std_of(changes), len(changes))
+
+
+def _cell(records: dict[int, Record], measure: Measure) -> Cell | None:
+    scores = _scores(records, measure)
+    return cell_of(list(scores.values()), [records[seed].key for seed in scores])
 
 
 def _variations(points: Sequence[Point]) -> list[list[Point]]:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.errors import UserError
-from relrep_exp.report.render import to_csv, to_latex, to_markdown
+from relrep_exp.report.compare import beside_paper
+from relrep_exp.report.gaps import described
+from relrep_exp.report.latex import to_latex
+from relrep_exp.report.render import to_markdown
+from relrep_exp.report.selection import said, selected
+from relrep_exp.report.table_csv import to_csv
 from relrep_exp.store.files import write_atomic
 
 if TYPE_CHECKING:
     from relrep_exp.report.cells import Table
+    from relrep_exp.report.closing import Closing
     from relrep_exp.report.points import Point
     from relrep_exp.schema import ExperimentConfig
+    from relrep_exp.store.records import Record
 
-# What makes a kind of table or figure from (experiment, points): a `Table`, a `Drawing`. Named, not imported:
-# a figure's module brings matplotlib with it.
+# What makes a `Table` from (experiment, points, gaps), and a `Drawing` from (experiment, points). Named, not
+# imported: a figure's module brings matplotlib with it.
 _TABLES = {
     "pairs": "relrep_exp.report.tables:pairs_table",
     "metrics": "relrep_exp.report.axis_tables:metrics_table",
@@ -36,50 +43,53 @@ _FIGURES = {
 }
 
 
-def write_experiment(
-    experiment: ExperimentConfig, points: Sequence[Point], folder: Path, missing: Sequence[str] = ()
-) -> Table:
-    """Write `table.md`, `.csv` and `.tex`, and `figure.png`, `.svg` and `.csv` with what the figure draws.
+def write_experiment(closing: Closing, records: Mapping[str, Record], folder: Path) -> Table:
+    """Write `table.md`, `.csv` and `.tex`, `figure.png`, `.svg` and `.csv` with what the figure draws.
 
-    Where the figure cannot be drawn, the table stands alone and says why.
+    Beside them `experiment.json`, from which all of it can be made again. Where the figure cannot be drawn,
+    the table stands alone and says why.
 
     Args:
-        experiment: what is shown, and how.
-        points: its finished runs.
+        closing: what is shown, and which runs belong to it.
+        records: those that there are, by key; others may be among them.
         folder: created if need be; files of an earlier call are replaced.
-        missing: descriptions of the runs that have no record; a note under the table names them.
 
     Raises:
         ValueError: the records do not belong in one table.
-        UserError: the folder cannot be written.
+        UserError: the folder cannot be written, or the paper has no such numbers.
     """
-    shown, remarks = _among(points, experiment.encoders)
-    table: Table = _maker(_TABLES[experiment.table])(experiment, shown)
-    table = replace(table, title=f"{experiment.title}: {table.title}", missing=tuple(missing))
+    closing.save(folder)
+    table, points = experiment_table(closing, records)
     _write_table(table, folder)  # before the figure, which a defect of ours may end
-    if why := _write_figure(experiment, shown, folder):
-        remarks = [*remarks, f"No figure: {why}."]
-    table = replace(table, remarks=tuple(remarks))
+    if why := _write_figure(closing.experiment, points, folder):
+        table = replace(table, remarks=(*table.remarks, f"No figure: {why}."))
     _write_table(table, folder)
     return table
 
 
-def _maker(name: str) -> Callable[[ExperimentConfig, Sequence[Point]], Any]:
+def experiment_table(closing: Closing, records: Mapping[str, Record]) -> tuple[Table, list[Point]]:
+    """The table, and the runs as it shows them.
+
+    Raises:
+        ValueError: the records do not belong in one table.
+        UserError: the paper has no such numbers.
+    """
+    experiment = closing.experiment
+    found, gaps = closing.sort_out(records)
+    if not found and closing.profile != "paper":
+        experiment = replace(experiment, paper=None)  # no record says which encoders stand in for the paper's
+    points = selected(experiment, found)
+    table: Table = _maker(_TABLES[experiment.table])(experiment, points, gaps)
+    missing = tuple(described(gap) for gap in gaps)
+    remarks = (*said(experiment), *([experiment.note] if experiment.note else []))
+    table = replace(table, title=f"{experiment.title}: {table.title}", missing=missing, remarks=remarks)
+    return beside_paper(table, experiment, points), points
+
+
+def _maker(name: str) -> Callable[..., Any]:
     module, function = name.split(":")
-    made: Callable[[ExperimentConfig, Sequence[Point]], Any] = getattr(import_module(module), function)
+    made: Callable[..., Any] = getattr(import_module(module), function)
     return made
-
-
-def _among(points: Sequence[Point], encoders: Sequence[str]) -> tuple[list[Point], list[str]]:
-    """The points with what happens among these encoders alone, and what there is to say about that."""
-    if not encoders:
-        return list(points), []
-    kept = []
-    for point in points:
-        rows = [row for row in point.record.rows if {row.source, row.target} <= set(encoders)]
-        views = [v for v in point.record.views if {v.get("source"), v.get("target")} <= set(encoders)]
-        kept.append(replace(point, record=replace(point.record, rows=rows, views=views)))
-    return kept, [f"Of all pairs only those among {', '.join(encoders)}."]
 
 
 def _write_table(table: Table, folder: Path) -> None:

@@ -1,38 +1,35 @@
-"""A table as terminal output, Markdown, CSV, LaTeX and HTML."""
+"""A table as terminal output, Markdown and HTML, and what any rendering says in a cell."""
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 import re
 import textwrap
 from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, TextIO
 
-from relrep_exp.report.cells import Cell, Column, Line, Table
+from relrep_exp.report.cells import Beside, Cell, Column, Line, Table
+from relrep_exp.report.compare import MARKS
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text
 
+    from relrep_exp.report.measures import Measure
+
 TERMINAL_WIDTH = 100
 BLANK = "-"
 
 _NAME_WIDTH = 12
 _HEADING_WIDTH = 12
+_MISSING_WIDTH = 16
+_FOLDED_NAME_WIDTH = 10  # where rows have two lines anyway
 _COLUMN_GAP = 2
+_ASCII = str.maketrans({"±": "+-", "≈": "=", "↑": ">", "↓": "<"})
 
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*<>|\[\]])")
-_LATEX_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    **{char: f"\\{char}" for char in "&%$#_{}"},
-}
 
 
 def cell_text(cell: Cell | None, line: Line, column: Column, table: Table) -> str:
@@ -42,15 +39,39 @@ def cell_text(cell: Cell | None, line: Line, column: Column, table: Table) -> st
     """
     if cell is None:
         return BLANK
+    if cell.missing:
+        return cell.missing
     measure = line.measure_in(column)
-    spread = measure.text(cell.std)
-    text = measure.text(cell.mean) + (f" ± {spread}" if spread != "nan" else "")
+    text = _spread(cell.mean, cell.std, measure)
     aside = ["default"] if cell.default else []
     if cell.change is not None and not cell.default:
         aside.append(measure.signed(cell.change))
     if cell.n != table.seeds_of(column):
         aside.append(f"n={cell.n}")
     return f"{text} ({', '.join(aside)})" if aside else text
+
+
+def paper_text(cell: Cell | None, line: Line, column: Column) -> str:
+    """What stands under a cell: `89.59 ± 0.19 (+0.33 ≈)`, the paper's, our difference to it and the verdict.
+
+    Empty where the paper has no number; without brackets where the two are not compared.
+    """
+    if cell is None or (beside := cell.beside) is None:
+        return ""
+    measure = line.measure_in(column)
+    text = _spread(beside.mean, beside.std, measure)
+    if beside.difference is None:
+        return text
+    return f"{text} ({' '.join([measure.signed(beside.difference), *_mark(beside)])})"
+
+
+def _mark(beside: Beside) -> list[str]:
+    return [MARKS[beside.verdict]] if beside.verdict else []
+
+
+def _spread(mean: float, std: float, measure: Measure) -> str:
+    spread = measure.text(std)
+    return measure.text(mean) + (f" ± {spread}" if spread != "nan" else "")
 
 
 def headings(table: Table) -> list[str]:
@@ -65,8 +86,9 @@ def headings(table: Table) -> list[str]:
 def to_terminal(table: Table, stream: TextIO | None = None) -> None:
     """Print the table to the stream (default: standard output); plain text if that is no terminal.
 
-    The best cells carry a `*`, so that they are found without colours as well. Names fold to fit the width,
-    numbers are never cut: if they alone are wider than the terminal, the table is printed wider.
+    The best cells carry a `*`, so that they are found without colours as well; the paper's numbers stand
+    under ours. Names fold to fit the width, numbers are never cut: if they alone are wider than the terminal,
+    the table is printed wider.
     """
     from rich.console import Console
 
@@ -95,40 +117,55 @@ def _rich_table(table: Table, console: Console) -> RichTable:
     )
     names = headings(table)
     rows = [
-        [_terminal_cell(cell, text, table, console) for cell, text in _texts(line, table)]
+        [_terminal_cell(cell, line, column, table, console) for cell, column in cells_of(line, table)]
         for line in table.rows
     ]
+    fold = _FOLDED_NAME_WIDTH if table.beside else TERMINAL_WIDTH
     for name in names[:2]:
-        grid.add_column(name, overflow="fold")
+        grid.add_column(_folded(name, fold), overflow="fold")
     for name, *texts in zip(map(_short_lines, names[2:]), *rows, strict=True):
-        width = max(map(len, [*name.split("\n"), *(text.plain for text in texts)]))
+        width = max(
+            len(part) for text in [name, *(text.plain for text in texts)] for part in text.split("\n")
+        )
         grid.add_column(Text(name), justify="right", width=width)
-    for (target, line), cells in zip(_without_repeats(table), rows, strict=True):
+    for (target, line), cells in zip(without_repeats(table), rows, strict=True):
         if line.closing and target:
             grid.add_section()
-        grid.add_row(Text(target), Text(line.source), *cells)
+        grid.add_row(Text(target), Text(_folded(line.source, fold)), *cells)
     return grid
+
+
+def _folded(name: str, width: int) -> str:
+    return "\n".join(textwrap.wrap(name, width, break_long_words=False)) or name
 
 
 def _short_lines(name: str) -> str:
     return "\n".join(textwrap.wrap(name, _HEADING_WIDTH)) or name
 
 
-def _terminal_cell(cell: Cell | None, text: str, table: Table, console: Console) -> Text:
+def _terminal_cell(cell: Cell | None, line: Line, column: Column, table: Table, console: Console) -> Text:
+    """Ours, and under it the paper's."""
     from rich.text import Text
 
     best = cell is not None and cell.best
     mark = "*" if best else " " if table.ranking else ""
+    text = cell_text(cell, line, column, table)
+    if cell is not None and cell.missing:
+        text = "\n".join(textwrap.wrap(text, _MISSING_WIDTH))
     short = text.replace(" ± ", "±").replace(" (", "(")
-    return Text(_encodable(short, console) + mark, style="bold green" if best else "")
+    shown = Text(_encodable(short, console) + mark, style="bold green" if best else "")
+    paper = paper_text(cell, line, column).replace(" ± ", "±").translate({ord(char): None for char in "()"})
+    if not paper:
+        return shown
+    *numbers, verdict = paper.rsplit(" ", 1) if paper.endswith(tuple(MARKS.values())) else (paper, " ")
+    under = Text(_encodable("".join([*numbers, verdict]), console), style="dim")
+    return Text("\n").join([shown, under])
 
 
 def _encodable(text: str, console: Console) -> str:
-    return (
-        text
-        if console.encoding.startswith("utf")
-        else text.replace("±", "+-").encode("ascii", "replace").decode()
-    )
+    if console.encoding.startswith("utf"):
+        return text
+    return text.translate(_ASCII).encode("ascii", "replace").decode()
 
 
 def to_markdown(table: Table) -> str:
@@ -142,11 +179,15 @@ def to_markdown(table: Table) -> str:
     ]
     for line in table.rows:
         cells = [
-            _bold(cell, cell_text(cell, line, column, table), "**{}**")
-            for cell, column in _cells(line, table)
+            _under(bold(cell, cell_text(cell, line, column, table), "**{}**"), paper_text(cell, line, column))
+            for cell, column in cells_of(line, table)
         ]
         lines.append(_pipes([_markdown(line.target), _markdown(line.source), *cells]))
     return "\n".join([*lines, "", *(_markdown(note) + "  " for note in table.notes("bold"))]) + "\n"
+
+
+def _under(ours: str, paper: str) -> str:
+    return f"{ours}<br>paper {paper}" if paper else ours
 
 
 def _pipes(fields: list[str]) -> str:
@@ -155,66 +196,6 @@ def _pipes(fields: list[str]) -> str:
 
 def _markdown(text: str) -> str:
     return _MARKDOWN_SPECIAL.sub(r"\\\1", text).replace("\n", " ")
-
-
-def to_csv(table: Table) -> str:
-    """One line per row and method, in full precision, as fractions.
-
-    A cell without a value has n = 0 and empty fields. The closing rows are left out: a reader who averages a
-    column must not average averages.
-    """
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    compared = ["change", "default"] if table.compares else []
-    writer.writerow([*table.fields, "method", "metric", "mean", "std", "n", *compared])
-    for line in table.rows:
-        for cell, column in [] if line.closing else _cells(line, table):
-            numbers = [repr(cell.mean), repr(cell.std), cell.n] if cell else ["", "", 0]
-            names = [line.target, line.source, column.method, line.measure_in(column).name]
-            writer.writerow([*names, *numbers, *(_compared(cell) if compared else [])])
-    return stream.getvalue()
-
-
-def _compared(cell: Cell | None) -> list[str]:
-    """The difference to the base, empty where there is none, and whether the setting is the base's."""
-    if cell is None or cell.change is None:
-        return ["", ""]
-    return [repr(cell.change), str(int(cell.default))]
-
-
-def to_latex(table: Table) -> str:
-    """A floating table; it needs `booktabs` alone."""
-    body = []
-    for index, (target, line) in enumerate(_without_repeats(table)):
-        rule = (r"\midrule" if line.closing else r"\addlinespace") if target and index else ""
-        cells = [_bold(cell, _latex(text), r"\textbf{{{}}}") for cell, text in _texts(line, table)]
-        body += [rule] * bool(rule) + [_ampersands([_latex(target), _latex(line.source), *cells])]
-    caption = _latex(f"{table.title}; {table.note}")
-    return "\n".join(
-        [
-            r"% \usepackage{booktabs}",
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{caption}}}",
-            rf"\begin{{tabular}}{{ll{'r' * len(table.columns)}}}",
-            r"\toprule",
-            _ampersands([_latex(name) for name in headings(table)]),
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
-
-
-def _ampersands(fields: list[str]) -> str:
-    return " & ".join(fields) + r" \\"
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX_SPECIAL.get(char, char) for char in text)
 
 
 def to_html(table: Table) -> str:
@@ -236,8 +217,8 @@ def _html_group(target: str, lines: list[Line], table: Table) -> str:
     rows = []
     for line in lines:
         cells = "".join(
-            f"<td>{_bold(cell, html.escape(text), '<strong>{}</strong>')}</td>"
-            for cell, text in _texts(line, table)
+            f"<td>{bold(cell, html.escape(text), '<strong>{}</strong>')}</td>"
+            for cell, text in texts_of(line, table)
         )
         rows.append(f'<tr>{first}<th scope="row">{html.escape(line.source)}</th>{cells}</tr>\n')
         first = ""
@@ -245,20 +226,23 @@ def _html_group(target: str, lines: list[Line], table: Table) -> str:
     return f"{opening}\n{''.join(rows)}</tbody>\n"
 
 
-def _bold(cell: Cell | None, text: str, mark: str) -> str:
+def bold(cell: Cell | None, text: str, mark: str) -> str:
+    """The text, marked where the cell is the best of its row."""
     return mark.format(text) if cell is not None and cell.best else text
 
 
-def _cells(line: Line, table: Table) -> Iterator[tuple[Cell | None, Column]]:
+def cells_of(line: Line, table: Table) -> Iterator[tuple[Cell | None, Column]]:
+    """Each cell of a row with its column."""
     return zip(line.cells, table.columns, strict=True)
 
 
-def _texts(line: Line, table: Table) -> Iterator[tuple[Cell | None, str]]:
-    for cell, column in _cells(line, table):
+def texts_of(line: Line, table: Table) -> Iterator[tuple[Cell | None, str]]:
+    """Each cell of a row with what it says."""
+    for cell, column in cells_of(line, table):
         yield cell, cell_text(cell, line, column, table)
 
 
-def _without_repeats(table: Table) -> Iterator[tuple[str, Line]]:
+def without_repeats(table: Table) -> Iterator[tuple[str, Line]]:
     """Each row with its first name, which is blank where the row above has it already."""
     above = None
     for line in table.rows:

@@ -59,8 +59,9 @@ def natural(value: object) -> tuple[bool, float, str]:
 
 
 def _cell(points: Sequence[Point], metric: str) -> Cell | None:
-    scores = [score(record, metric) for record in by_seed(points).values()]
-    return cell_of([value for value in scores if value is not None])
+    records = by_seed(points).values()
+    scores = {record.key: value for record in records if (value := score(record, metric)) is not None}
+    return cell_of(list(scores.values()), list(scores))
 
 
 def _flat(places: dict[Any, list[Point]]) -> bool:

@@ -18,23 +18,26 @@ ProfileName = Literal["paper", "local"]
 class PaperConfig:
     """The paper's numbers that stand beside ours: report/paper/NUMBERS.csv.
 
-    They are compared, cell by cell, with runs on `data` by the encoders that the file names; beside runs on
-    other data only their means are shown, and nothing is concluded.
+    They are compared, cell by cell, with runs on `data` by the encoders that the file names; `settings` are
+    those that the data must have besides. Beside other runs only the paper's means are shown, and nothing is
+    concluded.
     """
 
     numbers: Name
     data: Name
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, config=strict)
 class ProfileConfig:
     """One form of an experiment: on the paper's data and encoders, or on what can be made anywhere.
 
-    `set` holds overrides that every run gets; `axes` and `vary` replace the experiment's of the same key,
-    `encoders`, `test_encoders` and `sources` those of the experiment. `note` says what stands in for what.
+    `set` holds overrides that every run gets; `methods`, `axes` and `vary` replace the experiment's of the
+    same key, `encoders`, `test_encoders` and `sources` those of the experiment. `note` says what stands in.
     """
 
     note: str = ""
+    methods: dict[str, list[str]] = field(default_factory=dict)
     set: list[str] = field(default_factory=list)
     test_encoders: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from relrep_exp.report.axis_tables import axis_table, metrics_table, variations_table
-from relrep_exp.report.render import to_csv, to_html, to_latex, to_markdown
+from relrep_exp.report.latex import to_latex
+from relrep_exp.report.render import to_html, to_markdown
+from relrep_exp.report.table_csv import to_csv
 
 from .synthetic_points import along, experiment, point
 
+CHANGE = ["change", "default", "reason"]
 METRICS = experiment(metrics=["mrr", "nmse", "rr_std"], table="metrics")
 AXIS = experiment(
     metrics=["accuracy", "nmse"],
@@ -57,7 +60,7 @@ def test_a_row_for_each_metric_with_its_own_unit_and_direction():
 
 def test_a_mean_is_over_pairs_of_different_encoders_and_of_absolute_over_matching_ones():
     table = metrics_table(
-        experiment(metrics=["accuracy"], table="metrics"),
+        experiment(metrics=["accuracy"], table="metrics", methods={"x": [], "absolute": []}),
         [point("x", 0, {"accuracy": 0.5}), point("absolute", 0, {"accuracy": 0.9})],
     )
     assert table.header[2:] == ("absolute", "x")
@@ -113,7 +116,7 @@ def test_a_variation_has_its_difference_to_the_same_seeds_and_the_own_setting_is
     # y's base of seed 1 alone is 1.7
     assert "| lr | 0.2 | 58.00 ± 4.24 (+3.00) | 160.00 (-10.00, n=1) |" in text
     rows = read(table)
-    assert list(rows[0]) == ["key", "value", "method", "metric", "mean", "std", "n", "change", "default"]
+    assert list(rows[0]) == ["key", "value", "method", "metric", "mean", "std", "n", *CHANGE]
     changed = numbers(rows, key="lr", value="0.2", method="x")
     assert float(changed["change"]) == pytest.approx(np.mean([0.55 - 0.50, 0.61 - 0.60]), rel=1e-12)
     assert (changed["default"], numbers(rows, key="lr", value="0.1", method="x")["default"]) == ("0", "1")

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from relrep_exp.report.closing import FILE, Closing, Place
 from relrep_exp.report.experiment import write_experiment
+from relrep_exp.report.latex import to_latex
 from relrep_exp.report.page import FILL_COMMAND, build
-from relrep_exp.report.points import Point
-from relrep_exp.report.render import to_csv, to_latex, to_markdown
+from relrep_exp.report.render import to_markdown
+from relrep_exp.report.table_csv import to_csv
 from relrep_exp.schema import ExperimentConfig
 from relrep_exp.store.records import RecordStore
 
@@ -22,13 +24,23 @@ from .synthetic import grid, plausible, single
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "report.py"
 
 
-FILES = {"table.md", "table.csv", "table.tex"}
+FILES = {FILE, "table.md", "table.csv", "table.tex"}
 FIGURE = {"figure.png", "figure.svg", "figure.csv"}
-DEMO = ExperimentConfig(name="demo", title="Demo", methods={"param-wip": []}, axes={"seed": [0]})
+DEMO = ExperimentConfig(name="demo", title="Demo", methods={"x": []}, axes={"seed": [0]})
 
 
-def points_of(records):
-    return [Point(run.method, {"seed": run.config["seed"]}, None, run) for run in records]
+def write(folder, runs, gaps=(), **changes):
+    """The files of an experiment of these records; a gap is (method, seed, reason)."""
+    named = runs if isinstance(runs, dict) else {(run.method, run.config["seed"]): run for run in runs}
+    places = [Place(name, {"seed": seed}, None, run.key, "c") for (name, seed), run in named.items()]
+    places += [
+        Place(name, {"seed": seed}, None, f"{name}{seed}", f"python run.py seed={seed}", reason)
+        for name, seed, reason in gaps
+    ]
+    methods = {place.method: [] for place in places} or {"x": []}
+    shown = replace(DEMO, **{"methods": methods, **changes})
+    records = {run.key: run for run in named.values()}
+    return write_experiment(Closing(shown, "paper", "c", tuple(places)), records, folder)
 
 
 def names(folder):
@@ -37,14 +49,15 @@ def names(folder):
 
 def test_an_experiment_writes_its_table_and_its_figure(tmp_path):
     runs = [plausible(method, 0) for method in ("absolute", "param-wip")]
-    table = write_experiment(DEMO, points_of(runs), tmp_path / "demo", ["param-wip, seed 1"])
+    table = write(tmp_path / "demo", runs, [("param-wip", 1, "failed: out of memory")])
     files = {path.name: path for path in (tmp_path / "demo").iterdir()}
     assert set(files) == FILES | FIGURE
     assert table.title == "Demo: digits_stitch: weighted F1"
     assert files["table.md"].read_text() == to_markdown(table)
     assert files["table.csv"].read_text() == to_csv(table)
     assert files["table.tex"].read_text() == to_latex(table)
-    assert "No record of 1 run(s): param-wip, seed 1." in files["table.md"].read_text()
+    told = "param-wip seed=1: failed: out of memory; python run.py seed=1"
+    assert f"No record of 1 run(s):  \n{told}" in files["table.md"].read_text()
     drawn = list(csv.DictReader(files["figure.csv"].open()))
     place = runs[1].views[0]["carried"][2]
     [row] = [
@@ -54,16 +67,16 @@ def test_an_experiment_writes_its_table_and_its_figure(tmp_path):
 
 
 def test_an_experiment_may_name_its_metric(tmp_path):
-    table = write_experiment(replace(DEMO, metric="mrr"), points_of([plausible("param-wip", 0)]), tmp_path)
+    table = write(tmp_path, [plausible("param-wip", 0)], metric="mrr")
     assert "MRR" in table.title
     assert "MRR" in (tmp_path / "table.md").read_text()
 
 
 @pytest.mark.parametrize("kind", ["samples", "anchors", "sensitivity"])
 def test_a_figure_that_cannot_be_drawn_leaves_the_table_and_says_why(tmp_path, kind):
-    write_experiment(DEMO, points_of([plausible("param-wip", 0)]), tmp_path)
+    write(tmp_path, [plausible("param-wip", 0)])
     assert names(tmp_path) >= FIGURE
-    table = write_experiment(replace(DEMO, figure=kind), points_of([single("x", 0, 0.5)]), tmp_path)
+    table = write(tmp_path, [single("x", 0, 0.5)], figure=kind)
     assert names(tmp_path) == FILES  # nor does the figure of other records stay
     [remark] = table.remarks
     assert remark.startswith("No figure: no r") and "\n" not in remark
@@ -71,23 +84,23 @@ def test_a_figure_that_cannot_be_drawn_leaves_the_table_and_says_why(tmp_path, k
 
 
 def test_an_experiment_without_any_record_lists_what_is_missing(tmp_path):
-    write_experiment(DEMO, [], tmp_path, ["absolute, seed 0"])
-    assert "absolute, seed 0" in (tmp_path / "table.md").read_text()
+    write(tmp_path, [], [("absolute", 0, "not run yet"), ("x", 0, "killed (signal 9)")])
+    text = (tmp_path / "table.md").read_text()
+    assert "| mean | off-diagonal | - | missing: killed |" in text
+    assert "| mean | matching | missing: not run | missing: killed |" in text
+    assert "absolute seed=0: not run yet; python run.py seed=0" in text
     assert "No figure: no run has a record yet." in (tmp_path / "table.md").read_text()
 
 
 def test_a_method_is_called_as_the_experiment_calls_it(tmp_path):
     named = {name: single("param-wip", 0, value, key=name) for name, value in (("mine", 0.5), ("yours", 0.6))}
-    runs = [Point(name, {"seed": 0}, None, record) for name, record in named.items()]
-    table = write_experiment(DEMO, runs, tmp_path)
+    table = write(tmp_path, {(name, 0): record for name, record in named.items()})
     assert table.header[2:] == ("mine", "yours")
 
 
 def test_only_pairs_among_the_named_encoders_are_shown(tmp_path):
-    runs = points_of(
-        [grid("x", 0, lambda source, target: 0.1 + 0.2 * (source == "mlp") + 0.4 * (target == "vit"))]
-    )
-    table = write_experiment(replace(DEMO, encoders=["mlp", "vit"]), runs, tmp_path)
+    runs = [grid("x", 0, lambda source, target: 0.1 + 0.2 * (source == "mlp") + 0.4 * (target == "vit"))]
+    table = write(tmp_path, runs, encoders=["mlp", "vit"])
     assert [(line.target, line.source) for line in table.rows if not line.closing] == [
         ("mlp", "mlp"),
         ("mlp", "vit"),

@@ -9,10 +9,12 @@ import sys
 import numpy as np
 import pytest
 
-from relrep_exp.report.render import to_csv, to_markdown
+from relrep_exp.report.cells import Cell, Table
+from relrep_exp.report.render import to_markdown
 from relrep_exp.report.show import run_line
 from relrep_exp.report.summary import run_table
-from relrep_exp.report.tables import MATCHING, OFF_DIAGONAL, Cell, Table, comparison, headline
+from relrep_exp.report.table_csv import to_csv
+from relrep_exp.report.tables import MATCHING, OFF_DIAGONAL, comparison, headline
 from relrep_exp.rows import Row
 
 from .synthetic import ENCODERS, found, grid, plausible, record, single
@@ -131,8 +133,8 @@ def test_headline_is_f1_if_there_is_one():
 def test_retrieval_has_a_source_and_its_recall_in_percent():
     runs = [found("param-wip", 0), found("random-cosine", 0)]
     table = comparison(runs, headline(runs))
-    assert (table.title, table.header[1]) == ("slm_retrieval: R@1", "source")
-    assert "R@1 in %" in table.note and to_csv(table).startswith("test_encoder,source_encoder,")
+    assert (table.title, table.header[:2]) == ("slm_retrieval: R@1", ("source", "zero-shot encoder"))
+    assert "R@1 in %" in table.note and to_csv(table).startswith("source_encoder,zero_shot_encoder,")
     values = [row.value for row in runs[0].rows if row.metric == "recall@1"]
     assert f"{100 * np.mean(values):.2f}" in to_markdown(table).splitlines()[-3]
     one = run_table(runs[0])

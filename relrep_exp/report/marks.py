@@ -1,0 +1,52 @@
+"""What is marked and said in any table: the best of a row, and how many seeds there are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from relrep_exp.report.cells import ABSOLUTE, Column, Line, Table
+from relrep_exp.report.measures import Measure
+
+
+def mark_best(line: Line, columns: Sequence[Column]) -> Line:
+    """Mark the best cells besides `absolute`, which is not zero-shot; equal as printed is a tie.
+
+    Columns that hold different measures are ranked apart, and only where a measure has a choice.
+    """
+    held = [line.measure_in(column) for column in columns]
+    measures = dict.fromkeys(held)
+    ranked = [one for one in measures if len(measures) == 1 or held.count(one) > 1]
+    for measure in ranked:
+        line = _marked(line, columns, measure)
+    return line
+
+
+def _marked(line: Line, columns: Sequence[Column], measure: Measure) -> Line:
+    """The same with the best cells of one measure."""
+    rivals = {
+        index: cell
+        for index, (cell, column) in enumerate(zip(line.cells, columns, strict=True))
+        if cell and column.method != ABSOLUTE and line.measure_in(column) == measure
+    }
+    means = [cell.mean for cell in rivals.values() if math.isfinite(cell.mean)]
+    if not means or not measure.better:
+        return line
+    best = measure.text(max(means, key=lambda mean: measure.better * mean))
+    won = {
+        index: replace(cell, best=True) for index, cell in rivals.items() if measure.text(cell.mean) == best
+    }
+    return replace(line, cells=tuple(won.get(index, cell) for index, cell in enumerate(line.cells)))
+
+
+def seeds_legend(table: Table, what: str) -> str:
+    """What a cell holds: how many seeds of what, e.g. `mean ± std over 3 seeds, weighted F1 in %`."""
+    counts = {cell.n for line in table.rows for cell in line.cells if cell and cell.n}
+    if not counts:
+        return "no values"
+    if counts == {1}:
+        return f"one seed, {what}"
+    if len(counts) == 1:
+        return f"mean ± std over {table.seeds} seeds, {what}"
+    return f"mean ± std over {table.seeds} seeds (n where it is fewer), {what}"
