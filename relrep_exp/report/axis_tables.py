@@ -85,16 +85,15 @@ def variations_table(
     """
     effects = effects_of(experiment, points)
     measures = {effect.method: effect.measure for effect in effects}
-    columns = tuple(
-        Column(method, method, measures.get(method, measure_of(experiment.metric)))
-        for method in methods_of(experiment, points, gaps)
-    )
+    methods = methods_of(experiment, points, gaps)
+    columns = tuple(Column(m, m, measures.get(m, measure_of(experiment.metric))) for m in methods)
     places: dict[tuple[str, str], dict[str, Cell | None]] = {(BASE, ""): {}}
     for effect in effects:
         places.setdefault(_place(effect), {})[effect.method] = effect.cell
     for place, absent in _absent(gaps).items():
         cells = places.setdefault(place, {})
         cells |= {method: missing_cell(own) for method, own in absent.items() if method not in cells}
+    places[BASE, ""] = {method: missing_cell([]) for method in methods} | places[BASE, ""]
     keys = list(dict.fromkeys(key for key, _ in places))  # a value that nobody ran stands with its key
     lines = [
         Line(*place, tuple(places[place].get(column.method) for column in columns))

@@ -33,8 +33,8 @@ class Measure:
         return f"{value * 100 if self.percent else value:.{self.decimals}f}"
 
     def signed(self, value: float) -> str:
-        """A difference as printed, with its sign."""
-        return f"{value * 100 if self.percent else value:+.{self.decimals}f}"
+        """A difference as printed, with its sign; what rounds to nothing is positive."""
+        return f"{value * 100 if self.percent else value:+z.{self.decimals}f}"
 
     @property
     def unit(self) -> str:

@@ -96,8 +96,8 @@ def to_terminal(table: Table, stream: TextIO | None = None) -> None:
     if not console.is_terminal:
         console.width = TERMINAL_WIDTH
     grid = _rich_table(table, console)
-    numbers = sum((column.width or 0) + _COLUMN_GAP for column in grid.columns)
-    console.width = max(console.width, numbers + 2 * _NAME_WIDTH)
+    least = sum((column.width or column.min_width or 0) + _COLUMN_GAP for column in grid.columns)
+    console.width = max(console.width, least)
     with console.capture() as captured:
         console.print(grid)
         for line in table.notes("*"):
@@ -121,18 +121,22 @@ def _rich_table(table: Table, console: Console) -> RichTable:
         for line in table.rows
     ]
     fold = _FOLDED_NAME_WIDTH if table.beside else TERMINAL_WIDTH
-    for name in names[:2]:
-        grid.add_column(_folded(name, fold), overflow="fold")
+    labels = [[line.target, _folded(line.source, fold)] for line in table.rows]
+    for name, *below in zip([_folded(name, fold) for name in names[:2]], *labels, strict=True):
+        grid.add_column(name, overflow="fold", min_width=min(_NAME_WIDTH, _widest([name, *below])))
     for name, *texts in zip(map(_short_lines, names[2:]), *rows, strict=True):
-        width = max(
-            len(part) for text in [name, *(text.plain for text in texts)] for part in text.split("\n")
-        )
+        width = _widest([name, *(text.plain for text in texts)])
         grid.add_column(Text(name), justify="right", width=width)
     for (target, line), cells in zip(without_repeats(table), rows, strict=True):
         if line.closing and target:
             grid.add_section()
         grid.add_row(Text(target), Text(_folded(line.source, fold)), *cells)
     return grid
+
+
+def _widest(texts: list[str]) -> int:
+    """The length of the longest line."""
+    return max(len(part) for text in texts for part in text.split("\n"))
 
 
 def _folded(name: str, width: int) -> str:

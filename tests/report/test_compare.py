@@ -1,0 +1,226 @@
+"""The paper beside ours: the test itself, when there is none, and what a reader sees."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import replace
+
+import pytest
+from scipy.special import betainc
+
+from relrep_exp.report.cells import cell_of
+from relrep_exp.report.compare import ALPHA, beside_paper, verdict
+from relrep_exp.report.latex import to_latex
+from relrep_exp.report.paper_numbers import PaperValue, paper_table
+from relrep_exp.report.points import Point
+from relrep_exp.report.render import to_markdown, to_terminal
+from relrep_exp.report.table_csv import to_csv
+from relrep_exp.report.tables import pairs_table
+
+from .synthetic_paper import experiment_of, runs_of, same, seeds_of, settings, table_of
+
+
+def welch(ours, paper):
+    """p of Welch's t by its textbook form; the t distribution's tail through the incomplete beta function."""
+    a, b = ours.std**2 / ours.n, paper.std**2 / paper.n
+    t = (ours.mean - paper.mean) / math.sqrt(a + b)
+    df = (a + b) ** 2 / (a**2 / (ours.n - 1) + b**2 / (paper.n - 1))
+    return float(betainc(df / 2, 0.5, df / (df + t**2)))
+
+
+def terminal(table):
+    stream = io.StringIO()
+    to_terminal(table, stream)
+    return stream.getvalue()
+
+
+def rows(table):
+    return list(csv.DictReader(io.StringIO(to_csv(table))))
+
+
+@pytest.mark.parametrize("n", [2, 3, 6])
+@pytest.mark.parametrize(("shift", "std"), [(0.0, 0.01), (0.004, 0.002), (-0.02, 0.03), (0.3, 0.0)])
+def test_p_is_welchs(n, shift, std):
+    ours = cell_of(seeds_of(0.7 + shift, std)[:n])
+    paper = PaperValue(0.7, 0.005)
+    found = verdict(ours, paper)
+    assert found.p == pytest.approx(welch(ours, paper), rel=1e-9)
+    assert found.difference == ours.mean - 0.7
+    told = {True: "within noise", False: "higher" if ours.mean > 0.7 else "lower"}
+    assert found.verdict == told[found.p >= ALPHA] and not found.reason
+
+
+@pytest.mark.parametrize(
+    ("values", "std", "reason"),
+    [
+        ([0.5], 0.01, "one seed of ours"),
+        ([0.5, 0.6], math.nan, "the paper states no std"),
+        ([0.5, 0.5], 0.0, "both stds are zero"),
+        ([0.5, math.nan], 0.01, "ours is no finite number"),
+    ],
+)
+def test_where_nothing_can_be_tested_the_reason_is_told(values, std, reason):
+    found = verdict(cell_of(values), PaperValue(0.4, std))
+    assert (found.reason, found.verdict, found.p) == (reason, "", None)
+    assert found.difference == pytest.approx(sum(values) / len(values) - 0.4, nan_ok=True)
+
+
+def as_the_paper_within_the_noise_and_off(key, paper):
+    """By column: the paper's own numbers; a little more; less, and from Gemma more; R@5 again the paper's."""
+    off = 0.03 if key[1] == "gemma3_1b" else -0.03
+    shift = {("random-cosine", "recall@5"): 0.001, ("param-wip", "recall@1"): off}.get(key[2:], 0.0)
+    return paper.mean + shift, paper.std
+
+
+GOLDEN = """\
+Retrieval between small language models: slm_retrieval: R@1, R@5
+           zero-shot             random-            random-          param-wip           param-wip
+source     encoder            cosine R@1         cosine R@5                R@1                 R@5
+───────────────────────────────────────────────────────────────────────────────────────────────────
+tinyllama  gpt2                0.50±0.18          2.38±0.49        90.44±0.34*         99.94±0.14*
+                        0.50±0.18 +0.00≈   2.28±0.49 +0.10≈  93.44±0.34 -3.00↓   99.94±0.14 +0.00≈
+           gpt2_medium         0.39±0.14          1.93±0.18        91.28±0.53*         99.94±0.14*
+                        0.39±0.14 +0.00≈   1.83±0.18 +0.10≈  94.28±0.53 -3.00↓   99.94±0.14 +0.00≈
+           gemma3_1b           9.94±1.02         28.43±3.15        90.61±0.39*         98.67±0.63*
+                        9.94±1.02 +0.00≈  28.33±3.15 +0.10≈  87.61±0.39 +3.00↑   98.67±0.63 +0.00≈
+gpt2       tinyllama           1.72±0.25          6.16±0.44        92.67±0.42*        100.00±0.00*
+                        1.72±0.25 +0.00≈   6.06±0.44 +0.10≈  95.67±0.42 -3.00↓   100.00±0.00 +0.00
+           gpt2_medium         0.44±0.17          2.27±0.66        91.67±0.37*        100.00±0.00*
+                        0.44±0.17 +0.00≈   2.17±0.66 +0.10≈  94.67±0.37 -3.00↓   100.00±0.00 +0.00
+           gemma3_1b           1.83±0.28          5.21±0.86        90.61±0.57*         99.33±0.47*
+                        1.83±0.28 +0.00≈   5.11±0.86 +0.10≈  87.61±0.57 +3.00↑   99.33±0.47 +0.00≈
+
+mean       off-                2.47±0.34          7.73±0.96        91.21±0.44*         99.65±0.23*
+           diagonal           2.47 +0.00         7.63 +0.10        92.21 -1.00         99.65 +0.00
+mean ± std over 6 seeds, R@1 in %, R@5 in %; *: best per row besides absolute
+Under ours: the paper's mean ± std (6 seeds), then ours less the paper's: ≈ within noise, ↑ ours is
+higher, ↓ ours is lower by Welch's t-test from means, stds and n, two-sided, alpha = 0.05, not
+corrected for the number of cells (22 tested).
+Of all pairs only those with the sources tinyllama, gpt2.
+The sentences are this project's own, as the paper's are not published.
+No test: both stds are zero (2), the paper states no std (4).
+"""
+
+
+def test_what_is_the_papers_what_is_within_the_noise_and_what_is_off():
+    table = table_of("table3", runs_of("table3", as_the_paper_within_the_noise_and_off))
+    assert terminal(table) == GOLDEN
+
+
+def test_a_terminal_without_unicode_has_marks_too():
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    to_terminal(table_of("table3", runs_of("table3", as_the_paper_within_the_noise_and_off)), stream)
+    stream.flush()
+    assert all(text in raw.getvalue() for text in (b"+0.10=", b"-3.00<", b"+3.00>"))
+
+
+def test_every_other_format_says_the_same():
+    table = table_of("table3", runs_of("table3", as_the_paper_within_the_noise_and_off))
+    markdown, latex = to_markdown(table), to_latex(table)
+    assert (
+        "| 6.16 ± 0.44<br>paper 6.06 ± 0.44 (+0.10 ≈) | **92.67 ± 0.42**<br>paper 95.67 ± 0.42 (-3.00 ↓) |"
+        in (markdown)
+    )
+    assert r" & {\footnotesize paper} & {\footnotesize 1.72 $\pm$ 0.25 (+0.00 $\approx$)} &" in latex
+    assert r"(-3.00 $\downarrow$)" in latex and r"(+3.00 $\uparrow$)" in latex
+    [row] = [
+        row
+        for row in rows(table)
+        if tuple(row.values())[:4] == ("gpt2", "gpt2_medium", "param-wip", "recall@1")
+    ]
+    assert (row["paper_mean"], row["paper_std"], row["paper_n"]) == ("0.9467", "0.0037", "6")
+    assert float(row["difference"]) == pytest.approx(-0.03) and row["verdict"] == "lower"
+    assert 0 < float(row["p"]) < 1e-5 and row["reason"] == ""
+    assert {row["reason"] for row in rows(table)} == {"", "both stds are zero"}
+
+
+def test_table_1_with_the_paper_fits_a_hundred_columns():
+    table = table_of("table1", runs_of("table1", lambda key, paper: (paper.mean - 0.15, 0.02)))
+    text = terminal(table)
+    assert max(map(len, text.splitlines())) <= 100 and "…" not in text
+    assert text.count("-15.00↓") == 52 and text.count("-15.00") == 52 + 3 + 4
+
+
+def below(table):
+    """(mean, difference, verdict) under each cell that has one; of the closing rows and of the others."""
+    found = {True: [], False: []}
+    for line in table.rows:
+        found[line.closing] += [
+            (one.beside.mean, one.beside.difference, one.beside.verdict)
+            for one in line.cells
+            if one and one.beside
+        ]
+    return found[True], found[False]
+
+
+LOCAL = {"vit_s": {"encoder": {"architecture": "vit"}, "trained_on": {}, "version": 1}}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        settings("table1") | {"data": {"image": {"name": "digits"}}},
+        settings("table1", limit=500),
+        settings("table1") | {"encoders": settings("table1")["encoders"] | LOCAL},
+        settings("table1") | {"encoders": {"vit": {"model": "hub/other", "commit": "0"}}},
+        settings("table1") | {"data": {"name": "precomputed"}, "encoders": {"sha256": "0", "encoders": None}},
+    ],
+    ids=["other data", "part of the data", "trained here", "other encoders", "a file of embeddings"],
+)
+def test_beside_other_data_or_encoders_only_means_stand_and_nothing_is_concluded(config):
+    table = table_of("table1", runs_of("table1", config=config))
+    closing, others = below(table)
+    assert others == [] and {(difference, verdict) for _, difference, verdict in closing} == {(None, "")}
+    pairs = [v.mean for k, v in paper_table("table1").values.items() if k[0] != k[1] and k[2] == "param-wip"]
+    assert closing[1][0] == pytest.approx(sum(pairs) / 12)
+    assert "for orientation, nothing is concluded" in table.note and "Welch" not in table.note
+    assert not any(row["paper_mean"] for row in rows(table))
+
+
+def test_some_of_the_papers_encoders_are_compared_with_the_same_pairs_of_the_paper():
+    records = [
+        replace(one, rows=[row for row in one.rows if "vit_r50" not in (row.source, row.target)])
+        for one in runs_of("table1", config=settings("table1", encoders=["vit_s", "rexnet", "vit_b"]))
+    ]
+    table = table_of("table1", records)
+    closing, others = below(table)
+    assert len(others) == 3 + 9 * 3 and all(difference == pytest.approx(0) for _, difference, _ in closing)
+    assert "Ours is without vit_r50, which the paper has." in table.note
+
+
+def test_a_row_of_metrics_is_beside_the_one_number_that_the_paper_states():
+    def values(key, paper):
+        return paper.mean + (0.1 if key[3] == "nmse" else 0.0), paper.std
+
+    records = []
+    for one in runs_of(
+        "table4", values, settings("table4", encoders=["vit_b", "vit_s", "rexnet", "vit_r50"])
+    ):
+        pairs = [
+            row._replace(source=source, target=target)
+            for row in one.rows
+            for source, target in (("vit_b", "vit_s"), ("vit_s", "vit_b"), ("rexnet", "vit_b"))
+        ]
+        records.append(replace(one, rows=[row for row in pairs if row.metric != "rr_std"]))
+    table = table_of("table4", records)
+    assert "| MRR | pairs | 0.281 ± 0.003<br>paper 0.281 ± 0.003 (+0.000 ≈) |" in to_markdown(table)
+    assert "1.061 ± 0.006<br>paper 0.961 ± 0.006 (+0.100 ↑)" in to_markdown(table)
+    elsewhere = table_of("table4", [replace(one, config={**one.config, "data": {}}) for one in records])
+    assert "0.281 ± 0.003<br>paper 0.281 ± 0.003 |" in to_markdown(elsewhere)
+
+
+def test_without_std_of_ours_there_is_a_difference_and_no_verdict():
+    table = table_of("table1", runs_of("table1", same, seeds=[0]))
+    assert {row["verdict"] for row in rows(table)} == {""}
+    assert "No test: one seed of ours (59)." in table.note
+    assert "tested" not in table.beside
+
+
+def test_a_number_that_the_paper_lacks_has_nothing_beside_it():
+    experiment = replace(experiment_of("table1"), methods={"mine": []})
+    mine = [Point("mine", {"seed": 0}, None, one) for one in runs_of("table1") if one.method == "param-wip"]
+    table = beside_paper(pairs_table(experiment, mine), experiment, mine)
+    assert below(table) == ([], []) and table.beside == ""
