@@ -93,7 +93,8 @@ def variations_table(
     for place, absent in _absent(gaps).items():
         cells = places.setdefault(place, {})
         cells |= {method: missing_cell(own) for method, own in absent.items() if method not in cells}
-    places[BASE, ""] = {method: missing_cell([]) for method in methods} | places[BASE, ""]
+    for method in methods:
+        places[BASE, ""].setdefault(method, missing_cell([]))
     keys = list(dict.fromkeys(key for key, _ in places))  # a value that nobody ran stands with its key
     lines = [
         Line(*place, tuple(places[place].get(column.method) for column in columns))

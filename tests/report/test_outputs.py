@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from relrep_exp.report.closing import FILE, Closing, Place
-from relrep_exp.report.experiment import write_experiment
+from relrep_exp.report.experiment import experiment_table, write_experiment
 from relrep_exp.report.latex import to_latex
 from relrep_exp.report.page import FILL_COMMAND, build
 from relrep_exp.report.render import to_markdown
@@ -64,6 +64,15 @@ def test_an_experiment_writes_its_table_and_its_figure(tmp_path):
         row for row in drawn if (row["method"], row["encoder"], row["sample"]) == ("param-wip", "conv", "2")
     ]
     assert [float(row["x"]), float(row["y"])] == place
+
+
+def test_the_table_can_be_made_again_from_what_was_written(tmp_path):
+    runs = [plausible(method, 0) for method in ("absolute", "param-wip")]
+    table = write(tmp_path, runs, [("param-wip", 1, "killed (signal 9)")])
+    again, _ = experiment_table(Closing.load(tmp_path / FILE), {run.key: run for run in runs})
+    assert to_markdown(again) == to_markdown(table)
+    gone, _ = experiment_table(Closing.load(tmp_path / FILE), {})  # records that were deleted since
+    assert "param-wip seed=0: not run yet; c" in gone.missing
 
 
 def test_an_experiment_may_name_its_metric(tmp_path):
