@@ -118,7 +118,7 @@ def _beside(
         return None
     if same:
         return verdict(cell, value)
-    return Beside(value.mean, value.std, value.n) if table.fields != paper.fields else None
+    return Beside(value.mean, math.nan, value.n) if table.fields != paper.fields else None
 
 
 def _mean_beside(
