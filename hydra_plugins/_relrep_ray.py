@@ -23,7 +23,7 @@ class RayLauncher(ray_launcher.RayLauncher):  # type: ignore[misc]  # the base h
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Hand Ray the jobs and wait for all of them; Ctrl-C ends those that are left."""
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before Ray is imported
+        _keep_to_itself(self.ray_cfg.init.address)
         import ray
         from hydra_plugins.hydra_ray_launcher._launcher_util import launch_job_on_ray, start_ray
 
@@ -41,7 +41,7 @@ class RayLauncher(ray_launcher.RayLauncher):  # type: ignore[misc]  # the base h
             raise
 
     def _init(self) -> DictConfig:
-        """What `ray.init` takes."""
+        """What `ray.init` takes; less for a cluster that runs."""
         init = OmegaConf.to_container(self.ray_cfg.init, resolve=True)
         assert isinstance(init, dict)
         joins = init["address"] is not None
@@ -56,6 +56,13 @@ class RayLauncher(ray_launcher.RayLauncher):  # type: ignore[misc]  # the base h
                 config.hydra.job.id = f"job_id_for_{number}"
                 config.hydra.job.num = number
             yield config
+
+
+def _keep_to_itself(address: str | None) -> None:
+    """Have Ray, before it is imported, send nothing home, and listen on this machine alone if it is our own."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address is None:
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # what makes it choose the loopback
 
 
 def _result(task: Any) -> JobReturn:

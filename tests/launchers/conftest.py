@@ -1,0 +1,76 @@
+"""Sweeps under real launchers: their processes, their states, what they made."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def started(environment):
+    """A function that starts a sweep of light runs; what is left of its processes ends with the test."""
+    processes = []
+
+    def start(*arguments, env=None, script=HERE / "light.py"):
+        path = os.pathsep.join([environment["PYTHONPATH"], str(ROOT), str(HERE)])
+        command = [sys.executable, str(script), "-m", *map(str, arguments)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        variables = {**environment, "PYTHONPATH": path, **(env or {})}
+        processes.append(subprocess.Popen(command, cwd=ROOT, env=variables, **pipes))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def ended(started):
+    """A function that runs a sweep of light runs to its end."""
+
+    def run(*arguments, **how):
+        process = started(*arguments, **how)
+        out, err = process.communicate(timeout=200)
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    return run
+
+
+@pytest.fixture
+def light_words(file, outputs):
+    """Overrides of a light run."""
+    words = ("task=precomputed_stitch", f"zoo.path={file}", "logger=none", "anchors=random")
+    return [*words, f"paths.outputs={outputs}"]
+
+
+def wait_for_state(process, outputs, number):
+    """The state of a run that is at work, once its file is there."""
+    deadline = time.monotonic() + 100
+    while not (found := list(outputs.glob(f"runs/*/*/states-*/{number}.json"))):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    state = json.loads(found[0].read_text())
+    assert state["status"] == "running"
+    return state
+
+
+def wait_for_file(process, path):
+    deadline = time.monotonic() + 100
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def made(outputs):
+    """The seeds of the runs that were begun to be computed, in order."""
+    return sorted(int(line.split()[0]) for line in (outputs / "made.txt").read_text().splitlines())
