@@ -1,5 +1,6 @@
 """Sweeps under real launchers: their processes, their states, what they made."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -11,6 +12,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
+LAUNCHERS = {
+    "joblib": ("hydra_joblib_launcher", "n_jobs"),
+    "submitit_local": ("hydra_submitit_launcher", "workers"),
+    "ray": ("hydra_ray_launcher", "ray.init.num_cpus"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +50,18 @@ def ended(started):
     return run
 
 
-@pytest.fixture
 def light_words(file, outputs):
     """Overrides of a light run."""
     words = ("task=precomputed_stitch", f"zoo.path={file}", "logger=none", "anchors=random")
     return [*words, f"paths.outputs={outputs}"]
+
+
+def required(launcher):
+    """The overrides that choose a launcher with two workers; skips the test where it is not installed."""
+    package, workers = LAUNCHERS[launcher]
+    if importlib.util.find_spec(f"hydra_plugins.{package}") is None:
+        pytest.skip(f"{package} is not installed")
+    return f"hydra/launcher={launcher}", f"hydra.launcher.{workers}=2"
 
 
 def wait_for_state(process, outputs, number):

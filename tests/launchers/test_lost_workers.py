@@ -1,65 +1,86 @@
-"""Runs that fail and workers that are killed, under launchers that are processes of their own."""
+"""Runs that fail and workers that are killed, under launchers whose workers are processes of their own.
 
-import importlib.util
+One sweep a launcher: a run whose worker is killed from outside, one that kills its worker every time, a
+user's error, a defect, a plugin's sys.exit, and runs that have nothing wrong with them.
+"""
+
 import os
 import re
 import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from .conftest import made, wait_for_file, wait_for_state
+from .conftest import LAUNCHERS, light_words, made, required, wait_for_file, wait_for_state
 from .light import DEFECT, DIES, EXITS, USERS_ERROR, WAITS_TO_BE_KILLED
 
-WORKERS = {
-    "joblib": "hydra.launcher.n_jobs=2",
-    "submitit_local": "hydra.launcher.workers=2",
-    "ray": "hydra.launcher.ray.init.num_cpus=2",
-}
-PACKAGES = {"joblib": "joblib", "submitit_local": "submitit", "ray": "ray"}
+FATES = (WAITS_TO_BE_KILLED, DIES, USERS_ERROR, DEFECT, EXITS)
+FINE = (0, 1)
+
+pytestmark = pytest.mark.slow
 
 
-def chosen(launcher):
-    package = f"hydra_plugins.hydra_{PACKAGES[launcher]}_launcher"
-    if importlib.util.find_spec(package) is None:
-        pytest.skip(f"{package} is not installed")
-    return f"hydra/launcher={launcher}", WORKERS[launcher]
+@dataclass
+class Swept:
+    launcher: str
+    outputs: Path
+    code: int
+    out: str
+    err: str
 
 
-def seeds_of(out):
-    """The seeds of the runs that the sweep told to have a record."""
-    return sorted(int(seed) for seed in re.findall(r"^#\d+ .*seed=(\d+)", out, re.M))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("launcher", WORKERS)
-def test_a_worker_that_is_killed_is_noticed_and_its_run_made_again(started, light_words, outputs, launcher):
-    process = started(*light_words, *chosen(launcher), f"seed={WAITS_TO_BE_KILLED},0,1,2")
+@pytest.fixture(scope="module", params=LAUNCHERS)
+def swept(request, started, file, tmp_path_factory):
+    """The sweep, in which a worker was killed in the midst of its run."""
+    outputs = tmp_path_factory.mktemp(request.param)
+    seeds = ",".join(map(str, (*FATES, *FINE)))
+    process = started(*light_words(file, outputs), *required(request.param), f"seed={seeds}")
     victim = wait_for_state(process, outputs, 0)
     wait_for_file(process, outputs / "again")  # it is at work, and has the lock of its record
     os.kill(victim["pid"], signal.SIGKILL)
     out, err = process.communicate(timeout=200)
-    assert process.returncode == 0, err
-    assert "run 0 (" in err and "it runs again, alone" in err
-    assert seeds_of(out) == [0, 1, 2, WAITS_TO_BE_KILLED]
-    assert made(outputs).count(WAITS_TO_BE_KILLED) == 2
-    assert len(list((outputs / "records").glob("*.json"))) == 4
-    assert "Traceback" not in err
+    return Swept(request.param, outputs, process.returncode, out, err)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("launcher", WORKERS)
-def test_what_dies_or_fails_every_time_is_told_and_stops_nobody(ended, light_words, outputs, launcher):
-    fates = (DIES, USERS_ERROR, DEFECT, EXITS)
-    done = ended(*light_words, *chosen(launcher), f"seed={','.join(map(str, fates))},0,1,2,3")
-    assert done.returncode == 2, done.stderr
-    assert seeds_of(done.stdout) == [0, 1, 2, 3]
+def test_a_run_whose_worker_was_killed_is_made_again_and_so_are_those_that_were_lost_with_it(swept):
+    assert re.search(rf"run 0 \(.*seed={WAITS_TO_BE_KILLED}\) was lost.*; it runs again, alone", swept.err)
+    assert re.search(rf"^#0 .*seed={WAITS_TO_BE_KILLED}", swept.out, re.M)
+    assert made(swept.outputs).count(WAITS_TO_BE_KILLED) == 2
+
+
+def test_what_dies_every_time_is_told_with_its_command(swept):
+    death = r" \(killed by SIGKILL\)" if swept.launcher == "joblib" else r" \(\w+: .+\)"
     command = rf"python run.py task=precomputed_stitch zoo.path=\S+ .*seed={DIES}"
-    assert re.search(rf"error: run 0 was lost twice.*: {command}\n +->", done.stderr)
-    assert re.search(rf"error: run 1 \(.*seed={USERS_ERROR}\): too large\n +-> make it smaller", done.stderr)
-    assert "RuntimeError: a defect of ours" in done.stderr and "SystemExit: 3" in done.stderr
-    begun = made(outputs)
-    assert begun.count(DIES) == 2
-    assert all(begun.count(seed) == 1 for seed in fates[1:])
-    if launcher == "joblib":
-        assert "was lost twice (killed by SIGKILL)" in done.stderr
-    assert "4 records in" in done.stdout.splitlines()[-1]
+    assert re.search(rf"error: run 1 was lost twice{death}: {command}\n +-> run it by itself", swept.err)
+    assert made(swept.outputs).count(DIES) == 2
+    assert f"seed={DIES}" not in swept.out
+
+
+def test_what_fails_is_told_and_not_tried_again(swept):
+    assert re.search(rf"error: run 2 \(.*seed={USERS_ERROR}\): too large\n +-> make it smaller", swept.err)
+    assert swept.err.count("RuntimeError: a defect of ours") == 1
+    assert swept.err.count("SystemExit: 3") == 1
+    assert made(swept.outputs).count(USERS_ERROR) == 1
+
+
+def test_the_others_finish_and_none_is_computed_twice(swept):
+    assert swept.code == 2  # the worst: a dead worker and a defect ask for 1, a user's error for 2
+    told = sorted(int(seed) for seed in re.findall(r"^#\d+ .*seed=(\d+)", swept.out, re.M))
+    assert told == sorted([*FINE, WAITS_TO_BE_KILLED])
+    assert len(list((swept.outputs / "records").glob("*.json"))) == 3
+    assert "3 records in" in swept.out.splitlines()[-1]
+    assert all(made(swept.outputs).count(seed) <= 2 for seed in FINE)
+
+
+def test_the_same_command_reads_what_is_there_without_a_worker(swept, ended, file):
+    seeds = f"seed={','.join(map(str, (WAITS_TO_BE_KILLED, *FINE)))}"
+    before = made(swept.outputs)
+    done: subprocess.CompletedProcess = ended(
+        *light_words(file, swept.outputs), *required(swept.launcher), seeds
+    )
+    assert done.returncode == 0 and not done.stderr
+    assert len(re.findall(r"^#\d .* cached$", done.stdout, re.M)) == 3
+    assert made(swept.outputs) == before
+    assert len(list((swept.outputs / "runs").glob("*/*"))) == 1
