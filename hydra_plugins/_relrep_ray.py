@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 _OWN = ("num_cpus", "object_store_memory", "include_dashboard")
 
 
-class RayLauncher(ray_launcher.RayLauncher):  # type: ignore[misc]  # the base has no types
+class RayLauncher(ray_launcher.RayLauncher):
     """Tasks on this machine, or on the cluster that `ray.init.address` names."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
@@ -27,6 +27,7 @@ class RayLauncher(ray_launcher.RayLauncher):  # type: ignore[misc]  # the base h
         import ray
         from hydra_plugins.hydra_ray_launcher._launcher_util import launch_job_on_ray, start_ray
 
+        assert self.hydra_context is not None and self.task_function is not None
         setup_globals()
         start_ray(self._init())
         state = Singleton.get_state()
@@ -59,7 +60,7 @@ class RayLauncher(ray_launcher.RayLauncher):  # type: ignore[misc]  # the base h
 
 
 def _keep_to_itself(address: str | None) -> None:
-    """Have Ray, before it is imported, send nothing home, and listen on this machine alone if it is our own."""
+    """Have Ray, not yet imported, send nothing home, and one of our own listen on this machine alone."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address is None:
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # what makes it choose the loopback

@@ -43,6 +43,7 @@ class RunsSweeper(Sweeper):
         from relrep_exp.launchers import threads_of
         from relrep_exp.worker import Worker
 
+        assert self.hydra_context is not None and self.config is not None
         _share_path()
         launcher = self.config.hydra.launcher
         worker = Worker(self.task_function, self.states, Path.cwd(), threads_of(launcher))

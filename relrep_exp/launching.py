@@ -125,19 +125,17 @@ class _Crew:
         """Launch them and tell how each ends; what the launcher complained of, "" if nothing."""
         self.launch.states.mkdir(parents=True, exist_ok=True)
         jobs = [[*self.runs[number].overrides, f"hydra.sweep.subdir={number}"] for number in numbers]
-        fault: Any = None
-        results: Sequence[Any] = []
         with self._telling():
             try:
-                results = self.launch.start(jobs)
+                ends = [getattr(job, "_return_value", None) for job in self.launch.start(jobs)]
             except Exception as error:  # whatever a launcher raises when one of its workers is gone
-                fault = error
-        for number, result in zip(numbers, results, strict=False):
-            if isinstance(death := getattr(result, "_return_value", None), BaseException):
-                self.deaths[number] = _death(death)
-        if fault is not None:
-            self.deaths |= {number: _death(fault) for number in numbers if number not in self.deaths}
-        return "" if fault is None else f"{type(fault).__name__}: {fault}"
+                ends = [error] * len(numbers)
+                fault = f"{type(error).__name__}: {error}"
+            else:
+                fault = ""
+        died = {n: end for n, end in zip(numbers, ends, strict=False) if isinstance(end, BaseException)}
+        self.deaths |= {number: _death(error) for number, error in died.items()}
+        return fault
 
     @contextmanager
     def _telling(self) -> Iterator[None]:

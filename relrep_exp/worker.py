@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
+from pydantic import TypeAdapter
 
 from relrep_exp import threads
 from relrep_exp.errors import UserError, user_error
@@ -52,14 +52,17 @@ class State:
         Raises:
             UserError: the folder cannot be written.
         """
-        write_atomic(folder / f"{self.number}.json", json.dumps(asdict(self)).encode())
+        write_atomic(folder / f"{self.number}.json", _STATE.dump_json(self))
 
     @staticmethod
     def load_all(folder: Path) -> dict[int, State]:
         """The states of all runs that have begun, those that ended first in front."""
         files = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
-        states = [State(**json.loads(path.read_bytes())) for path in files]
+        states = [_STATE.validate_json(path.read_bytes()) for path in files]
         return {state.number: state for state in states}
+
+
+_STATE = TypeAdapter(State)
 
 
 @dataclass(frozen=True)

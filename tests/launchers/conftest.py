@@ -67,7 +67,8 @@ def required(launcher):
 def wait_for_state(process, outputs, number):
     """The state of a run that is at work, once its file is there."""
     deadline = time.monotonic() + 100
-    while not (found := list(outputs.glob(f"runs/*/*/states-*/{number}.json"))):
+    pattern = f"runs/*/*/states-*/{number}.json"
+    while not (found := list(outputs.glob(pattern))):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""A plugin of a user, which also notes what this process puts into a store: entries are renamed into place."""
+"""A plugin of a user, which also notes what its process stores: entries are renamed into place."""
 
 import os
 import sys

@@ -1,22 +1,23 @@
 """Runs that fail and workers that are killed, under launchers whose workers are processes of their own.
 
 One sweep a launcher: a run whose worker is killed from outside, one that kills its worker every time, a
-user's error, a defect, a plugin's sys.exit, and runs that have nothing wrong with them.
+user's error, a defect, and runs that have nothing wrong with them.
 """
 
 import os
 import re
 import signal
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from .conftest import LAUNCHERS, light_words, made, required, wait_for_file, wait_for_state
+from relrep_exp.threads import cores
+
+from .conftest import LAUNCHERS, ROOT, light_words, made, required, wait_for_file, wait_for_state
 from .light import DEFECT, DIES, EXITS, USERS_ERROR, WAITS_TO_BE_KILLED
 
-FATES = (WAITS_TO_BE_KILLED, DIES, USERS_ERROR, DEFECT, EXITS)
+FATES = (WAITS_TO_BE_KILLED, DIES, EXITS, USERS_ERROR, DEFECT)
 FINE = (0, 1)
 
 pytestmark = pytest.mark.slow
@@ -36,7 +37,8 @@ def swept(request, started, file, tmp_path_factory):
     """The sweep, in which a worker was killed in the midst of its run."""
     outputs = tmp_path_factory.mktemp(request.param)
     seeds = ",".join(map(str, (*FATES, *FINE)))
-    process = started(*light_words(file, outputs), *required(request.param), f"seed={seeds}")
+    words = (*light_words(file, outputs), *required(request.param), f"seed={seeds}")
+    process = started(*words, env={"OMP_NUM_THREADS": ""})
     victim = wait_for_state(process, outputs, 0)
     wait_for_file(process, outputs / "again")  # it is at work, and has the lock of its record
     os.kill(victim["pid"], signal.SIGKILL)
@@ -61,7 +63,6 @@ def test_what_dies_every_time_is_told_with_its_command(swept):
 def test_what_fails_is_told_and_not_tried_again(swept):
     assert re.search(rf"error: run 2 \(.*seed={USERS_ERROR}\): too large\n +-> make it smaller", swept.err)
     assert swept.err.count("RuntimeError: a defect of ours") == 1
-    assert swept.err.count("SystemExit: 3") == 1
     assert made(swept.outputs).count(USERS_ERROR) == 1
 
 
@@ -74,13 +75,39 @@ def test_the_others_finish_and_none_is_computed_twice(swept):
     assert all(made(swept.outputs).count(seed) <= 2 for seed in FINE)
 
 
+def test_workers_share_the_cores_and_the_folder(swept):
+    lines = [line.split(maxsplit=2)[1:] for line in (swept.outputs / "made.txt").read_text().splitlines()]
+    assert {tuple(line) for line in lines} == {(str(max(1, cores() // 2)), str(ROOT))}
+
+
 def test_the_same_command_reads_what_is_there_without_a_worker(swept, ended, file):
     seeds = f"seed={','.join(map(str, (WAITS_TO_BE_KILLED, *FINE)))}"
     before = made(swept.outputs)
-    done: subprocess.CompletedProcess = ended(
-        *light_words(file, swept.outputs), *required(swept.launcher), seeds
-    )
+    done = ended(*light_words(file, swept.outputs), *required(swept.launcher), seeds)
     assert done.returncode == 0 and not done.stderr
     assert len(re.findall(r"^#\d .* cached$", done.stdout, re.M)) == 3
     assert made(swept.outputs) == before
     assert len(list((swept.outputs / "runs").glob("*/*"))) == 1
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_ctrl_c_ends_the_workers_and_keeps_what_is_finished(started, file, outputs, launcher):
+    seeds = f"seed=0,{WAITS_TO_BE_KILLED}"
+    process = started(*light_words(file, outputs), *required(launcher), seeds)
+    victim = wait_for_state(process, outputs, 1)
+    wait_for_file(process, outputs / "again")
+    wait_for_file(process, outputs / "records")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "interrupted: 1 of 2 runs are finished and kept; the same command goes on" in err
+    assert "1 records in" in out.splitlines()[-1]
+    with pytest.raises(ProcessLookupError):
+        os.kill(victim["pid"], 0)
+
+
+def test_a_plugins_exit_ends_its_run_alone(ended, file, outputs):
+    done = ended(*light_words(file, outputs), f"seed={EXITS},0")
+    assert done.returncode == 1
+    assert "SystemExit: 3" in done.stderr
+    assert "1 records in" in done.stdout.splitlines()[-1]
