@@ -66,23 +66,20 @@ def required(launcher):
 
 def wait_for_state(process, outputs, number):
     """The state of a run that is at work, once its file is there."""
-    deadline = time.monotonic() + 100
-    pattern = f"runs/*/*/states-*/{number}.json"
-    while not (found := list(outputs.glob(pattern))):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    state = json.loads(found[0].read_text())
+    found = wait_for_file(process, outputs, f"runs/*/*/states-*/{number}.json")
+    state = json.loads(found.read_text())
     assert state["status"] == "running"
     return state
 
 
-def wait_for_file(process, path):
+def wait_for_file(process, folder, pattern):
+    """The first file of that pattern, once there is one; the process has to be at work still."""
     deadline = time.monotonic() + 100
-    while not path.exists():
+    while not (found := list(folder.glob(pattern))):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    return found[0]
 
 
 def made(outputs):

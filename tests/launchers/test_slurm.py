@@ -36,7 +36,7 @@ def test_a_sweep_is_a_job_array_and_a_lost_job_is_submitted_again(started, file,
     seeds = f"seed={WAITS_TO_BE_KILLED},{USERS_ERROR},0,1"
     process = started(*light_words(file, outputs), *SLURM, "hydra.launcher.partition=cpu", seeds, env=slurm)
     victim = wait_for_state(process, outputs, 0)
-    wait_for_file(process, outputs / "again")
+    wait_for_file(process, outputs, "again")
     os.kill(victim["pid"], signal.SIGKILL)
     out, err = process.communicate(timeout=200)
     assert process.returncode == 2, err
