@@ -19,7 +19,7 @@ from relrep_exp import app, preflight
 from relrep_exp.app import Outcome
 from relrep_exp.config import conf_dir, load
 from relrep_exp.errors import UserError, user_error
-from relrep_exp.overrides import alone
+from relrep_exp.overrides import alone, launcher_of
 from relrep_exp.plan import check_names, make_plan, spelled_out
 
 SWEEP_FLAGS = ("-m", "--multirun")
@@ -51,20 +51,27 @@ def entry() -> None:
     sys.exit(main())
 
 
-def job(composed: DictConfig) -> None:
-    """One run, in this process or in a launcher's worker."""
+def job(composed: DictConfig) -> Outcome:
+    """One run, in this process or in a launcher's worker; that of a sweep is told by the sweep.
+
+    Raises:
+        UserError: the run of a sweep cannot be served.
+        SystemExit: a single run cannot; told already.
+    """
     settings = HydraConfig.get()
     own = list(settings.overrides.task)
+    sweep = settings.mode == RunMode.MULTIRUN
     try:
         config = load(composed)
         own = alone(own, config.task.name)
         outcome = app.run(config, Path(settings.runtime.output_dir), " ".join(["python run.py", *own]))
     except UserError as error:
-        if settings.mode == RunMode.MULTIRUN:
-            _tell(error, f"run {settings.job.num} ({' '.join(own)}): ")
-            raise  # the launcher hands it to the sweeper, and the other runs go on
+        if sweep:
+            raise
         raise SystemExit(_tell(error)) from None
-    _show(outcome, settings.job.num if settings.mode == RunMode.MULTIRUN else None)
+    if not sweep:
+        _show(outcome)
+    return outcome
 
 
 def _checked(arguments: list[str]) -> list[str]:
@@ -81,7 +88,7 @@ def _checked(arguments: list[str]) -> list[str]:
     overrides = [a for a in arguments if not a.startswith("-")]
     sweep = len(overrides) < len(arguments)
     runs = make_plan(overrides, sweep)
-    preflight.require(runs[0].config)
+    preflight.require(runs[0].config, launcher=launcher_of(overrides))
     experiment = runs[0].config.experiment is not None
     overrides = spelled_out(overrides) if experiment else overrides
     if all(preflight.settled(run.config) for run in runs):
@@ -110,18 +117,15 @@ def _hydra(arguments: list[str]) -> None:
         sys.argv = before
 
 
-def _tell(error: UserError, prefix: str = "") -> int:
+def _tell(error: UserError) -> int:
     """Print every problem with its remedy; the exit code of a user's error."""
     for problem in error.problems:
-        print(f"error: {prefix}{problem}", file=sys.stderr)
+        print(f"error: {problem}", file=sys.stderr)
     return 2
 
 
-def _show(outcome: Outcome, number: int | None) -> None:
-    """A line in a sweep, the whole table for a single run."""
-    from relrep_exp.report.show import run_line, run_report
+def _show(outcome: Outcome) -> None:
+    """The table of a single run."""
+    from relrep_exp.report.show import run_report
 
-    if number is None:
-        run_report(outcome.record, outcome.path, outcome.seconds, outcome.fresh)
-    else:
-        run_line(outcome.record, number, outcome.seconds, outcome.fresh)
+    run_report(outcome.record, outcome.path, outcome.seconds, outcome.fresh)

@@ -142,6 +142,12 @@ def plugin_paths(overrides: Iterable[Override]) -> list[str]:
     return []
 
 
+def launcher_of(arguments: Iterable[str]) -> str:
+    """The launcher that a command line chooses."""
+    chosen = [str(o.value()) for o in parse(arguments) if o.key_or_group == "hydra/launcher"]
+    return chosen[-1] if chosen else "basic"
+
+
 def choice_problems(override: Override, options: Sequence[str]) -> list[Problem]:
     """Names that a group does not have, with the nearest that it has."""
     names = [value.split("=", 1)[1] for value in each_value(override)]

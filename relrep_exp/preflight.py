@@ -6,7 +6,7 @@ import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
-from relrep_exp import needs, plugins
+from relrep_exp import launchers, needs, plugins
 from relrep_exp.config import conf_dir, nearest
 from relrep_exp.data.samples import IMAGE
 from relrep_exp.encoders import zoo
@@ -21,13 +21,18 @@ from relrep_exp.store.records import RecordStore
 PACKAGES = {"wandb": "wandb", "tensorboard": "tensorboard"}
 
 
-def require(config: Config) -> None:
+def require(config: Config, launcher: str = "basic") -> None:
     """Check a run against this machine.
+
+    Args:
+        config: the run.
+        launcher: what is to start it.
 
     Raises:
         UserError: every problem found.
     """
     problems = [
+        *launchers.problems(launcher),
         *_samples(config),
         *_method(config),
         *_decoder(config),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from threadpoolctl import threadpool_limits
 
+from relrep_exp import threads
 from relrep_exp.modules.training import Training
 from relrep_exp.schema import RuntimeConfig
 
@@ -29,9 +30,9 @@ class Runtime:
     @classmethod
     def of(cls, config: RuntimeConfig) -> Runtime:
         """Choose the device and set the threads of torch and scikit-learn."""
-        if config.threads:
-            torch.set_num_threads(config.threads)
-            threadpool_limits(config.threads)  # scikit-learn's own pools
+        if count := config.threads or threads.given():
+            torch.set_num_threads(count)
+            threadpool_limits(count)  # scikit-learn's own pools
         name = "cuda" if config.device == "auto" and torch.cuda.is_available() else config.device
         device = torch.device("cpu" if name == "auto" else name)
         progress = config.progress == "on" or (config.progress == "auto" and sys.stderr.isatty())

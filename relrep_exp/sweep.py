@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from relrep_exp.config import of_profile
-from relrep_exp.errors import UserError
 from relrep_exp.identity import record_key
+from relrep_exp.launching import Launch, codes, launch_all
 from relrep_exp.plan import Run
 from relrep_exp.schema import ExperimentConfig
 from relrep_exp.store.records import Record, RecordStore
-
-Launch = Callable[[list[list[str]]], Sequence[Any]]
 
 
 def run_all(runs: Sequence[Run], launch: Launch) -> int:
@@ -25,14 +21,14 @@ def run_all(runs: Sequence[Run], launch: Launch) -> int:
 
     Args:
         runs: the plan.
-        launch: Hydra's launcher; takes the overrides of each job, returns one job result each.
+        launch: Hydra's launcher.
 
     Returns:
         0 when every run has its record, 130 after Ctrl-C, else the worst exit code of the runs.
     """
     start = time.perf_counter()
     try:
-        code = max((_exit_code(job) for job in launch([list(run.overrides) for run in runs])), default=0)
+        code = codes(launch_all(runs, launch))
     except KeyboardInterrupt:
         code = 130
     found = [record_of(run) for run in runs]
@@ -110,17 +106,6 @@ def _parts(runs: Sequence[Run], experiment: ExperimentConfig) -> dict[str, list[
 def _distinct(found: Sequence[Record | None]) -> list[Record]:
     """Every record once."""
     return list({record.key: record for record in found if record is not None}.values())
-
-
-def _exit_code(job: Any) -> int:
-    """0 for a finished job, 2 for a user's error (told by the job), 1 for ours (shown here)."""
-    failure = getattr(job, "_return_value", None)
-    if not isinstance(failure, BaseException):
-        return 0
-    if isinstance(failure, UserError):
-        return 2
-    traceback.print_exception(failure)
-    return 1
 
 
 def _records_folder(runs: Sequence[Run]) -> Path:

@@ -50,6 +50,7 @@ OPTIONS = {
         "table7",
     },
     "hydra/help": {"relrep"},
+    "hydra/launcher": {"basic", "joblib", "ray", "slurm", "submitit_local"},
     "hydra/sweeper": {"runs"},
     "logger": {"csv", "none", "tensorboard", "wandb"},
     "parallel": {"files", "ntrex", "own", "paws_x", "sib200", "translated", "xnli"},
@@ -123,7 +124,7 @@ def test_every_file_is_counted():
         found.setdefault(path.parent.relative_to(conf_dir()).as_posix(), set()).add(path.stem)
     assert found.pop(".") == {"config"}
     assert found == OPTIONS
-    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 80
+    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 85
 
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)

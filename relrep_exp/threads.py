@@ -1,0 +1,54 @@
+"""How many cores there are, and how many of them a worker may use."""
+
+from __future__ import annotations
+
+import os
+
+from omegaconf import OmegaConf
+
+# Read by OpenMP, MKL, OpenBLAS and the others when they are loaded, so set before that.
+POOLS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+)
+
+
+def cores() -> int:
+    """The cores that this process may use: less than the machine's under an affinity mask or a quota."""
+    from joblib import cpu_count
+
+    return int(cpu_count())
+
+
+def share(workers: int) -> int:
+    """The threads of each of some workers on this machine; 0, no say, where the environment has one."""
+    return 0 if given() else max(1, cores() // max(1, workers))
+
+
+def given() -> int:
+    """What the environment says, OMP_NUM_THREADS; 0 where it says nothing."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(first) if first.isdigit() else 0
+
+
+def of_slurm() -> int:
+    """The cores that Slurm gave this task; 0 outside of Slurm, or where the job did not ask for some."""
+    asked = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return int(asked) if asked.isdigit() else 0
+
+
+def limit(threads: int) -> None:
+    """Keep this process and its children to so many threads; 0 changes nothing.
+
+    What is loaded already reads none of this: `Runtime.of` sets torch and the pools that are open.
+    """
+    if threads:
+        os.environ |= dict.fromkeys(POOLS, str(threads))
+
+
+OmegaConf.register_new_resolver("cores", cores, replace=True)
