@@ -24,11 +24,8 @@ class RunsSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run the plan of these arguments and leave with its exit code."""
-        from relrep_exp.plan import make_plan
-        from relrep_exp.sweep import run_all
+        """Run the plan that was made of the command line and leave with its exit code."""
+        from relrep_exp.sweep import handed, run_all
 
-        runs = make_plan(arguments, sweep=True)
-        code = run_all(runs, lambda jobs: self.launcher.launch(jobs, initial_job_idx=0))
-        if code:
+        if code := run_all(handed(), lambda jobs: self.launcher.launch(jobs, initial_job_idx=0)):
             raise SystemExit(code)

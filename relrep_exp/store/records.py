@@ -18,7 +18,7 @@ from relrep_exp.store.once import find_intact, find_intact_locked, get_or_make
 from relrep_exp.store.sealed import CorruptError, OtherSchemaError, seal, unseal
 
 _LOG = logging.getLogger("relrep_exp")
-_SCHEMA = 1
+SCHEMA = 1
 _OVERWRITE = ("never", "missing", "always")
 
 
@@ -59,7 +59,7 @@ class Record:
         """
         rows = [row._replace(value=float(row.value))._asdict() for row in self.rows]
         content = {one.name: getattr(self, one.name) for one in fields(self)}
-        return seal(_finite({"schema": _SCHEMA, **content, "rows": rows}))
+        return seal(_finite({"schema": SCHEMA, **content, "rows": rows}))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Record:
@@ -69,7 +69,7 @@ class Record:
             OtherSchemaError: another version wrote it.
             CorruptError: it is not what was written.
         """
-        content = unseal(text, _SCHEMA)
+        content = unseal(text, SCHEMA)
         if content.keys() != {"schema"} | {one.name for one in fields(cls)}:
             raise CorruptError(f"its fields are {', '.join(sorted(content))}")
         del content["schema"]

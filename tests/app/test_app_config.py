@@ -34,6 +34,7 @@ OPTIONS = {
     },
     "decoder": {"conv", "linear", "mlp", "mlp_paper", "svm"},
     "experiment": {
+        "all",
         "anchors",
         "demo",
         "fig1",
@@ -80,6 +81,7 @@ OPTIONS = {
     },
 }
 RUNS = {
+    "all": 702,
     "anchors": 4 * 3,
     "demo": 5 * 3,
     "fig1": 5 * 12,
@@ -123,7 +125,7 @@ def test_every_file_is_counted():
         found.setdefault(path.parent.relative_to(conf_dir()).as_posix(), set()).add(path.stem)
     assert found.pop(".") == {"config"}
     assert found == OPTIONS
-    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 80
+    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 81
 
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)
