@@ -191,7 +191,7 @@ def _done(run: Run, earlier: Mapping[Path, Mapping[str, Glance]]) -> bool:
 
 def _likenesses(task: str, method: str, identity: Mapping[str, Any] | None) -> list[tuple[str, ...]]:
     """What earlier runs may share with a run, the most telling first."""
-    alike = [("method", task, method)]
+    alike: list[tuple[str, ...]] = [("method", task, method)]
     if identity is None:
         return alike
     but_seed = canonical_json({name: value for name, value in identity.items() if name != "seed"})

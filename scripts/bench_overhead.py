@@ -4,8 +4,8 @@ python scripts/bench_overhead.py                 # 12 runs of one second each an
 python scripts/bench_overhead.py --runs 40 --loggers none
 
 A run's computation is what its record's `timings` add up to. The rest of the sweep's time is divided among
-the runs: first with the start of Python and the imports (`all`), then without what a sweep of one run takes as
-well (`each more`). `where` is what chosen functions take of it, by cProfile, which itself costs time.
+the runs: first with the start of Python and the imports (`all`), then without what a sweep of one run takes
+as well (`each more`). `where` is what chosen functions take of it, by cProfile, which itself costs time.
 """
 
 from __future__ import annotations

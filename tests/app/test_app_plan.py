@@ -3,19 +3,30 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
 
 from relrep_exp import app
-from relrep_exp.config import conf_dir, profiles_of
+from relrep_exp.composer import Composer
+from relrep_exp.config import conf_dir
 from relrep_exp.errors import UserError
 from relrep_exp.outlook import Pace, look_ahead
+from relrep_exp.overrides import parse
 from relrep_exp.plan import distinct, make_parts, make_plan
-from relrep_exp.store.glance import glance, glances
+from relrep_exp.store.glance import Glance, glance, glances
 
 LOCAL = ["experiment=demo", "profile=local"]
+
+
+def forms(name):
+    """The forms that an experiment's file names."""
+    content = yaml.safe_load((conf_dir() / "experiment" / f"{name}.yaml").read_text())
+    return content["experiment"].get("profiles", {"paper": {}})
 
 
 def rows(out):
@@ -30,12 +41,32 @@ def outlook(outputs):
     return lambda *words: look_ahead(make_parts([*words, f"paths.outputs={outputs}"], sweep=True), words)
 
 
-@pytest.fixture
-def finished(words, tmp_path):
-    """Two records of random anchors, one of the ceiling."""
+@pytest.fixture(scope="module")
+def store(file, tiny_words, tmp_path_factory):
+    """Words of a store, which no test changes, and its records: two of random anchors, one of the ceiling."""
+    folder = tmp_path_factory.mktemp("store")
+    words = tiny_words(file, folder / "outputs")
     runs = make_plan([*words, "anchors=random", "seed=0,1"], sweep=True)
     runs += make_plan([*words, "aligner=absolute"], sweep=True)
-    return [app.run(run.config, tmp_path / "run", run.command).record for run in runs]
+    return words, [app.run(run.config, folder / "run", run.command).record for run in runs]
+
+
+@pytest.fixture
+def finished(store):
+    """The records of the store."""
+    return store[1]
+
+
+@pytest.fixture
+def words(store):
+    """The words of the store."""
+    return store[0]
+
+
+@pytest.fixture
+def records(words):
+    """The store's folder."""
+    return Path(words[-1].removeprefix("paths.outputs=")) / "records"
 
 
 def test_an_empty_store_has_all_to_do(told, outputs):
@@ -48,7 +79,7 @@ def test_an_empty_store_has_all_to_do(told, outputs):
     assert len(commands) == 6 and "... and 3 more: " in out
 
 
-def test_the_commands_that_are_left_make_the_runs(told, outputs, finished, words):
+def test_the_commands_that_are_left_make_the_runs(told, finished, words):
     asked = ["-m", *words, "anchors=random", "seed=0,1,2", "sim=wip,cosine"]
     code, out, _ = told("plan", *asked, "plan=commands")
     left = [make_plan(shlex.split(line)[2:], sweep=False)[0] for line in out.splitlines()]
@@ -60,8 +91,6 @@ def test_the_commands_that_are_left_make_the_runs(told, outputs, finished, words
 
 
 def test_the_same_run_is_counted_once(outlook):
-    found = outlook("experiment=table4,demo", "profile=local")
-    assert [len(expected) for _, expected in found.parts] == [9, 15] and len(found.runs) == 15
     found = outlook("experiment=table1,table4")  # of which no key is known, as nothing of the hub is here
     assert [len(expected) for _, expected in found.parts] == [24, 18]
     assert len(found.runs) == 24 and all(one.lacks for one in found.runs)
@@ -89,8 +118,8 @@ def test_a_request_that_is_wrong_is_refused(told, words):
         assert (code, out) == (2, "") and "error: " in err
 
 
-def test_the_time_left_rests_on_the_records_that_are_most_alike(outputs, finished, words):
-    earlier = list(glances(outputs / "records").values())
+def test_the_time_left_rests_on_the_records_that_are_most_alike(records, finished, words):
+    earlier = list(glances(records).values())
     assert len(earlier) == 3
     random, absolute = finished[:2], finished[2]
     took = [sum(record.timings.values()) for record in random]
@@ -110,34 +139,34 @@ def test_the_time_left_rests_on_the_records_that_are_most_alike(outputs, finishe
     assert pace.of(gone).keys == same.keys  # its encoders are not known
 
 
-def test_one_setting_rests_on_its_own_seeds(words, tmp_path, outputs):
-    runs = make_plan([*words, "anchors=random", "anchors.m=5,6"], sweep=True)
-    five, six = (app.run(run.config, tmp_path / "run", run.command).record for run in runs)
-    pace = Pace(glances(outputs / "records").values())
-    for m, record in ((5, five), (6, six)):
+def test_one_setting_rests_on_its_own_seeds(words, finished):
+    [other] = make_plan([*words, "anchors=random", "anchors.m=6"], sweep=False)
+    seen = [Glance(r.key, r.task, r.method, r.config, 1.0) for r in finished]
+    pace = Pace([*seen, Glance(other.key, "precomputed_stitch", "random-wip", other.identity, 5.0)])
+    for m, keys in ((5, {record.key for record in finished[:2]}), (6, {other.key})):
         [run] = make_plan([*words, "anchors=random", f"anchors.m={m}", "seed=9"], sweep=False)
-        assert pace.of(run).keys == {record.key}
+        assert pace.of(run).keys == keys
 
 
-def test_the_summary_says_on_how_many_records_it_rests(told, words, finished):
+def test_the_summary_says_on_how_many_records_it_rests(told, words):
     code, out, _ = told("plan", "-m", *words, "anchors=random", "seed=0,1,2,3", "sim=wip,cosine")
     assert code == 0
     assert "8 runs: 2 done, 6 to do, 0 missing something" in out
     assert re.search(r"time left on one worker: \d+ s for 2 runs, by 2 earlier records, and 4 of which", out)
 
 
-def test_a_glance_sees_what_the_record_says(outputs, finished):
+def test_a_glance_sees_what_the_record_says(records, finished):
     record = finished[0]
-    path = outputs / "records" / f"{record.key}.json"
-    seen = glance(path)
+    seen = glance(records / f"{record.key}.json")
     assert (seen.key, seen.task, seen.method) == (record.key, record.task, record.method)
     assert seen.config == json.loads(json.dumps(record.config))
     assert seen.seconds == pytest.approx(sum(record.timings.values()))
 
 
 @pytest.mark.parametrize("fault", ["cut", "other schema", "other key", "no json", "empty"])
-def test_a_record_that_is_not_whole_is_not_done(outputs, finished, fault):
-    path = outputs / "records" / f"{finished[0].key}.json"
+def test_a_record_that_is_not_whole_is_not_done(records, finished, tmp_path, fault):
+    copy = Path(shutil.copytree(records, tmp_path / "records"))
+    path = copy / f"{finished[0].key}.json"
     text = path.read_text()
     path.write_text(
         {
@@ -148,17 +177,19 @@ def test_a_record_that_is_not_whole_is_not_done(outputs, finished, fault):
             "empty": "",
         }[fault]
     )
-    assert finished[0].key not in glances(outputs / "records")
-    assert len(glances(outputs / "records")) == 2
+    assert glances(copy).keys() == {record.key for record in finished[1:]}
 
 
-def test_a_folder_that_cannot_be_written_can_be_planned_in(environment, finished, words, outputs):
+@pytest.mark.slow
+def test_a_folder_that_cannot_be_written_can_be_planned_in(environment, words, records):
+    outputs = records.parent
     before = sorted(outputs.rglob("*"))
     guard = (
         "import os, sys\n"
         "def refuse(event, args):\n"
         "    writes = event == 'open' and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)\n"
-        "    if writes or event in ('os.mkdir', 'os.rename', 'os.remove', 'socket.connect', 'subprocess.Popen'):\n"
+        "    changes = event in ('os.mkdir', 'os.rename', 'os.remove', 'socket.connect')\n"
+        "    if writes or changes:\n"
         "        raise SystemExit(f'it does {event} {args}')\n"
         "sys.dont_write_bytecode = True\n"
         "sys.addaudithook(refuse)\n"
@@ -184,27 +215,24 @@ def test_several_experiments_have_each_run_once():
     assert parts[1].command == "python run.py experiment=table4 profile=local seed=0"
 
 
-def test_all_is_every_experiment_that_has_the_form(monkeypatch):
-    import yaml
-
+def test_all_is_every_experiment_that_has_the_form():
     listed = yaml.safe_load((conf_dir() / "experiment" / "all.yaml").read_text())["experiments"]
     files = {path.stem for path in (conf_dir() / "experiment").glob("*.yaml")} - {"all"}
     assert set(listed) == files and len(listed) == len(files)
-    parts = make_parts(["experiment=all", "profile=local", "seed=0"], sweep=False)
-    named = [part.experiment.name for part in parts]
-    having = {part.experiment.name for part in parts if "local" in profiles_of(part.experiment)}
-    assert named == [name for name in listed if name in having] and len(named) >= 9
+    with Composer() as composer:
+        named = composer.experiments(parse(["seed=0", "experiment=all", "profile=local"]))
+    local = [name for name in listed if "local" in forms(name)]
+    assert list(named) == local and len(local) >= 9
+    words = [[str(word.input_line) for word in own] for own in named.values()]
+    assert words == [["seed=0", f"experiment={name}", "profile=local"] for name in local]
 
 
 def test_a_word_that_does_not_fit_is_told_with_the_experiment_that_it_does_not_fit():
     with pytest.raises(UserError) as refused:
-        make_plan(["experiment=fig5,demo", "profile=local", "zoo.anisotropy=10"], sweep=False)
-    [problem] = refused.value.problems
-    assert problem.what.startswith("experiment=demo: zoo.anisotropy is not a key")
-    with pytest.raises(UserError) as refused:
-        make_plan(["experiment=table4,demo", "seed=-1"], sweep=False)
-    [problem] = refused.value.problems  # wrong in both of them
-    assert problem.what.startswith("seed=-1")
+        make_plan(["experiment=fig5,fig2", "profile=local", "zoo.anisotropy=10", "seed=-1"], sweep=False)
+    both, own = sorted((problem.what for problem in refused.value.problems), reverse=True)
+    assert both.startswith("seed=-1")
+    assert own.startswith("experiment=fig2: zoo.anisotropy is not a key")
     with pytest.raises(UserError, match=r"experiment=demmo: there is no such choice"):
         make_plan(["experiment=demmo,table1"], sweep=False)
 
@@ -214,16 +242,17 @@ def test_a_launcher_is_not_swept_over(words):
         make_plan([*words, "hydra/launcher=basic,joblib"], sweep=True)
 
 
-@pytest.mark.slow
-def test_two_experiments_in_one_command_share_their_runs_and_both_close(python_run, file, outputs):
-    words = ["task=precomputed_stitch", f"zoo.path={file}", "decoder=linear", "logger=none", "seed=0"]
+def test_two_experiments_in_one_command_share_their_runs_and_both_close(told, tiny_words, file, outputs):
+    words = [*tiny_words(file, outputs), "seed=0"]
     words += ["~experiment.methods.param-wip", "~experiment.methods.param_single-wip"]
-    words += [f"paths.outputs={outputs}", "anchors.m=5"]
-    first = python_run("experiment=demo,table1", *words)
-    assert first.returncode == 0, first.stderr
-    assert "3 records in" in first.stdout and len(list((outputs / "records").glob("*.json"))) == 3
-    closed = {name: sorted((outputs / "report" / name).iterdir()) for name in ("demo", "table1")}
-    assert all({"table.csv", "figure.png", "experiment.json"} <= {p.name for p in c} for c in closed.values())
-    again = python_run("experiment=table1,demo", *words)
-    assert again.returncode == 0 and not re.search(r"^#\d", again.stdout, re.M)
-    assert len(list((outputs / "runs").iterdir())) == 1
+    code, out, err = told("experiment=demo,table1", *words)
+    assert code == 0, err
+    assert "3 records in" in out and len(list((outputs / "records").glob("*.json"))) == 3
+    for name in ("demo", "table1"):
+        files = {path.name for path in (outputs / "report" / name).iterdir()}
+        assert {"table.csv", "figure.png", "experiment.json"} <= files
+    folders = list((outputs / "runs").rglob("*"))
+    code, again, err = told("experiment=table1,demo", *words)
+    assert code == 0, err
+    assert "3 records in" in again and not re.search(r"^#\d", again, re.M)
+    assert list((outputs / "runs").rglob("*")) == folders
