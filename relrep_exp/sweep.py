@@ -74,6 +74,7 @@ def run_all(sweep: Sweep, launch: Launch | None) -> int:
         0 when every run has its record, 130 after Ctrl-C, 2 where only users' errors are in the way, else 1.
     """
     start = time.perf_counter()
+    _show(sweep)
     codes = _each(sweep.parts, lambda part: endings.begin(part, sweep.found)) if sweep.left else []
     failures, other = _launched(sweep, launch)
     records = {**sweep.found, **_read(sweep.left)}
@@ -90,14 +91,20 @@ def run_all(sweep: Sweep, launch: Launch | None) -> int:
     return min(codes, default=0)
 
 
+def _show(sweep: Sweep) -> None:
+    """A line for each run that has its record already; the numbers of those that are launched come first."""
+    from relrep_exp.report.show import run_line
+
+    for number, record in enumerate(sweep.found.values(), start=len(sweep.left)):
+        run_line(record, number, 0.0, fresh=False)
+
+
 def _launched(sweep: Sweep, launch: Launch | None) -> tuple[dict[str, Failure], Failure]:
     """Why runs have no record, by their place; and what to say of those of which nothing is known."""
     failures = _unreadable(sweep.left)
     ready = [run for run in sweep.left if run.place not in failures]
     if launch is None or not ready:
         return failures, VANISHED
-    if sweep.found:
-        print(f"{len(sweep.found)} of {len(sweep.runs)} runs have their records already", flush=True)
     try:
         told = launch_all(ready, launch)
     except KeyboardInterrupt:

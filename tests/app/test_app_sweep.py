@@ -1,28 +1,17 @@
-"""What a sweep makes of its jobs' ends: exit codes, reasons, and the files of an experiment."""
+"""What a sweep makes of its runs' ends: exit codes, reasons, and the files of an experiment."""
 
 import json
 import shutil
 
 import pytest
-from hydra.core.utils import JobReturn, JobStatus
 
 from relrep_exp import app
-from relrep_exp.errors import user_error
+from relrep_exp.launching import Failure
 from relrep_exp.plan import make_parts
 from relrep_exp.report.closing import Closing
 from relrep_exp.sweep import Sweep, run_all
 
-
-def failed(error):
-    job = JobReturn(status=JobStatus.FAILED)
-    try:
-        raise error
-    except Exception as raised:
-        job.return_value = raised
-    return job
-
-
-DEFECT, TOLD = RuntimeError("a defect of ours"), user_error("too large", "make it smaller")
+DEFECT, MENDABLE = Failure(1, "failed: RuntimeError: a defect of ours"), Failure(2, "failed: too large")
 
 
 @pytest.fixture
@@ -46,38 +35,64 @@ def closing_of(outputs, name="demo"):
     return Closing.load(outputs / "report" / name / "experiment.json")
 
 
+@pytest.fixture
+def close(monkeypatch):
+    """A function that runs a sweep of which no run gets a record, and says why; gives the exit code."""
+
+    def run(sweep, *failures, during=lambda runs: None):
+        launched = []
+
+        def launch_all(runs, launch):
+            launched.extend(runs)
+            during(runs)
+            told = zip(runs, failures, strict=False)
+            return {run.key: failure for run, failure in told if failure is not None}
+
+        monkeypatch.setattr("relrep_exp.sweep.launch_all", launch_all)
+        code = run_all(sweep, object())
+        return code, launched
+
+    return run
+
+
 @pytest.mark.parametrize(
-    ("errors", "code"), [([DEFECT, None], 1), ([TOLD, TOLD], 2), ([TOLD, DEFECT], 1), ([TOLD, None], 1)]
+    ("failures", "code"),
+    [
+        ((MENDABLE, MENDABLE), 2),
+        ((MENDABLE, DEFECT), 1),
+        ((DEFECT,), 1),
+        ((MENDABLE,), 1),  # of the other one nothing is known
+        ((), 1),
+    ],
 )
-def test_the_exit_code_says_whose_fault_it_is(sweep, capsys, errors, code):
-    jobs = [JobReturn() if error is None else failed(error) for error in errors]  # no error: it vanished
-    assert run_all(sweep("anchors=random", "seed=0,1"), lambda _: jobs) == code
-    assert ("Traceback" in capsys.readouterr().err) == (DEFECT in errors)
+def test_the_exit_code_says_whose_fault_it_is(sweep, close, failures, code):
+    assert close(sweep("anchors=random", "seed=0,1"), *failures)[0] == code
 
 
-def test_a_job_that_vanished_is_missed(sweep):
-    assert run_all(sweep("anchors=random"), lambda jobs: []) == 1
-
-
-def test_only_what_is_left_is_launched(sweep, finish, capsys):
+def test_only_what_is_left_is_launched(sweep, finish, close, capsys):
     finish("anchors=random", "seed=1")
-    launched = []
-    run_all(sweep("anchors=random", "seed=0,1,2"), lambda jobs: launched.extend(jobs) or [])
-    assert [word for job in launched for word in job if word.startswith("seed")] == ["seed=0", "seed=2"]
-    assert "1 of 3 runs have their records already" in capsys.readouterr().out
+    _, launched = close(sweep("anchors=random", "seed=0,1,2"))
+    assert [run.config.seed for run in launched] == [0, 2]
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("#")]
+    assert line.startswith("#2 ") and "seed=1 " in line and line.endswith("cached")
     assert len(sweep("anchors=random", "seed=0,1", "overwrite=always").left) == 2
 
 
-def test_a_closing_says_why_each_run_is_missing(sweep, finish, outputs):
+def test_what_has_all_its_records_is_closed_without_a_launcher(sweep, finish, capsys):
+    finish("anchors=random", "seed=0,1")
+    assert run_all(sweep("anchors=random", "seed=0,1"), None) == 0
+    assert "mean ± std over 2 seeds" in capsys.readouterr().out
+
+
+def test_a_closing_says_why_each_run_is_missing(sweep, finish, close, outputs):
     words = ["experiment=demo", "seed=0", "~experiment.methods.random-wip", "~experiment.methods.param-wip"]
     finish(*words, "~experiment.methods.random-cosine", "~experiment.methods.param_single-wip")
     begun = {}
 
-    def launch(jobs):
+    def look(runs):
         begun.update({place.method: place.reason for place in closing_of(outputs).places})
-        return [failed(DEFECT), failed(TOLD)]
 
-    assert run_all(sweep(*words), launch) == 1
+    assert close(sweep(*words), DEFECT, MENDABLE, during=look)[0] == 1
     assert begun == {
         "absolute": "",
         "random-cosine": "not run yet",
@@ -86,8 +101,8 @@ def test_a_closing_says_why_each_run_is_missing(sweep, finish, outputs):
     closing = closing_of(outputs)
     assert {place.method: place.reason for place in closing.places} == {
         "absolute": "",
-        "random-cosine": "failed: RuntimeError: a defect of ours",
-        "param_single-wip": "failed: too large",
+        "random-cosine": DEFECT.reason,
+        "param_single-wip": MENDABLE.reason,
     }
     assert closing.profile == "paper" and closing.command.startswith("python run.py task=")
     for place in closing.places:
@@ -95,14 +110,14 @@ def test_a_closing_says_why_each_run_is_missing(sweep, finish, outputs):
         assert found == (place.reason == "") and "experiment" not in place.command
 
 
-def test_what_ctrl_c_left_is_shown(sweep, finish, outputs, capsys):
+def test_what_ctrl_c_left_is_shown(sweep, finish, close, outputs, capsys):
     words = ["experiment=demo", "seed=0"]
     finish(*words, "~experiment.methods.param-wip")
 
-    def launch(jobs):
+    def interrupt(runs):
         raise KeyboardInterrupt
 
-    assert run_all(sweep(*words), launch) == 130
+    assert close(sweep(*words), during=interrupt)[0] == 130
     out, err = capsys.readouterr()
     assert "interrupted: 4 of 5 runs are finished and kept" in err
     assert "random-wip" in out and (outputs / "report" / "demo" / "table.csv").exists()
@@ -110,13 +125,14 @@ def test_what_ctrl_c_left_is_shown(sweep, finish, outputs, capsys):
     assert (missing.method, missing.reason) == ("param-wip", "interrupted")
 
 
-def test_a_run_of_which_a_file_is_missing_keeps_no_other_from_running(words, file, tmp_path, outputs, capsys):
+def test_a_run_of_which_a_file_is_missing_keeps_no_other_from_running(
+    words, file, close, tmp_path, outputs, capsys
+):
     own = tmp_path / "own.npz"
     shutil.copy(file, own)
     parts = make_parts([*words, "anchors=random", f"zoo.path={tmp_path / 'no.npz'},{own}"], sweep=True)
-    launched = []
-    code = run_all(Sweep.of(parts), lambda jobs: launched.extend(jobs) or [failed(TOLD)])
-    assert code == 2 and len(launched) == 1
+    code, launched = close(Sweep.of(parts), MENDABLE)
+    assert code == 2 and [run.config.zoo.path for run in launched] == [str(own)]
     assert "no.npz: there is no such file" in capsys.readouterr().err
 
 
