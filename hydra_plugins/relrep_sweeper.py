@@ -29,13 +29,11 @@ class RunsSweeper(Sweeper):
         self.states = self.folder / f"states-{secrets.token_hex(4)}"
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run the plan of these arguments and leave with its exit code."""
+        """Run the plan that was made of the command line and leave with its exit code."""
         from relrep_exp.launching import Launch
-        from relrep_exp.plan import make_plan
-        from relrep_exp.sweep import run_all
+        from relrep_exp.sweep import handed, run_all
 
-        runs = make_plan(arguments, sweep=True)
-        if code := run_all(runs, Launch(self._start, self.states)):
+        if code := run_all(handed(), Launch(self._start, self.states)):
             raise SystemExit(code)
 
     def _start(self, jobs: list[list[str]]) -> Sequence[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import hydra
@@ -18,9 +19,10 @@ from omegaconf import DictConfig
 from relrep_exp import app, preflight
 from relrep_exp.app import Outcome
 from relrep_exp.config import conf_dir, load
+from relrep_exp.data.origin import every
 from relrep_exp.errors import UserError, user_error
-from relrep_exp.overrides import alone, launcher_of
-from relrep_exp.plan import check_names, make_plan, spelled_out
+from relrep_exp.overrides import alone, command, launcher_of, of_hydra, of_run, parse
+from relrep_exp.plan import Part, check_names, make_parts, spelled_out
 
 SWEEP_FLAGS = ("-m", "--multirun")
 SHORT_FLAGS = {"-h", "-c", "-p", "-i", "-sc"}
@@ -33,9 +35,11 @@ NO_FOLDERS = ("hydra.run.dir=.", "hydra.sweep.dir=.", "hydra.sweep.subdir=.")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["plan"]:
+        arguments = [*arguments[1:], *([] if _says(arguments, "plan") else ["plan=true"])]
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
-        _hydra(_checked(arguments))
+        return _serve(arguments)
     except UserError as error:
         return _tell(error)
     except KeyboardInterrupt:
@@ -43,7 +47,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    return 0
 
 
 def entry() -> None:
@@ -64,7 +67,7 @@ def job(composed: DictConfig) -> Outcome:
     try:
         config = load(composed)
         own = alone(own, config.task.name)
-        outcome = app.run(config, Path(settings.runtime.output_dir), " ".join(["python run.py", *own]))
+        outcome = app.run(config, Path(settings.runtime.output_dir), command(own))
     except UserError as error:
         if sweep:
             raise
@@ -74,8 +77,8 @@ def job(composed: DictConfig) -> Outcome:
     return outcome
 
 
-def _checked(arguments: list[str]) -> list[str]:
-    """The arguments, once every run that they ask for is known to be well-formed.
+def _serve(arguments: list[str]) -> int:
+    """Plan what is asked for, check it, and run it or tell of it.
 
     Flags that only ask Hydra for information go through unchecked, but for names in --cfg.
     """
@@ -84,16 +87,49 @@ def _checked(arguments: list[str]) -> list[str]:
     if unknown:
         raise user_error(f"{' '.join(unknown)}: not a flag here", "see python run.py --help; -m sweeps")
     if asked:
-        return _information(arguments)
+        return _hydra(_information(arguments))
     overrides = [a for a in arguments if not a.startswith("-")]
     sweep = len(overrides) < len(arguments)
-    runs = make_plan(overrides, sweep)
-    preflight.require(runs[0].config, launcher=launcher_of(overrides))
-    experiment = runs[0].config.experiment is not None
-    overrides = spelled_out(overrides) if experiment else overrides
-    if all(preflight.settled(run.config) for run in runs):
-        overrides += NO_FOLDERS
-    return ["--multirun", *overrides] if sweep or experiment else overrides
+    parts = make_parts(overrides, sweep)
+    if how := parts[0].runs[0].config.plan:
+        return _plan(parts, overrides, how == "commands")
+    hydras = [str(override.input_line) for override in parse(overrides) if of_hydra(override)]
+    if sweep or parts[0].experiment is not None:
+        return _sweep(parts, hydras)
+    [run] = parts[0].runs
+    preflight.require(run.config)
+    return _hydra([*run.overrides, *hydras, *(NO_FOLDERS if preflight.settled(run.config) else ())])
+
+
+def _says(arguments: Sequence[str], key: str) -> bool:
+    return any(argument.startswith(f"{key}=") for argument in arguments)
+
+
+def _plan(parts: Sequence[Part], overrides: Sequence[str], commands: bool) -> int:
+    """Tell what there is to do, and start nothing."""
+    from relrep_exp.outlook import look_ahead
+    from relrep_exp.report.outlook import show_commands, show_outlook
+
+    words = [str(override.input_line) for override in parse(overrides) if of_run(override)]
+    outlook = look_ahead(parts, words)
+    (show_commands if commands else show_outlook)(outlook)
+    return 0
+
+
+def _sweep(parts: Sequence[Part], hydras: Sequence[str]) -> int:
+    """Run all parts through Hydra's launcher; without it where every record is there."""
+    from relrep_exp.sweep import Sweep, handing, run_all
+
+    sweep = Sweep.of(parts)
+    if sweep.reads:
+        return run_all(sweep, None)
+    left = {run.place for run in sweep.left}
+    first = [next((run for run in part.runs if run.place in left), None) for part in parts]
+    check = partial(preflight.require, launcher=launcher_of(hydras))
+    every({n: partial(check, run.config) for n, run in enumerate(first) if run is not None})
+    with handing(sweep):
+        # Hydra itself composes the first run, of which it reads its own settings and the folder of results.
+        return _hydra(["--multirun", *sweep.left[0].overrides, *hydras])
 
 
 def _information(arguments: list[str]) -> list[str]:
@@ -107,12 +143,13 @@ def _information(arguments: list[str]) -> list[str]:
     return [*overrides, *flags]
 
 
-def _hydra(arguments: list[str]) -> None:
+def _hydra(arguments: Sequence[str]) -> int:
     """Hydra's own main, which reads sys.argv."""
     before = sys.argv
     sys.argv = [before[0], *arguments]
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
+        return 0
     finally:
         sys.argv = before
 

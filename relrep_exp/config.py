@@ -32,6 +32,15 @@ def load(composed: DictConfig) -> Config:
     Raises:
         UserError: values missing, unknown, of the wrong type or out of range; all of them in one message.
     """
+    return typed(resolved(composed))
+
+
+def resolved(composed: DictConfig) -> dict[Any, Any]:
+    """The values of a composed configuration, without interpolations.
+
+    Raises:
+        UserError: every value that is missing.
+    """
     try:
         values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
@@ -39,6 +48,15 @@ def load(composed: DictConfig) -> Config:
         unread = Problem(f"configuration: {error}", "see python run.py --cfg job")
         raise UserError(missing or unread) from None
     assert isinstance(values, dict)
+    return values
+
+
+def typed(values: Mapping[Any, Any]) -> Config:
+    """The same as typed objects.
+
+    Raises:
+        UserError: values missing, unknown, of the wrong type or out of range; all of them in one message.
+    """
     try:
         return _CONFIG.validate_python(values)
     except ValidationError as error:
@@ -61,14 +79,25 @@ def load_experiment(node: Any) -> ExperimentConfig | None:
         raise UserError([_problem(fault, {"experiment": values}) for fault in faults]) from None
 
 
+def profiles_of(experiment: ExperimentConfig) -> dict[str, ProfileConfig]:
+    """The forms that an experiment has; one that names none has the paper's alone."""
+    return {str(name): form for name, form in (experiment.profiles or {"paper": ProfileConfig()}).items()}
+
+
+def folder_of(experiment: ExperimentConfig, profile: str) -> str:
+    """The folder of an experiment's files: both forms may be made on one machine, and need one each."""
+    forms = profiles_of(experiment)
+    return experiment.name if forms[profile] == forms.get("paper") else f"{experiment.name}-{profile}"
+
+
 def of_profile(experiment: ExperimentConfig, name: str) -> tuple[ExperimentConfig, list[str]]:
     """The experiment in one of its forms, and the overrides that every run of that form gets.
 
     Raises:
-        UserError: it has no such form; an experiment that names none has the paper's alone.
+        UserError: it has no such form.
     """
-    profiles = experiment.profiles or {"paper": ProfileConfig()}
-    profile = {str(known): form for known, form in profiles.items()}.get(name)
+    profiles = profiles_of(experiment)
+    profile = profiles.get(name)
     if profile is None:
         what = f"profile={name}: experiment={experiment.name} has no such form"
         raise UserError(Problem(what, f"use profile={' or profile='.join(profiles)}"))

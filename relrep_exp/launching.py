@@ -9,17 +9,15 @@ from __future__ import annotations
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from relrep_exp.errors import Problem, UserError
-from relrep_exp.identity import record_key
+from relrep_exp.errors import Problem
 from relrep_exp.plan import Run
-from relrep_exp.preflight import settled
-from relrep_exp.store.records import Record, RecordStore
+from relrep_exp.store.records import Record
 from relrep_exp.worker import State
 
 _POLL_SECONDS = 0.2
@@ -52,7 +50,7 @@ class Launch:
 
 
 def launch_all(runs: Sequence[Run], launch: Launch) -> dict[str, Failure]:
-    """Make the records of some runs, each once, however many of the runs share it.
+    """Make the records of some runs, no two of which share one.
 
     What fails does not stop the others. A run whose worker died is launched once more, alone.
 
@@ -62,29 +60,8 @@ def launch_all(runs: Sequence[Run], launch: Launch) -> dict[str, Failure]:
     Raises:
         KeyboardInterrupt: Ctrl-C; what is finished is kept.
     """
-    keys = {number: record_key(run.config) for number, run in enumerate(runs)}
-    ready = [number for number, run in enumerate(runs) if settled(run.config)]
-    failures = {number: failure for number in ready if (failure := _read(runs[number], number, keys[number]))}
-    first = {key: number for number, key in reversed(keys.items()) if number not in ready}
-    failures |= _Crew(runs, launch).make(sorted(first.values()))
-    for number, key in keys.items():
-        if number not in ready and first[key] != number and first[key] not in failures:
-            _read(runs[number], number, key)
-    return {keys[number]: failure for number, failure in failures.items()}
-
-
-def _read(run: Run, number: int, key: str) -> Failure | None:
-    """Show the record of a run that only reads it."""
-    try:
-        record, _ = _records(run).get_or_run(key, _nothing, "never")
-    except UserError as error:
-        return _told(run, number, error.problems)
-    _show(record, number, State(number, "done"))
-    return None
-
-
-def _nothing() -> Record:
-    raise AssertionError("overwrite=never computes nothing")
+    failures = _Crew(runs, launch).make(range(len(runs)))
+    return {runs[number].key: failure for number, failure in failures.items()}
 
 
 @dataclass
@@ -162,7 +139,7 @@ class _Crew:
                 continue
             self.ended.add(number)
             run = self.runs[number]
-            record = _records(run).find(record_key(run.config)) if state.status == "done" else None
+            record = run.store.find(run.key) if state.status == "done" else None
             if record is not None:
                 _show(record, number, state)
             elif state.trace:
@@ -225,12 +202,3 @@ def _because(death: str) -> str:
 def _words(run: Run) -> str:
     """The overrides that make a run by itself."""
     return run.command.removeprefix("python run.py ")
-
-
-def _records(run: Run) -> RecordStore:
-    return RecordStore(Path(run.config.paths.outputs) / "records")
-
-
-def codes(failures: Mapping[str, Failure]) -> int:
-    """The worst of the exit codes; 0 where nothing failed."""
-    return max((failure.code for failure in failures.values()), default=0)

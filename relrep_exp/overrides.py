@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -78,7 +79,15 @@ def expand(overrides: Sequence[Override], experiment: ExperimentConfig | None) -
     Args:
         overrides: the command line.
         experiment: what its file says for the profile, or None.
+
+    Raises:
+        UserError: Hydra's own settings are swept over.
     """
+    if swept_hydra := [str(o.input_line) for o in overrides if of_hydra(o) and o.is_sweep_override()]:
+        raise user_error(
+            f"several values in {' '.join(swept_hydra)}", "one launcher starts all runs: give one value"
+        )
+    overrides = [override for override in overrides if not of_hydra(override)]
     axes = {o.key_or_group: each_value(o) for o in overrides}
     swept = {o.key_or_group for o in overrides if o.is_sweep_override()}
     if experiment is None:
@@ -117,9 +126,24 @@ def _values(texts: Sequence[str], keys: set[str]) -> dict[str, Any]:
 
 def alone(overrides: Iterable[str], task: str) -> list[str]:
     """The overrides that make a run outside its experiment, whose file may have chosen the task."""
-    kept = [text for text in overrides if _root(text) not in ("experiment", "profile")]
+    kept = [text for text in overrides if _root(text) not in ("experiment", "profile", "plan")]
     chosen = any(text.startswith("task=") for text in kept)
     return kept if chosen else [word("task", task), *kept]
+
+
+def command(texts: Iterable[str], sweep: bool = False) -> str:
+    """A command line that a shell can read."""
+    return shlex.join(["python", "run.py", *(["-m"] if sweep else []), *texts])
+
+
+def of_hydra(override: Override) -> bool:
+    """Whether it is a setting of Hydra's, such as its launcher, which is the same for all runs."""
+    return override.key_or_group.split("/")[0].split(".")[0] == "hydra"
+
+
+def of_run(override: Override) -> bool:
+    """Whether it says what is run, not who launches it nor that it is only planned."""
+    return not of_hydra(override) and override.key_or_group != "plan"
 
 
 def _root(text: str) -> str:

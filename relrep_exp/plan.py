@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
-from hydra.core.singleton import Singleton
-from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
 
-from relrep_exp import experiment_names, plugins
 from relrep_exp import overrides as words
-from relrep_exp.config import conf_dir, keys_of, load, load_experiment, of_profile
-from relrep_exp.errors import Problem, UserError, user_error
-from relrep_exp.identity import method_name
-from relrep_exp.reads import own_pairs_of
-from relrep_exp.schema import Config, ExperimentConfig, ParamAnchors
-
-OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
-
-
-def _param_batch(parallel: DictConfig, data: DictConfig) -> int:
-    """What conf/anchors/param calls: the batch of PARAM suits the samples that it learns P on."""
-    own = own_pairs_of(parallel.kind, parallel.use, data.kind)
-    return (data if own else parallel).get("param_batch") or ParamAnchors.batch
-
-
-OmegaConf.register_new_resolver("param_batch", _param_batch, replace=True)
+from relrep_exp import plugins
+from relrep_exp.composer import Composer
+from relrep_exp.errors import Problem, UserError
+from relrep_exp.identity import method_name, record_identity
+from relrep_exp.schema import Config, ExperimentConfig
+from relrep_exp.store.keys import content_key
+from relrep_exp.store.records import RecordStore
 
 
 @dataclass(frozen=True)
@@ -61,14 +45,67 @@ class Run:
     @property
     def command(self) -> str:
         """What makes this run alone."""
-        return " ".join(["python run.py", *words.alone(self.overrides, self.config.task.name)])
+        return words.command(words.alone(self.overrides, self.config.task.name))
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What determines its numbers; asked once, as it may read files.
+
+        Raises:
+            UserError: a file that belongs to it is missing.
+        """
+        return record_identity(self.config)
+
+    @cached_property
+    def key(self) -> str:
+        """The key of its record.
+
+        Raises:
+            UserError: a file that belongs to it is missing.
+        """
+        return content_key(self.identity)
+
+    @property
+    def known_key(self) -> str | None:
+        """The key; None where a file that belongs to it is missing."""
+        try:
+            return self.key
+        except UserError:
+            return None
+
+    @property
+    def store(self) -> RecordStore:
+        """Where its record goes."""
+        return RecordStore(Path(self.config.paths.outputs) / "records")
+
+    @property
+    def place(self) -> str:
+        """What two runs that are one share: their record's file or, if that is unknown, their command."""
+        return self.command if (key := self.known_key) is None else str(self.store.path(key))
 
 
-def make_plan(arguments: Sequence[str], sweep: bool) -> list[Run]:
-    """All runs that a command line asks for.
+@dataclass(frozen=True)
+class Part:
+    """What a command line asks for at a time: an experiment in one form, a sweep, or one run.
+
+    Attributes:
+        runs: all of it, in order; some may be the same run.
+        experiment: in the form of its profile; None outside one.
+        command: what makes all of it again.
+        folder: of the experiment's files below report/; a form that differs from the paper's has its own.
+    """
+
+    runs: tuple[Run, ...]
+    experiment: ExperimentConfig | None
+    command: str
+    folder: str = ""
+
+
+def make_parts(arguments: Sequence[str], sweep: bool) -> list[Part]:
+    """All that a command line asks for.
 
     Args:
-        arguments: overrides, without flags.
+        arguments: overrides, without flags. `experiment=` may name several, or a collection of them.
         sweep: whether comma-separated values are meant to be swept over (-m).
 
     Raises:
@@ -76,15 +113,34 @@ def make_plan(arguments: Sequence[str], sweep: bool) -> list[Run]:
     """
     given = words.parse(arguments)
     plugins.load(words.plugin_paths(given))
+    parts, refused = [], dict[str, list[Problem]]()
     with Composer() as composer:
-        problems, good = composer.sort_out(given)
-        try:
-            runs = composer.runs(good, sweep)
-        except UserError as error:
-            problems += error.problems
-    if problems:
-        raise UserError(problems)
-    return runs
+        asked = composer.experiments(given)
+        for name, own in asked.items():
+            try:
+                parts.append(_part(composer, own, sweep))
+            except UserError as error:
+                refused[name] = error.problems
+    if refused:
+        raise UserError(_by_experiment(refused, len(asked)))
+    return parts
+
+
+def make_plan(arguments: Sequence[str], sweep: bool) -> list[Run]:
+    """The runs of all parts, in order.
+
+    Raises:
+        UserError: as for `make_parts`.
+    """
+    return [run for part in make_parts(arguments, sweep) for run in part.runs]
+
+
+def distinct(runs: Iterable[Run]) -> list[Run]:
+    """Each run once, however many experiments, methods or settings that say the same ask for it."""
+    found: dict[str, Run] = {}
+    for run in runs:
+        found.setdefault(run.place, run)
+    return list(found.values())
 
 
 def check_names(arguments: Sequence[str]) -> None:
@@ -109,163 +165,36 @@ def spelled_out(arguments: Sequence[str]) -> list[str]:
     """
     given = words.parse(arguments)
     with Composer() as composer:
-        _, profiled = composer.profiled(given)
+        profiled = composer.profiled(given).words
     return [str(override.input_line) for override in profiled]
 
 
-class Composer:
-    """Hydra's compose API over conf/. Runs that differ in numbers alone are composed once."""
+def _part(composer: Composer, given: Sequence[Override], sweep: bool) -> Part:
+    """One part of a command line, whose words name one experiment or none.
 
-    def __enter__(self) -> Self:
-        self._outside = Singleton.get_state()  # Hydra itself may be running, as it is around a sweeper
-        GlobalHydra.instance().clear()
-        self._hydra = initialize_config_dir(str(conf_dir()), version_base="1.3")
-        self._hydra.__enter__()
-        self._loader = GlobalHydra.instance().config_loader()
-        self._composed: dict[tuple[str, ...], _Composed] = {}
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._hydra.__exit__(kind, error, trace)
-        Singleton.set_state(self._outside)
-
-    def sort_out(self, given: Sequence[Override]) -> tuple[list[Problem], list[Override]]:
-        """What is unknown, and the overrides that are not."""
-        problems: dict[int, list[Problem]] = {}
-        self._let_glob(given)
-        for number, override in enumerate(given):
-            if self._is_choice(override) and not override.is_delete():
-                options = self._loader.get_group_options(override.key_or_group, ObjectType.CONFIG)
-                problems[number] = words.choice_problems(override, options)
-        forming = [n for n, o in enumerate(given) if _forms(o) and not o.is_delete()]
-        choices = [o for n, o in enumerate(given) if not problems.get(n, n not in forming)]
-        _, composed = self.profiled(choices)
-        known = [*self._loader.list_groups(""), *_keys(self.compose(words.first_values(composed)))]
-        for number, override in enumerate(given):
-            if number not in problems:
-                problems[number] = words.key_problems(override, known)
-        good = [override for number, override in enumerate(given) if not problems[number]]
-        return [problem for number in sorted(problems) for problem in problems[number]], good
-
-    def profiled(self, given: Sequence[Override]) -> tuple[ExperimentConfig | None, list[Override]]:
-        """The experiment in the form that `profile` names, and the overrides behind those of the profile.
-
-        Raises:
-            UserError: there is no such form of it.
-        """
-        # Only what says the form: the rest of the words may need what the form sets, as a key of its zoo.
-        self._let_glob(given)
-        if several := [str(o.input_line) for o in given if _forms(o) and o.is_sweep_override()]:
-            raise user_error(
-                f"several forms in {' '.join(several)}", "run one experiment in one form at a time"
-            )
-        forming = [override for override in given if self._is_choice(override) or _forms(override)]
-        composed = self.compose(words.first_values(forming))
-        experiment = load_experiment(OmegaConf.select(composed, "experiment"))
-        if experiment is None:
-            return None, list(given)
-        named = {override.key_or_group for override in given}
-        formed, profile = of_profile(experiment, str(composed.profile))
-        ours = [o for o in words.parse(profile) if o.key_or_group not in named]
-        return formed, [*ours, *given]
-
-    def runs(self, given: Sequence[Override], sweep: bool) -> list[Run]:
-        """Typed runs; a problem that many of them share is told once."""
-        experiment, given = self.profiled(given)
-        self.compose(words.first_values(given))  # all words together: one may take away what another sets
-        swept = [str(o.input_line) for o in given if o.is_sweep_override()]
-        if swept and experiment is None and not sweep:
-            raise user_error(f"several values in {' '.join(swept)}", "add -m to run them all")
-        if experiment is not None:
-            arms = [[*words.first_values(given), *own] for own in experiment.methods.values()]
-            experiment_names.require(experiment, {key for arm in arms for key in self._chosen(arm)[0].keys})
-        runs: list[Run] = []
-        problems: dict[str, Problem] = {}
-        for arm in words.expand(given, experiment):
-            try:
-                runs.append(Run(arm, self.typed(arm.overrides)))
-            except UserError as error:
-                problems |= {str(problem): problem for problem in error.problems}
-        if problems:
-            raise UserError(problems.values())
-        return runs
-
-    def compose(self, overrides: Sequence[str]) -> DictConfig:
-        """The configuration that these overrides make."""
-        chosen, plain = self._chosen(overrides)
-        return _with(chosen.whole, plain, chosen.keys)
-
-    def typed(self, overrides: Sequence[str]) -> Config:
-        """The same as typed objects; an experiment, long and the same for all its runs, is read once.
-
-        Raises:
-            UserError: values that do not fit.
-        """
-        chosen, plain = self._chosen(overrides)
-        return replace(load(_with(chosen.run, plain, chosen.keys)), experiment=chosen.experiment)
-
-    def _chosen(self, overrides: Sequence[str]) -> tuple[_Composed, list[Override]]:
-        """What Hydra composes, and the numbers to be set in it afterwards."""
-        parsed = words.parse(overrides)
-        plain = [override for override in parsed if words.is_plain(override)]
-        choices = tuple(str(o.input_line) for o in parsed if o not in plain)
-        if choices not in self._composed:
-            self._composed[choices] = _Composed.of(_compose(choices))
-        return self._composed[choices], plain
-
-    def _let_glob(self, overrides: Sequence[Override]) -> None:
-        """glob() asks for the options of its group."""
-        for override in overrides:
-            override.config_loader = self._loader
-
-    def _is_choice(self, override: Override) -> bool:
-        return override.key_or_group in self._loader.list_groups("") or override.key_or_group.startswith(
-            "hydra/"
-        )
-
-
-def _forms(override: Override) -> bool:
-    """Whether it says what an experiment is, or in which form."""
-    return override.key_or_group.split(".")[0] in ("experiment", "profile")
-
-
-@dataclass(frozen=True)
-class _Composed:
-    """A configuration, its keys, and its parts: what a run needs, and the experiment that it belongs to."""
-
-    whole: DictConfig
-    keys: list[str]
-    run: DictConfig
-    experiment: ExperimentConfig | None
-
-    @classmethod
-    def of(cls, whole: DictConfig) -> _Composed:
-        run = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "experiment"])
-        return cls(whole, _keys(whole), run, load_experiment(whole.get("experiment")))
-
-
-def _with(composed: DictConfig, plain: Sequence[Override], keys: Sequence[str]) -> DictConfig:
-    """A copy with these numbers."""
-    if problems := [problem for override in plain for problem in words.key_problems(override, keys)]:
-        raise UserError(problems)  # of one arm of a sweep: the other arms may well have the key
-    config = composed.copy()
-    for override in plain:
-        OmegaConf.update(config, override.key_or_group, override.value(), force_add=False)
-    return config
-
-
-def _keys(composed: DictConfig) -> list[str]:
-    """Every dotted key that a configuration has."""
-    values = OmegaConf.to_container(composed)
-    assert isinstance(values, dict)
-    return keys_of(values)
-
-
-def _compose(overrides: tuple[str, ...]) -> DictConfig:
+    Raises:
+        UserError: everything that is wrong with it.
+    """
+    problems, good = composer.sort_out(given)
     try:
-        return compose("config", overrides=list(overrides))
-    except HydraException as error:
-        reason = " ".join(str(error).split())
-        raise user_error(f"configuration: {reason}", "python run.py --help lists the choices") from None
+        formed, configs = composer.runs(good, sweep)
+    except UserError as error:
+        raise UserError([*problems, *error.problems]) from None
+    if problems:
+        raise UserError(problems)
+    runs = tuple(Run(arm, config) for arm, config in configs)
+    texts = [str(override.input_line) for override in given if words.of_run(override)]
+    command = words.command(texts, sweep=sweep and formed.experiment is None)
+    return Part(runs, formed.experiment, command, formed.folder)
+
+
+def _by_experiment(refused: dict[str, list[Problem]], asked: int) -> list[Problem]:
+    """Every problem once, with the experiments that have it if not all have."""
+    having: dict[Problem, list[str]] = {}
+    for name, problems in refused.items():
+        for problem in problems:
+            having.setdefault(problem, []).append(name)
+    return [
+        p if len(names) == asked else Problem(f"experiment={', '.join(names)}: {p.what}", p.remedy)
+        for p, names in having.items()
+    ]

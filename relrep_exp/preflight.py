@@ -43,6 +43,11 @@ def require(config: Config, launcher: str = "basic") -> None:
         raise UserError(problems)
 
 
+def misfits(config: Config) -> list[Problem]:
+    """What does not go together, whatever there is on this machine."""
+    return [*zoo.problems(config), *_method(config), *_decoder(config)]
+
+
 def settled(config: Config) -> bool:
     """Whether the run only reads: its record is there and may stand, or nothing else is allowed.
 

@@ -1,112 +1,155 @@
-"""Many runs: launched by Hydra's launcher, told line by line, closed with their table from records."""
+"""Many runs: each once, launched by Hydra's launcher, closed with their tables from records."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 
-from relrep_exp.config import of_profile
-from relrep_exp.identity import record_key
-from relrep_exp.launching import Launch, codes, launch_all
-from relrep_exp.plan import Run
-from relrep_exp.schema import ExperimentConfig
-from relrep_exp.store.records import Record, RecordStore
+from relrep_exp import endings
+from relrep_exp.errors import UserError
+from relrep_exp.launching import Failure, Launch, launch_all
+from relrep_exp.plan import Part, Run, distinct
+from relrep_exp.store.records import Record
 
 
-def run_all(runs: Sequence[Run], launch: Launch) -> int:
-    """Launch the runs and close with their table.
+@dataclass(frozen=True)
+class Sweep:
+    """A plan on its way.
+
+    Attributes:
+        parts: the plan.
+        runs: its runs, each once.
+        found: the records that are there and may stand, by the run's place.
+    """
+
+    parts: Sequence[Part]
+    runs: Sequence[Run]
+    found: Mapping[str, Record]
+
+    @classmethod
+    def of(cls, parts: Sequence[Part]) -> Sweep:
+        """Read the records that there are."""
+        runs = distinct(run for part in parts for run in part.runs)
+        return cls(parts, runs, _read([run for run in runs if run.config.overwrite != "always"]))
+
+    @property
+    def left(self) -> list[Run]:
+        """The runs that are still to be made."""
+        return [run for run in self.runs if run.place not in self.found]
+
+    @property
+    def reads(self) -> bool:
+        """Whether nothing is to be made: every record is there, or may only be read."""
+        return all(run.config.overwrite == "never" for run in self.left)
+
+
+VANISHED = Failure(1, "ended without a record")
+INTERRUPTED = Failure(130, "interrupted")
+
+_handed: ContextVar[Sweep] = ContextVar("handed")
+
+
+@contextmanager
+def handing(sweep: Sweep) -> Iterator[None]:
+    """Hand a sweep to Hydra's sweeper, which is made by Hydra and knows words alone."""
+    token = _handed.set(sweep)
+    try:
+        yield
+    finally:
+        _handed.reset(token)
+
+
+def handed() -> Sweep:
+    """The sweep that Hydra's sweeper is to run."""
+    return _handed.get()
+
+
+def run_all(sweep: Sweep, launch: Launch | None) -> int:
+    """Launch what is left, and close every part with its table.
 
     Args:
-        runs: the plan.
-        launch: Hydra's launcher.
+        sweep: the plan, and what there is of it.
+        launch: Hydra's launcher; None where nothing is to be made.
 
     Returns:
-        0 when every run has its record, 130 after Ctrl-C, else the worst exit code of the runs.
+        0 when every run has its record, 130 after Ctrl-C, 2 where only users' errors are in the way, else 1.
     """
     start = time.perf_counter()
+    _show(sweep)
+    codes = _each(sweep.parts, lambda part: endings.begin(part, sweep.found)) if sweep.left else []
+    failures, other = _launched(sweep, launch)
+    records = {**sweep.found, **_read(sweep.left)}
+    failures |= {run.place: other for run in sweep.left if run.place not in records | failures}
+    reasons = {place: failure.reason for place, failure in failures.items()}
+    codes += _each(sweep.parts, lambda part: endings.close(part, records, reasons))
+    codes += [failure.code for failure in failures.values()]
+    if other is INTERRUPTED:
+        done = f"{len(records)} of {len(sweep.runs)} runs are finished and kept"
+        print(f"interrupted: {done}; the same command goes on", file=sys.stderr)
+        codes = [INTERRUPTED.code]
+    took = time.perf_counter() - start
+    print(f"{len(records)} records in {took:.1f} s: {sweep.runs[0].store.root}")
+    return min(codes, default=0)
+
+
+def _show(sweep: Sweep) -> None:
+    """A line for each run that has its record already; the numbers of those that are launched come first."""
+    from relrep_exp.report.show import run_line
+
+    for number, record in enumerate(sweep.found.values(), start=len(sweep.left)):
+        run_line(record, number, 0.0, fresh=False)
+
+
+def _launched(sweep: Sweep, launch: Launch | None) -> tuple[dict[str, Failure], Failure]:
+    """Why runs have no record, by their place; and what to say of those of which nothing is known."""
+    failures = _refused(sweep.left)
+    ready = [run for run in sweep.left if run.place not in failures]
+    if launch is None or not ready:
+        return failures, VANISHED
     try:
-        code = codes(launch_all(runs, launch))
+        told = launch_all(ready, launch)
     except KeyboardInterrupt:
-        code = 130
-    found = [record_of(run) for run in runs]
-    missing = [run for run, record in zip(runs, found, strict=True) if record is None]
-    records = _distinct(found)
-    close(runs, found)
-    if code == 130:
-        done = len(runs) - len(missing)
-        print(
-            f"interrupted: {done} of {len(runs)} runs are finished and kept; the same command goes on",
-            file=sys.stderr,
-        )
-    print(f"{len(records)} records in {time.perf_counter() - start:.1f} s: {_records_folder(runs)}")
-    return code or (1 if missing else 0)
+        return failures, INTERRUPTED
+    return failures | {run.place: told[run.key] for run in ready if run.key in told}, VANISHED
 
 
-def record_of(run: Run) -> Record | None:
-    """The record of a run, if there is one."""
-    return RecordStore(_records_folder([run])).find(record_key(run.config))
+def _read(runs: Sequence[Run]) -> dict[str, Record]:
+    """The records that there are, by the run's place; each is read once."""
+    found = {run.place: run.store.find(key) for run in runs if (key := run.known_key) is not None}
+    return {place: record for place, record in found.items() if record is not None}
 
 
-def close(runs: Sequence[Run], found: Sequence[Record | None]) -> None:
-    """Print the closing tables and write an experiment's files."""
-    from relrep_exp.report.groups import homogeneous
-    from relrep_exp.report.render import to_terminal
-    from relrep_exp.report.tables import comparison, headline
-
-    if runs[0].config.experiment is not None:
-        _close_experiment(runs, found)
-        return
-    for group in homogeneous(_distinct(found)):
-        to_terminal(comparison(group.records, headline(group.records)))
-
-
-def _close_experiment(runs: Sequence[Run], found: Sequence[Record | None]) -> None:
-    """One table and figure, or several where the user swept over something that the experiment does not."""
-    from relrep_exp.report.closing import Closing, Place
-    from relrep_exp.report.experiment import write_experiment
-    from relrep_exp.report.render import to_terminal
-
-    experiment = runs[0].config.experiment
-    assert experiment is not None
-    profile = runs[0].config.profile
-    experiment, _ = of_profile(experiment, profile)
-    command = f"python run.py experiment={experiment.name} profile={profile}"
-    folder = Path(runs[0].config.paths.outputs) / "report" / experiment.name
-    parts = _parts(runs, experiment)
-    keys = [record.key if record else record_key(run.config) for run, record in zip(runs, found, strict=True)]
-    records = {record.key: record for record in _distinct(found)}
-    for number, (title, members) in enumerate(parts.items()):
-        shown = replace(experiment, title=f"{experiment.title}: {title}") if title else experiment
-        part = folder / str(number) if len(parts) > 1 else folder
-        places = tuple(
-            Place(r.arm.method, r.arm.at, r.arm.varied, keys[n], r.command, "" if found[n] else "not run yet")
-            for n, r in members
-        )
-        to_terminal(write_experiment(Closing(shown, profile, command, places), records, part))
-        print(f"table and figure: {part}")
+def _refused(runs: Sequence[Run]) -> dict[str, Failure]:
+    """Tell of the runs that lack a file of which their key is made, or that may only be read; by their place."""
+    failures = {}
+    for run in runs:
+        try:
+            key = run.key
+            if run.config.overwrite == "never":
+                run.store.require(key)
+        except UserError as error:
+            reason = f"failed: {error.problems[0].what}"
+            failures[run.place] = Failure(_tell(error, f"{run.command}: "), reason)
+    return failures
 
 
-def _parts(runs: Sequence[Run], experiment: ExperimentConfig) -> dict[str, list[tuple[int, Run]]]:
-    """The runs, numbered, that one table can hold, by what sets them apart from the others.
-
-    There is one part, unless something besides the seed and the experiment's own x is swept over.
-    """
-    keys = dict.fromkeys(key for run in runs for key in run.arm.at if key not in ("seed", experiment.x))
-    apart = [key for key in keys if len({str(run.arm.at.get(key)) for run in runs}) > 1]
-    parts: dict[str, list[tuple[int, Run]]] = {}
-    for number, run in enumerate(runs):
-        title = ", ".join(f"{key}={run.arm.at[key]}" for key in apart if key in run.arm.at)
-        parts.setdefault(title, []).append((number, run))
-    return parts
+def _each(parts: Sequence[Part], do: Callable[[Part], None]) -> list[int]:
+    """Do something to every part; a problem with one does not keep the others from it."""
+    codes = []
+    for part in parts:
+        try:
+            do(part)
+        except UserError as error:
+            codes.append(_tell(error))
+    return codes
 
 
-def _distinct(found: Sequence[Record | None]) -> list[Record]:
-    """Every record once."""
-    return list({record.key: record for record in found if record is not None}.values())
-
-
-def _records_folder(runs: Sequence[Run]) -> Path:
-    return Path(runs[0].config.paths.outputs) / "records"
+def _tell(error: UserError, prefix: str = "") -> int:
+    """Print every problem with its remedy; the exit code of a user's error."""
+    for problem in error.problems:
+        print(f"error: {prefix}{problem}", file=sys.stderr)
+    return 2

@@ -201,3 +201,4 @@ class Config:
     plugins: list[str] = field(default_factory=list)
     experiment: ExperimentConfig | None = None
     profile: ProfileName = "paper"
+    plan: bool | Literal["commands"] = False

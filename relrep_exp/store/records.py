@@ -18,7 +18,7 @@ from relrep_exp.store.once import find_intact, find_intact_locked, get_or_make
 from relrep_exp.store.sealed import CorruptError, OtherSchemaError, seal, unseal
 
 _LOG = logging.getLogger("relrep_exp")
-_SCHEMA = 1
+SCHEMA = 1
 _OVERWRITE = ("never", "missing", "always")
 
 
@@ -59,7 +59,7 @@ class Record:
         """
         rows = [row._replace(value=float(row.value))._asdict() for row in self.rows]
         content = {one.name: getattr(self, one.name) for one in fields(self)}
-        return seal(_finite({"schema": _SCHEMA, **content, "rows": rows}))
+        return seal(_finite({"schema": SCHEMA, **content, "rows": rows}))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Record:
@@ -69,7 +69,7 @@ class Record:
             OtherSchemaError: another version wrote it.
             CorruptError: it is not what was written.
         """
-        content = unseal(text, _SCHEMA)
+        content = unseal(text, SCHEMA)
         if content.keys() != {"schema"} | {one.name for one in fields(cls)}:
             raise CorruptError(f"its fields are {', '.join(sorted(content))}")
         del content["schema"]
@@ -94,6 +94,17 @@ class RecordStore:
         """The record of `key`; a corrupt one is moved aside with a warning, another schema's stays unused."""
         return find_intact(self.path(key), lambda: self._read(key))
 
+    def require(self, key: str) -> Record:
+        """The record of `key`, where it may only be read.
+
+        Raises:
+            UserError: there is none.
+        """
+        if (record := self.find(key)) is None:
+            what = f"there is no record {self.path(key)}, and overwrite=never"
+            raise user_error(what, "run with overwrite=missing")
+        return record
+
     def get_or_run(
         self, key: str, run: Callable[[], Record], overwrite: str = "missing"
     ) -> tuple[Record, bool]:
@@ -115,9 +126,7 @@ class RecordStore:
         if overwrite != "never":
             redo = overwrite == "always"
             return get_or_make(path, lambda: self._read(key), lambda: self._run(key, run), redo=redo)
-        if (record := self.find(key)) is None:
-            raise user_error(f"there is no record {path}, and overwrite=never", "run with overwrite=missing")
-        return record, False
+        return self.require(key), False
 
     def put(self, record: Record, *, replace: bool = False) -> Record:
         """Stores `record` and returns what is stored: without `replace`, the first record of a key stays.
