@@ -260,7 +260,7 @@ def test_a_good_record_that_came_meanwhile_is_not_moved_aside(store, monkeypatch
     store.put(make())
     good = store.path(KEY).read_text()
     store.path(KEY).write_text("garbage")
-    read = store._read
+    read = store.read
 
     def read_then_mend(key):
         try:
@@ -268,7 +268,7 @@ def test_a_good_record_that_came_meanwhile_is_not_moved_aside(store, monkeypatch
         finally:
             store.path(KEY).write_text(good)
 
-    monkeypatch.setattr(store, "_read", read_then_mend)
+    monkeypatch.setattr(store, "read", read_then_mend)
     assert same(store.find(KEY), make())
     assert names(store) == [f"{KEY}.json"]
 
