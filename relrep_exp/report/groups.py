@@ -48,9 +48,13 @@ def _order(record: Record) -> tuple[str, str, bool, float, str]:
 
 def _of_task(task: str, records: Sequence[Record]) -> list[Group]:
     settings: defaultdict[str, list[Record]] = defaultdict(list)
+    shared_by: dict[str, Settings] = {}
     for record in records:
-        settings[json.dumps(_shared(record))].append(record)
-    shared = [_shared(members[0]) for members in settings.values()]
+        own = _shared(record)
+        text = json.dumps(own)
+        shared_by[text] = own
+        settings[text].append(record)
+    shared = list(shared_by.values())
     told_apart = _varying(shared)
     return [
         Group(_title(task, _only(common, told_apart) | variant), members)
@@ -61,11 +65,12 @@ def _of_task(task: str, records: Sequence[Record]) -> list[Group]:
 
 def _variants(records: Sequence[Record]) -> list[tuple[Settings, tuple[Record, ...]]]:
     """The variants of the methods' parts, each with the records that fit it."""
+    parts = [_parts(record) for record in records]
     by_method: defaultdict[str, list[Settings]] = defaultdict(list)
-    for record in records:
-        by_method[record.method].append(_parts(record))
-    axes = {method: _varying(parts) for method, parts in by_method.items()}
-    own = [_only(_parts(record), axes[record.method]) for record in records]
+    for record, part in zip(records, parts, strict=True):
+        by_method[record.method].append(part)
+    axes = {method: _varying(variants) for method, variants in by_method.items()}
+    own = [_only(part, axes[record.method]) for record, part in zip(records, parts, strict=True)]
     points = [point for index, point in enumerate(own) if point not in own[:index]]
     # A variant that another one completes (the same number of anchors, and a temperature) needs no own table.
     fullest = [point for point in points if not any(point.items() < other.items() for other in points)]
