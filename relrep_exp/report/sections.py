@@ -89,13 +89,13 @@ def sections_of(found: Library, runs: Runs, problems: list[Problem]) -> list[Sec
 
 
 class _Ids:
-    """Names for links, each once."""
+    """Names for links, each once and none that the template has."""
 
     def __init__(self) -> None:
-        self._taken: set[str] = {"problems", "runs", "results"}
+        self._taken: set[str] = set()
 
     def of(self, title: str) -> str:
-        name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:60] or "table"
+        name = "table-" + re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:60]
         free = next(one for n in count(1) if (one := name if n == 1 else f"{name}-{n}") not in self._taken)
         self._taken.add(free)
         return free

@@ -134,10 +134,6 @@ class RecordStore:
             _LOG.warning("%s stays: a second run with the same key gave other numbers, not kept", path)
         return first
 
-    def all(self) -> list[Record]:
-        """All records, sorted by key, less those that `find` does not return."""
-        return [record for key in self.keys() if (record := self.find(key)) is not None]
-
     def keys(self) -> list[str]:
         """The keys of all records, sorted; their content is not verified."""
         return sorted(path.stem for path in self.root.glob("*.json") if is_key(path.stem))

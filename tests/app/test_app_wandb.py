@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,7 +91,7 @@ def test_an_experiment_is_summed_up_once_for_each_table_and_can_be_sent(own_home
 def test_the_summary_run_has_group_means_and_an_artifact_that_lies_under_outputs(
     own_home, config_of, outputs
 ):
-    config = config_of("logger=wandb")
+    config = replace(config_of("logger=wandb"), experiment=ExperimentConfig("fig", "Figure", {"x": []}))
     folder = outputs / "report" / "fig"
     table = ended(folder, {("x", 1): 0.5, ("y", 1): 0.25}, table="pairs", figure="anchors")
     tracking.log_experiment(config, "fig/0", table, folder)
@@ -98,6 +99,7 @@ def test_the_summary_run_has_group_means_and_an_artifact_that_lies_under_outputs
     entries = list(entries_of(run))
     [about] = [entry.run for entry in entries if entry.WhichOneof("record_type") == "run"]
     assert about.job_type == "summary" and about.display_name == "fig/0: table"
+    assert about.run_group == "fig"  # that of its runs
     assert content_of(run)[0]["profile"] == "paper"
     summary = {item.key: item.value_json for entry in entries for item in entry.summary.update}
     assert {name: json.loads(text) for name, text in summary.items() if name.startswith("mean/")} == {

@@ -84,7 +84,7 @@ def column(page, table, number):
 
 
 def test_a_column_sorts_up_down_and_back_and_rows_without_a_value_stay_last(page):
-    table = "#digits-stitch table"
+    table = "#table-digits-stitch table"
     header = page.locator(f"{table} th", has_text="absolute")
     names = [column(page, table, n) for n in (0, 1)]
     numbers = column(page, table, 2)
@@ -104,7 +104,7 @@ def test_a_column_sorts_up_down_and_back_and_rows_without_a_value_stay_last(page
 
 
 def test_rows_that_are_equal_keep_their_order_and_the_means_stay_below(page):
-    table = "#digits-stitch table"
+    table = "#table-digits-stitch table"
     before = [*zip(column(page, table, 0), column(page, table, 1), strict=True)]
     page.locator(f"{table} th", has_text="test encoder").get_by_role("button").click()
     after = [*zip(column(page, table, 0), column(page, table, 1), strict=True)]
@@ -135,9 +135,9 @@ def test_a_task_and_some_methods_are_all_that_is_left(page):
     page.click("#none")
     assert page.locator("#shown").inner_text() == "0 of 2 tables"
     page.get_by_label("param-wip", exact=True).check()
-    heads = page.locator("#digits-stitch thead th:visible").all_inner_texts()
+    heads = page.locator("#table-digits-stitch thead th:visible").all_inner_texts()
     assert heads == ["test encoder", "classifier", "param-wip"]
-    assert page.locator("#digits-stitch tbody tr").first.locator("td:visible").count() == 1
+    assert page.locator("#table-digits-stitch tbody tr").first.locator("td:visible").count() == 1
     page.locator("#runs summary").click()
     assert page.locator("#runs tbody tr:visible").count() == 2
     page.keyboard.press("Escape")
@@ -148,7 +148,7 @@ def test_a_task_and_some_methods_are_all_that_is_left(page):
 
 
 def test_a_number_says_where_it_comes_from(page, store):
-    cell = page.locator("#digits-stitch tbody tr").nth(1).locator("td").last
+    cell = page.locator("#table-digits-stitch tbody tr").nth(1).locator("td").last
     shown = cell.inner_text()
     cell.get_by_role("button").click()
     panel = page.get_by_role("dialog")
@@ -167,7 +167,7 @@ def test_a_number_says_where_it_comes_from(page, store):
 
 
 def test_the_panel_works_by_keyboard_and_gives_the_focus_back(page):
-    first = page.locator("#table1-paper .number").first
+    first = page.locator("#table-table1-paper .number").first
     first.focus()
     page.keyboard.press("Enter")
     panel = page.get_by_role("dialog")
@@ -181,14 +181,14 @@ def test_the_panel_works_by_keyboard_and_gives_the_focus_back(page):
 
 def test_a_command_is_copied(open_page):
     page = open_page(permissions=["clipboard-read", "clipboard-write"])
-    page.locator("#table1-paper .command .copy").first.click()
+    page.locator("#table-table1-paper .command .copy").first.click()
     page.get_by_role("button", name="Copied").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == "python run.py experiment=table1"
 
 
 def test_missing_runs_are_listed_with_their_commands(page):
-    page.locator("#table1-paper .gaps summary").click()
-    shown = page.locator("#table1-paper .gaps").inner_text()
+    page.locator("#table-table1-paper .gaps summary").click()
+    shown = page.locator("#table-table1-paper .gaps").inner_text()
     assert "param-wip, seed=5: failed: out of memory" in shown
     assert "python run.py anchors=param-wip seed=5" in shown
 
@@ -245,15 +245,17 @@ def test_all_text_has_the_contrast_that_small_text_needs(open_page, scheme):
 def test_on_a_phone_only_tables_scroll_sideways(open_page):
     page = open_page(viewport={"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") == 360
-    assert page.locator("#table1-paper .scroll").first.evaluate("(box) => box.scrollWidth > box.clientWidth")
-    page.locator("#digits-stitch .number").first.click()
+    assert page.locator("#table-table1-paper .scroll").first.evaluate(
+        "(box) => box.scrollWidth > box.clientWidth"
+    )
+    page.locator("#table-digits-stitch .number").first.click()
     assert page.get_by_role("dialog").evaluate("(panel) => panel.scrollWidth <= panel.clientWidth")
     assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 
 def test_paper_shows_all_and_no_controls(page):
     page.select_option("#task", "digits_stitch")
-    assert not page.locator("#table1-paper").is_visible()
+    assert not page.locator("#table-table1-paper").is_visible()
     page.emulate_media(media="print")
     assert all(one.is_visible() for one in page.locator("section").all())
     assert not any(one.is_visible() for one in page.locator("form, nav, .copy").all())

@@ -97,7 +97,7 @@ def test_those_beside_the_papers_numbers_are_first_and_say_the_difference(tmp_pa
     write_experiment(closing, {r.key: r for r in records}, tmp_path / "report" / "table3")
     page, *_ = page_of(tmp_path)
     first, *_ = sections(page).values()
-    assert first.startswith('<section id="table3-paper"')
+    assert first.startswith('<section id="table-table3-paper"')
     assert "within noise" in first and "Welch" in first
     assert "1 of 12 runs has no record" in re.sub(r"\s+", " ", first)
     assert "param-wip, seed=5: failed: out of memory" in first
@@ -233,6 +233,15 @@ def test_without_a_script_provenance_is_still_there_to_read(tmp_path):
     for text in ("python run.py x=1", "commit abc, changed false", "<div>gpu</div>"):
         assert text in section
     assert single("x", 0, 0.5).key in page.split('id="runs"')[1]
+
+
+def test_an_experiment_none_of_whose_runs_has_a_record_is_shown_with_their_commands(tmp_path):
+    end(tmp_path, [], [plausible("param-wip", 0)])
+    page, problems, data = page_of(tmp_path)
+    [section] = sections(page).values()
+    assert problems == [] and data["runs"] == []
+    assert "1 of 1 runs has no record" in re.sub(r"\s+", " ", section)
+    assert "param-wip, seed=0: killed" in section and "missing: killed" in section
 
 
 def test_an_empty_store_says_what_to_run(tmp_path):
