@@ -150,13 +150,19 @@ def _group(group: Group, runs: Runs, ids: _Ids) -> Section:
         title=group.title,
         short=group.title,
         task=group.records[0].task,
-        origin=_origin(group.records),
+        origin=[*_apart(group), *_origin(group.records)],
     )
     try:
         table = comparison(group.records, headline(group.records))
     except ValueError as problem:  # one contradiction in the store must not hide all other tables
         return replace(empty, problem=str(problem))
     return replace(empty, **_shown(table, runs))
+
+
+def _apart(group: Group) -> list[tuple[str, list[str]]]:
+    """What the title says only in part."""
+    told = [f"{key}={text}" for key, text in group.settings.items()]
+    return [("set apart by", told)] if told else []
 
 
 def _origin(records: Iterable[Record]) -> list[tuple[str, list[str]]]:
