@@ -275,6 +275,16 @@ def test_without_a_script_everything_is_there_to_read(open_page):
     )
 
 
+def test_an_empty_store_has_a_page_without_filters(browser, tmp_path):
+    page, complaints = browser.new_page(), []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(build(library([tmp_path]), tmp_path)[0].as_uri())
+    assert "python run.py experiment=demo" in page.locator("main").inner_text()
+    assert page.get_by_role("button").all_inner_texts() == ["Theme: system"]
+    assert complaints == []
+    page.close()
+
+
 def test_every_control_and_region_has_a_name(page):
     unnamed = page.evaluate(
         """() => [...document.querySelectorAll("button, select, input, img, [role], nav, section, dialog")]
