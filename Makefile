@@ -32,7 +32,7 @@ lint: $(STAMP) ## Check style and format (ruff)
 type: $(STAMP) ## Check types (mypy)
 	$(RUN) -m mypy
 
-report: $(STAMP) ## Build outputs/report/ from the records
+report: $(STAMP) ## Build the page outputs/report/index.html from the records
 	$(RUN) scripts/report.py $(ARGS)
 
 clean: ## Remove caches and build files; .venv and outputs/ stay

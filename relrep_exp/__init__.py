@@ -7,6 +7,12 @@ From Python, with no configuration:
     space = RelativeSpace(anchors="param", similarity="wip", m=64).fit({"a": x_a, "b": x_b})
     space.join("c", x_c[space.support_ids], metric=x_c)
     relative = space.transform(x_c_test, encoder="c")
+
+All numbers of the store, as a frame of pandas:
+
+    from relrep_exp import load_records
+
+    frame = load_records("outputs")
 """
 
 from __future__ import annotations
@@ -24,6 +30,7 @@ _EXPORTS = {
     "Space": "relrep_exp.alignment.anchors",
     "Whitening": "relrep_exp.alignment.whitening",
     "anchor_strategy": "relrep_exp.alignment.anchors",
+    "load_records": "relrep_exp.load",
     "similarity": "relrep_exp.alignment.similarity",
 }
 __all__ = ["__version__", *sorted(_EXPORTS)]
@@ -33,5 +40,6 @@ def __getattr__(name: str) -> Any:
     """Import what is asked for when it is asked for: torch takes a second that --help does not have."""
     if name not in _EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    importlib.import_module("relrep_exp.modules.param")  # registers the strategy "param"
+    if name != "load_records":  # it reads files, and has no use for torch
+        importlib.import_module("relrep_exp.modules.param")  # registers the strategy "param"
     return getattr(importlib.import_module(_EXPORTS[name]), name)

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import csv
 import logging
-import os
 from abc import ABC, abstractmethod
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from relrep_exp import wandb_runs
 from relrep_exp.identity import method_name
 from relrep_exp.schema import Config
 from relrep_exp.store.records import Record
+
+if TYPE_CHECKING:
+    from relrep_exp.report.cells import Table
 
 _LOG = logging.getLogger("relrep_exp")
 COLUMNS = ["source", "target", "method", "metric", "value"]
@@ -95,22 +98,12 @@ class WandbSink(Sink):
 
     def open(self) -> None:
         """Start a run with the configuration, tagged by task, anchors and similarity."""
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-        import wandb
-
         c = self.config
-        home = Path(c.paths.outputs) / "runs"
-        home.mkdir(parents=True, exist_ok=True)
-        self.run = wandb.init(
-            mode=c.logger.mode,
-            project=c.logger.project,
-            entity=c.logger.entity,
-            dir=str(home),
+        self.run = wandb_runs.begin(
+            c,
             name=f"{c.task.name} {method_name(c)} seed={c.seed}",
-            group=c.experiment.name if c.experiment else None,
             tags=[c.task.name, method_name(c), c.anchors.name, c.sim.name],
             config={"key": self.key, **asdict(c)},
-            settings=wandb.Settings(silent=True, console="off", x_disable_stats=True, save_code=False),
         )
 
     def curve(self, fit: str, epoch: int, losses: dict[str, float]) -> None:
@@ -125,7 +118,8 @@ class WandbSink(Sink):
         from relrep_exp.report.tables import headline
 
         metric = headline([record])
-        self.run.log({"rows": wandb.Table(columns=[*COLUMNS], data=[list(row) for row in record.rows])})
+        with wandb_runs.kept_in(wandb_runs.home_of(self.config)):
+            self.run.log({"rows": wandb.Table(columns=[*COLUMNS], data=[list(row) for row in record.rows])})
         self.run.log({metric: wandb.Image(pair_matrix(record, metric))})
         self.run.summary.update({f"timings/{phase}": s for phase, s in record.timings.items()})
         self.exit_code = 0
@@ -196,3 +190,25 @@ def open_tracker(config: Config, key: str, folder: Path) -> Tracker:
     """The tracker that `logger=` names; it opens nothing before `start`."""
     sink = SINKS.get(config.logger.name)
     return Tracker(sink(config, key, folder) if sink else None)
+
+
+def log_experiment(config: Config, name: str, table: Table, folder: Path) -> None:
+    """Tell W&B, where it watches, how an experiment ended; once for each different table.
+
+    Args:
+        config: of any of its runs.
+        name: of the experiment, or of a part of it, `fig3/0`.
+        table: as it was shown.
+        folder: with its files, as `write_experiment` leaves them.
+    """
+    if config.logger.name != "wandb":
+        return
+    try:
+        wandb_runs.log_summary(config, name, table, folder)
+    except Exception as error:  # as of a run's logger: the table stands whatever it raises
+        _LOG.warning(
+            "W&B has no summary of %s (%s: %s); its table and records are not affected",
+            name,
+            type(error).__name__,
+            error,
+        )

@@ -1,4 +1,4 @@
-"""Build outputs/report/index.html from the records: python scripts/report.py [--outputs outputs]."""
+"""Build one page with every table, figure and number from the records of one or several outputs folders."""
 
 from __future__ import annotations
 
@@ -11,23 +11,42 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Read the records, write the page, print where it is."""
-    from relrep_exp.errors import UserError
+    """Read the records, write the page, print what is wrong with the store and where the page is."""
+    from relrep_exp.errors import Problem, UserError
     from relrep_exp.report.page import build
-    from relrep_exp.store.records import RecordStore
+    from relrep_exp.report.stores import library
+    from relrep_exp.store.files import require_writable
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--outputs", type=Path, default=Path("outputs"), help="the folder that holds records/"
-    )
-    outputs = parser.parse_args(arguments).outputs
+    given = _parser().parse_args(arguments)
+    outputs = given.outputs or [Path("outputs")]
+    folder = given.to or outputs[0] / "report"
     try:
-        page = build(RecordStore(outputs / "records").all(), outputs / "report")
+        found = library(outputs)
+        if faults := require_writable(folder):
+            raise UserError(Problem(fault.what, "write the page elsewhere: --to FOLDER") for fault in faults)
+        page, problems = build(found, folder)
     except UserError as error:
-        print(error, file=sys.stderr)
+        print("\n".join(f"error: {problem}" for problem in error.problems), file=sys.stderr)
         return 2
+    for problem in problems:
+        print(f"warning: {problem}", file=sys.stderr)
     print(f"report: {page}")
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--outputs",
+        type=Path,
+        action="append",
+        metavar="FOLDER",
+        help="a folder that holds records/; may be given several times, the first has precedence (outputs)",
+    )
+    parser.add_argument(
+        "--to", type=Path, metavar="FOLDER", help="where the page goes (report/ of the first)"
+    )
+    return parser
 
 
 if __name__ == "__main__":

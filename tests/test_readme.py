@@ -35,10 +35,11 @@ def run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that the README makes."""
     path = tmp_path_factory.mktemp("readme")
-    make_file, use_space, methods = python_blocks()
+    make_file, use_space, methods, plot = python_blocks()
     (path / "make_file.py").write_text(make_file)
     (path / "use_space.py").write_text(use_space)
     (path / "my_methods.py").write_text(methods)
+    (path / "plot.py").write_text(plot)
     made = run("make_file.py", folder=path)
     assert made.returncode == 0, made.stderr
     return path
@@ -54,11 +55,14 @@ def test_the_python_example_aligns_two_feature_sets(folder: Path) -> None:
     assert (folder / "space.safetensors").exists()
 
 
-def test_the_command_for_own_embeddings(folder: Path) -> None:
+def test_the_command_for_own_embeddings_and_a_plot_of_what_it_leaves(folder: Path) -> None:
     command = next(line for line in bash_lines() if line.startswith("python run.py task=precomputed"))
     done = run(str(ROOT / "run.py"), *command.split()[2:], *SMALL, "anchors.epochs=5", folder=folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("record: outputs/records/")
+    done = run("plot.py", folder=folder)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "f1.png").stat().st_size > 5000
 
 
 def test_the_plugin_is_used_under_its_names(folder: Path) -> None:

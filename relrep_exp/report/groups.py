@@ -15,14 +15,24 @@ SEED = "seed"
 # What makes a method, by the configuration's top-level key; the rest is the setting that methods share.
 METHOD_PARTS = frozenset({"method", "aligner", "anchors", "sim"})
 
+_SHOWN = 3  # settings in a title; more only where it takes more to tell two groups apart
+_LONGEST = 40  # characters of a value in a title
+
 Settings = dict[str, str]
 
 
 @dataclass(frozen=True)
 class Group:
-    """Records that one table can hold, and what sets them apart from the other groups."""
+    """Records that one table can hold.
+
+    Attributes:
+        title: the task, and of what sets them apart from the other groups the most telling.
+        settings: all that sets them apart, dotted keys with values.
+        records: in the order of methods and seeds.
+    """
 
     title: str
+    settings: Settings
     records: tuple[Record, ...]
 
 
@@ -48,24 +58,31 @@ def _order(record: Record) -> tuple[str, str, bool, float, str]:
 
 def _of_task(task: str, records: Sequence[Record]) -> list[Group]:
     settings: defaultdict[str, list[Record]] = defaultdict(list)
+    shared_by: dict[str, Settings] = {}
     for record in records:
-        settings[json.dumps(_shared(record))].append(record)
-    shared = [_shared(members[0]) for members in settings.values()]
+        own = _shared(record)
+        text = json.dumps(own)
+        shared_by[text] = own
+        settings[text].append(record)
+    shared = list(shared_by.values())
     told_apart = _varying(shared)
-    return [
-        Group(_title(task, _only(common, told_apart) | variant), members)
+    found = [
+        (_plain(_only(common, told_apart) | variant), members)
         for common, group in zip(shared, settings.values(), strict=True)
         for variant, members in _variants(group)
     ]
+    every = [apart for apart, _ in found]
+    return [Group(_title(task, apart, every), apart, members) for apart, members in found]
 
 
 def _variants(records: Sequence[Record]) -> list[tuple[Settings, tuple[Record, ...]]]:
     """The variants of the methods' parts, each with the records that fit it."""
+    parts = [_parts(record) for record in records]
     by_method: defaultdict[str, list[Settings]] = defaultdict(list)
-    for record in records:
-        by_method[record.method].append(_parts(record))
-    axes = {method: _varying(parts) for method, parts in by_method.items()}
-    own = [_only(_parts(record), axes[record.method]) for record in records]
+    for record, part in zip(records, parts, strict=True):
+        by_method[record.method].append(part)
+    axes = {method: _varying(variants) for method, variants in by_method.items()}
+    own = [_only(part, axes[record.method]) for record, part in zip(records, parts, strict=True)]
     points = [point for index, point in enumerate(own) if point not in own[:index]]
     # A variant that another one completes (the same number of anchors, and a temperature) needs no own table.
     fullest = [point for point in points if not any(point.items() < other.items() for other in points)]
@@ -111,7 +128,23 @@ def _only(settings: Settings, keys: Iterable[str]) -> Settings:
     return {key: settings.get(key, "none") for key in keys}
 
 
-def _title(task: str, settings: Settings) -> str:
-    """The task and what sets this group apart; keys that it does not have go unsaid."""
-    said = {key: text.replace('"', "") for key, text in settings.items() if text != "none"}
-    return ", ".join([task, *(f"{key}={text}" for key, text in said.items())])
+def _plain(settings: Settings) -> Settings:
+    """Without quotes, the most telling first; keys that the group does not have go unsaid."""
+    ranked = sorted(settings, key=lambda key: (not key.endswith("name"), key.count(".")))
+    return {key: settings[key].replace('"', "") for key in ranked if settings[key] != "none"}
+
+
+def _title(task: str, settings: Settings, every: Sequence[Settings]) -> str:
+    """The task and a few settings, as many as no other group has."""
+    for size in range(_SHOWN, len(settings)):
+        title = _said(task, settings, size)
+        if [_said(task, other, size) for other in every].count(title) == 1:
+            return title
+    return _said(task, settings, len(settings))
+
+
+def _said(task: str, settings: Settings, size: int) -> str:
+    shown = [f"{key}={text[:_LONGEST]}" for key, text in list(settings.items())[:size]]
+    rest = len(settings) - len(shown)
+    more = [f"{rest} more setting{'s' if rest > 1 else ''}"] if rest > 0 else []
+    return ", ".join([task, *shown, *more])

@@ -1,81 +1,129 @@
-"""One self-contained page with every comparison that the records allow."""
+"""One self-contained page with every experiment, and every comparison that the other records allow."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from relrep_exp.report.groups import Group, homogeneous
-from relrep_exp.report.render import to_html
-from relrep_exp.report.tables import comparison, headline
+from relrep_exp.report.embedded import embedded
+from relrep_exp.report.sections import Section, sections_of
+from relrep_exp.report.seeds import Runs
 from relrep_exp.store.files import write_atomic
 
 if TYPE_CHECKING:
+    from relrep_exp.errors import Problem
+    from relrep_exp.report.stores import Library
     from relrep_exp.store.records import Record
 
 FILL_COMMAND = "python run.py experiment=demo"
 
-_PROVENANCE = ("command", "git", "versions", "device")
-_SHOWN_VALUES = 2
+_TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
-class Section:
-    """A table as HTML, or the reason why there is none, and where the numbers come from."""
+class RunLine:
+    """One line of the list of all runs."""
 
-    title: str
-    table: str
-    problem: str
-    provenance: list[tuple[str, str]]
+    key: str
+    task: str
+    method: str
+    seed: str
+    started: str
+    seconds: str
+    device: str
+    command: str
 
 
-def build(records: Iterable[Record], folder: Path) -> Path:
-    """Write `index.html` into the folder and return its path; without records, a page that says so."""
+@dataclass(frozen=True)
+class Page:
+    """What the template shows.
+
+    Attributes:
+        folders: the outputs folders that were read.
+        built: when, in UTC.
+        fill_command: what to run where there is no record.
+        tasks: of all records.
+        methods: in the columns of all tables.
+        sections: a table each.
+        runs: all records.
+        problems: what is wrong with the store.
+        data: the provenance of all records, as JSON.
+    """
+
+    folders: list[str]
+    built: str
+    fill_command: str
+    tasks: list[str]
+    methods: list[str]
+    sections: list[Section]
+    runs: list[RunLine]
+    problems: list[Problem]
+    data: str
+
+
+def build(found: Library, folder: Path) -> tuple[Path, list[Problem]]:
+    """Write `index.html`; without records, a page that says what to run.
+
+    Args:
+        found: what is shown.
+        folder: where the page goes.
+
+    Returns:
+        Its path, and everything that was wrong with the store or could not be shown.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
 
-    loader = FileSystemLoader(Path(__file__).parent / "templates")
-    template = Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template(
-        "page.html"
+    page = _page(found)
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    kept = list(records)
-    page = template.render(
-        sections=[_section(group) for group in homogeneous(kept)], runs=len(kept), fill_command=FILL_COMMAND
-    )
+    parts = {
+        "style": Markup((_TEMPLATES / "page.css").read_text()),
+        "script": Markup((_TEMPLATES / "page.js").read_text()),
+        "data": Markup(page.data),
+    }
     path = folder / "index.html"
-    write_atomic(path, page.encode())
-    return path
+    write_atomic(path, environment.get_template("page.html").render(page=page, **parts).encode())
+    return path, page.problems
 
 
-def _section(group: Group) -> Section:
-    provenance = _provenance(group.records)
-    try:
-        table = comparison(group.records, headline(group.records))
-    except ValueError as problem:  # one contradiction in the store must not hide all other tables
-        return Section(group.title, "", str(problem), provenance)
-    return Section(group.title, to_html(replace(table, title=group.title)), "", provenance)
+def _page(found: Library) -> Page:
+    records = sorted(found.records.values(), key=_order)
+    problems = list(found.problems)
+    sections = sections_of(found, Runs(records), problems)
+    return Page(
+        folders=[str(path) for path in found.outputs],
+        built=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        fill_command=FILL_COMMAND,
+        tasks=list(dict.fromkeys(record.task for record in records)),
+        methods=list(dict.fromkeys(method for section in sections for method in section.methods)),
+        sections=sections,
+        runs=[_line(record) for record in records],
+        problems=problems,
+        data=embedded(records, found.files),
+    )
 
 
-def _provenance(records: Sequence[Record]) -> list[tuple[str, str]]:
-    """What the records say about their origin, each different value once."""
-    lines = []
-    for name in _PROVENANCE:
-        values = list(
-            dict.fromkeys(_text(record.provenance[name]) for record in records if record.provenance.get(name))
-        )
-        if values:
-            more = f"; and {len(values) - _SHOWN_VALUES} more" if len(values) > _SHOWN_VALUES else ""
-            lines.append((name, "; ".join(values[:_SHOWN_VALUES]) + more))
-    return lines
+def _order(record: Record) -> tuple[str, str, str]:
+    return record.task, record.method, str(record.provenance.get("started"))
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_text(part)}" for key, part in value.items())
-    if isinstance(value, list):
-        return " ".join(_text(part) for part in value)
-    return json.dumps(value, default=str)
+def _line(record: Record) -> RunLine:
+    origin = record.provenance
+    seconds = sum(taken for taken in record.timings.values() if taken is not None)
+    return RunLine(
+        key=record.key,
+        task=record.task,
+        method=record.method,
+        seed=str(record.config.get("seed", "")),
+        started=str(origin.get("started") or "")[:19].replace("T", " "),
+        seconds=f"{seconds:.1f}",
+        device=str(origin.get("device") or ""),
+        command=str(origin.get("command") or ""),
+    )

@@ -1,12 +1,10 @@
-"""A table as terminal output, Markdown and HTML, and what any rendering says in a cell."""
+"""A table as terminal output and Markdown, and what any rendering says in a cell."""
 
 from __future__ import annotations
 
-import html
 import re
 import textwrap
 from collections.abc import Iterator
-from itertools import groupby
 from typing import TYPE_CHECKING, TextIO
 
 from relrep_exp.report.cells import Beside, Cell, Column, Line, Table
@@ -200,34 +198,6 @@ def _pipes(fields: list[str]) -> str:
 
 def _markdown(text: str) -> str:
     return _MARKDOWN_SPECIAL.sub(r"\\\1", text).replace("\n", " ")
-
-
-def to_html(table: Table) -> str:
-    """A `<table>` and its notes, to stand inside a page; every name is escaped."""
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in headings(table))
-    groups = [
-        _html_group(target, list(lines), table)
-        for target, lines in groupby(table.rows, key=lambda line: "" if line.closing else line.target)
-    ]
-    notes = "".join(f'<p class="note">{html.escape(note)}</p>\n' for note in table.notes("bold"))
-    caption = html.escape(table.title)
-    top = f"<caption>{caption}</caption>\n<thead><tr>{head}</tr></thead>\n"
-    return f"<table>\n{top}{''.join(groups)}</table>\n{notes}"
-
-
-def _html_group(target: str, lines: list[Line], table: Table) -> str:
-    name = html.escape(target or lines[0].target)
-    first = f'<th scope="rowgroup" rowspan="{len(lines)}">{name}</th>'
-    rows = []
-    for line in lines:
-        cells = "".join(
-            f"<td>{bold(cell, html.escape(text), '<strong>{}</strong>')}</td>"
-            for cell, text in texts_of(line, table)
-        )
-        rows.append(f'<tr>{first}<th scope="row">{html.escape(line.source)}</th>{cells}</tr>\n')
-        first = ""
-    opening = "<tbody>" if target else '<tbody class="closing">'
-    return f"{opening}\n{''.join(rows)}</tbody>\n"
 
 
 def bold(cell: Cell | None, text: str, mark: str) -> str:

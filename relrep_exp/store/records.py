@@ -92,7 +92,7 @@ class RecordStore:
 
     def find(self, key: str) -> Record | None:
         """The record of `key`; a corrupt one is moved aside with a warning, another schema's stays unused."""
-        return find_intact(self.path(key), lambda: self._read(key))
+        return find_intact(self.path(key), lambda: self.read(key))
 
     def require(self, key: str) -> Record:
         """The record of `key`, where it may only be read.
@@ -125,7 +125,7 @@ class RecordStore:
         path = self.path(key)
         if overwrite != "never":
             redo = overwrite == "always"
-            return get_or_make(path, lambda: self._read(key), lambda: self._run(key, run), redo=redo)
+            return get_or_make(path, lambda: self.read(key), lambda: self._run(key, run), redo=redo)
         return self.require(key), False
 
     def put(self, record: Record, *, replace: bool = False) -> Record:
@@ -136,19 +136,25 @@ class RecordStore:
         """
         path = self.path(record.key)
         with key_lock(path):
-            first = None if replace else find_intact_locked(path, lambda: self._read(record.key))
+            first = None if replace else find_intact_locked(path, lambda: self.read(record.key))
             if first is None:
                 return self._write(record)
-        if _content(first) != _content(record):
+        if numbers_of(first) != numbers_of(record):
             _LOG.warning("%s stays: a second run with the same key gave other numbers, not kept", path)
         return first
 
-    def all(self) -> list[Record]:
-        """All records, sorted by key, less those that `find` does not return."""
-        keys = sorted(path.stem for path in self.root.glob("*.json") if is_key(path.stem))
-        return [record for key in keys if (record := self.find(key)) is not None]
+    def keys(self) -> list[str]:
+        """The keys of all records, sorted; their content is not verified."""
+        return sorted(path.stem for path in self.root.glob("*.json") if is_key(path.stem))
 
-    def _read(self, key: str) -> Record | None:
+    def read(self, key: str) -> Record | None:
+        """The record of `key`; None where there is none. Nothing is moved, locked or logged.
+
+        Raises:
+            CorruptError: it is not what was written.
+            OtherSchemaError: another version wrote it.
+            UserError: it cannot be read.
+        """
         path = self.path(key)
         try:
             with translated_oserrors(path):
@@ -179,7 +185,7 @@ class RecordStore:
     def _keep_other_schema(self, key: str) -> None:
         """What another version wrote is not ours to overwrite; a corrupt record may be."""
         try:
-            self._read(key)
+            self.read(key)
         except OtherSchemaError as other:
             aside = move_aside(self.path(key), f"schema-{other.found}")
             _LOG.warning("%s: %s; kept as %s", self.path(key), other, aside)
@@ -187,7 +193,8 @@ class RecordStore:
             return
 
 
-def _content(record: Record) -> str:
+def numbers_of(record: Record) -> str:
+    """The rows as text: two records of a key should have the same."""
     return canonical_json(_finite([list(row) for row in record.rows]))
 
 
@@ -207,5 +214,5 @@ def _numbers(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _numbers(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_numbers(item) for item in value]
+        return [item if type(item) is float else _numbers(item) for item in value]
     return math.nan if value is None else float(value)

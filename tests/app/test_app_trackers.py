@@ -3,10 +3,10 @@
 import csv
 import json
 import logging
-import struct
 from typing import ClassVar
 
 import pytest
+from wandb_files import content_of
 
 from relrep_exp import tracking
 from relrep_exp.tasks.stitching import Stitching
@@ -81,46 +81,14 @@ def test_wandb_runs_offline_by_default_and_can_be_read_back(python_run, words, o
     assert shown["columns"] == COLUMNS
     assert [dict(zip(COLUMNS, row, strict=True)) for row in shown["data"]] == record["rows"]
     assert list(folder.glob("files/media/images/f1_weighted_*.png"))
+    assert list((outputs / "runs" / "artifacts" / "staging").iterdir())  # what is sent later is not in HOME
+    assert not list((tmp_path / "home").rglob("artifacts/*"))
 
-    config, history = wandb_content(next(folder.glob("*.wandb")))
+    config, history = content_of(folder)
     assert config["key"] == record["key"]
     assert config["anchors"]["epochs"] == 2 and config["task"]["name"] == "precomputed_stitch"
     logged = [float(step["b/coverage"]) for step in history if "b/coverage" in step]
     assert logged == pytest.approx(record["curves"]["b"]["coverage"])
-
-
-def leveldb_records(content):
-    """The entries of a log in LevelDB's format: blocks of 32 KiB, pieces with checksum, length and kind."""
-    assert content[:4] == b":W&B"
-    place, entry = 7, b""
-    while place + 7 <= len(content):
-        if 32768 - place % 32768 < 7:
-            place += 32768 - place % 32768
-            continue
-        length, kind = struct.unpack("<HB", content[place + 4 : place + 7])
-        entry += content[place + 7 : place + 7 + length]
-        place += 7 + length
-        if kind in (1, 4):  # whole, or the last piece
-            yield entry
-            entry = b""
-
-
-def wandb_content(path):
-    """Configuration and history in W&B's own file of a run."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    config, history = {}, []
-    for data in leveldb_records(path.read_bytes()):
-        entry = Record()
-        entry.ParseFromString(data)
-        for item in [*entry.run.config.update, *entry.config.update]:
-            config[item.key or ".".join(item.nested_key)] = json.loads(item.value_json)
-        if entry.history.item:
-            names = [".".join(item.nested_key) or item.key for item in entry.history.item]
-            history.append(
-                dict(zip(names, (json.loads(item.value_json) for item in entry.history.item), strict=True))
-            )
-    return config, history
 
 
 class Watcher(Sink):

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from relrep_exp.report.axis_tables import axis_table, metrics_table, variations_table
+from relrep_exp.report.html import to_html
 from relrep_exp.report.latex import to_latex
-from relrep_exp.report.render import to_html, to_markdown
+from relrep_exp.report.render import to_markdown
 from relrep_exp.report.table_csv import to_csv
 
 from .synthetic_points import along, experiment, point

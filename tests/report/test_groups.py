@@ -54,5 +54,23 @@ def test_methods_that_vary_in_different_settings_do_not_collide():
     assert sorted(pair for members in found.values() for pair in members) == [("a", 0)] * 2 + [("b", 0)] * 2
 
 
+def test_a_title_names_a_few_of_many_settings_and_more_where_it_takes_more():
+    def config(width, **last):
+        return {"zoo": {"name": "z" * 100, **{f"k{n}": width for n in range(8)}, **last}}
+
+    records = [single("x", 0, 0.5, config=config(0)), single("x", 0, 0.5, config=config(1))]
+    first, second = homogeneous(records)
+    assert first.title == "digits_stitch, zoo.k0=0, zoo.k1=0, zoo.k2=0, 5 more settings"
+    assert first.settings == {f"zoo.k{n}": "0" for n in range(8)}
+    assert second.title.startswith("digits_stitch, zoo.k0=1")
+    records.append(single("x", 0, 0.5, config=config(1, k3=2)))
+    assert [group.title for group in homogeneous(records)][1:] == [
+        "digits_stitch, zoo.k0=1, zoo.k1=1, zoo.k2=1, zoo.k3=1, 4 more settings",
+        "digits_stitch, zoo.k0=1, zoo.k1=1, zoo.k2=1, zoo.k3=2, 4 more settings",
+    ]
+    named = [single("x", 0, 0.5, config={"a": n, "zoo": {"name": str(n) * 50}}) for n in (0, 1)]
+    assert homogeneous(named)[0].title == f"digits_stitch, zoo.name={'0' * 40}, a=0"
+
+
 def test_nothing_gives_no_groups():
     assert homogeneous([]) == []

@@ -1,28 +1,20 @@
-"""What lands on disk: the files of an experiment, the page, and the script that builds it."""
+"""What lands on disk: the files of an experiment."""
 
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from relrep_exp.report.closing import FILE, Closing, Place
 from relrep_exp.report.experiment import experiment_table, write_experiment
 from relrep_exp.report.latex import to_latex
-from relrep_exp.report.page import FILL_COMMAND, build
 from relrep_exp.report.render import to_markdown
 from relrep_exp.report.table_csv import to_csv
 from relrep_exp.schema import ExperimentConfig
-from relrep_exp.store.records import RecordStore
 
 from .synthetic import grid, plausible, single
-
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "report.py"
-
 
 FILES = {FILE, "table.md", "table.csv", "table.tex"}
 FIGURE = {"figure.png", "figure.svg", "figure.csv"}
@@ -119,41 +111,3 @@ def test_only_pairs_among_the_named_encoders_are_shown(tmp_path):
     assert "Of all pairs only those among mlp, vit." in (tmp_path / "table.md").read_text()
     [off] = [line.cells[0].mean for line in table.rows if line.source == "off-diagonal"]
     assert off == pytest.approx((0.1 + 0.7) / 2)
-
-
-def test_the_page_has_a_table_per_group_and_says_where_it_comes_from(tmp_path):
-    runs = [plausible(method, seed) for method in ("absolute", "param-wip") for seed in (0, 1)]
-    other = single("<b>", 0, 0.5, task="other", provenance={"command": "python run.py x=<u>", "git": "f00"})
-    page = build([*runs, other], tmp_path).read_text()
-    assert page.count("<table>") == 2
-    assert "5 runs, 2 tables" in page
-    assert "<dt>git</dt><dd>abc123</dd>" in page and "torch 2.6.0, numpy 2.0" in page
-    assert "&lt;b&gt;" in page and "<b>" not in page
-    assert "x=&lt;u&gt;" in page and "<u>" not in page
-    assert "prefers-color-scheme: dark" in page
-    assert "http" not in page  # self-contained
-
-
-def test_a_contradiction_in_the_store_hides_no_other_table(tmp_path):
-    twins = [single("x", 0, value, task="broken", key=key) for value, key in ((0.1, "k1"), (0.2, "k2"))]
-    page = build([*twins, single("x", 0, 0.5)], tmp_path).read_text()
-    assert "two different runs of x with seed 0" in page
-    assert page.count("<table>") == 1
-
-
-def test_an_empty_page_says_how_to_fill_it(tmp_path):
-    page = build([], tmp_path / "report").read_text()
-    assert "no records" in page and FILL_COMMAND in page
-    assert "<table>" not in page
-
-
-@pytest.mark.parametrize("count", [0, 2])
-def test_the_script_builds_the_page_from_the_store(tmp_path, count):
-    store = RecordStore(tmp_path / "records")
-    for seed in range(count):
-        store.put(single("x", seed, 0.5))
-    command = [sys.executable, str(SCRIPT), "--outputs", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
-    page = tmp_path / "report" / "index.html"
-    assert done.stdout == f"report: {page}\n"
-    assert page.read_text().count("<table>") == min(count, 1)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 
 from relrep_exp.report.latex import to_latex
-from relrep_exp.report.render import to_html, to_markdown, to_terminal
+from relrep_exp.report.render import to_markdown, to_terminal
 from relrep_exp.report.summary import run_table
 from relrep_exp.report.table_csv import to_csv
 from relrep_exp.report.tables import comparison
@@ -133,32 +132,10 @@ def test_latex_is_escaped_and_marks_the_best():
     assert columns == {2}
 
 
-class Tags(HTMLParser):
-    def __init__(self, text: str):
-        super().__init__()
-        self.opened: list[str] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.opened.append(tag)
-
-    def handle_data(self, data):
-        self.text += data
-
-
-def test_html_escapes_names_and_marks_the_best():
-    table = comparison([single("<script>", 0, 0.5, ("<b>", '"&')), single("y", 0, 0.6, ("<b>", '"&'))])
-    page = Tags(to_html(replace(table, title="<i>", missing=("<u>",))))
-    assert set(page.opened) == {"table", "caption", "thead", "tbody", "tr", "th", "td", "strong", "p"}
-    assert page.opened.count("strong") == len(table.rows)
-    assert all(name in page.text for name in ("<script>", "<b>", '"&', "<i>", "<u>"))
-
-
 def test_missing_runs_are_named_in_every_rendering_and_cut_short():
     missing = tuple(f"affine, seed {seed}" for seed in range(9))
     table = replace(sweep(), missing=missing)
-    for text in (terminal(table), to_markdown(table), to_latex(table), to_html(table)):
+    for text in (terminal(table), to_markdown(table), to_latex(table)):
         assert "No record of 9 run(s):" in text and "affine, seed 5" in text
         assert "affine, seed 6" not in text and "and 3 more." in text
 

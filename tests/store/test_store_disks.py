@@ -85,7 +85,7 @@ def test_a_read_only_folder_is_read_and_writing_is_the_users_to_mend(small_disk,
     assert tensors.find(OTHER) is None
     assert records.get_or_run(KEY, never) == (first, False)
     assert records.get_or_run(KEY, never, "never") == (first, False)
-    assert records.all() == [first]
+    assert records.find(KEY) == first
     attempts = [
         lambda: tensors.get_or_compute(OTHER, never),
         lambda: tensors.get_or_compute(KEY, never, recompute=True),
@@ -108,6 +108,5 @@ def test_what_is_corrupt_in_a_read_only_folder_is_missing_and_stays(small_disk, 
     make_read_only(small_disk)
     assert tensors.find(KEY) is None
     assert records.find(KEY) is None
-    assert records.all() == []
-    assert caplog.text.count("cannot be moved aside") == 3
+    assert caplog.text.count("cannot be moved aside") == 2
     assert records.path(KEY).read_bytes() == b"x"
