@@ -85,8 +85,8 @@ def profiles_of(experiment: ExperimentConfig) -> dict[str, ProfileConfig]:
 
 
 def folder_of(experiment: ExperimentConfig, profile: str) -> str:
-    """The folder of an experiment's files: both forms may be made on one machine, and need one each."""
-    forms = profiles_of(experiment)
+    """The folder of an experiment's files: forms that differ in more than words need one each."""
+    forms = {name: replace(form, note="") for name, form in profiles_of(experiment).items()}
     return experiment.name if forms[profile] == forms.get("paper") else f"{experiment.name}-{profile}"
 
 
