@@ -8,7 +8,7 @@ from pathlib import Path
 
 from relrep_exp.plan import Part, Run
 from relrep_exp.report.closing import Closing, Place
-from relrep_exp.schema import ExperimentConfig
+from relrep_exp.schema import Config, ExperimentConfig
 from relrep_exp.store.records import Record
 
 NOT_RUN = "not run yet"
@@ -59,7 +59,7 @@ def closings(
     if experiment is None:
         return []
     config = part.runs[0].config
-    folder = Path(config.paths.outputs) / "report" / part.folder
+    folder = reports(config) / part.folder
     groups = tables_of(part.runs, experiment)
     found = []
     for number, (title, members) in enumerate(groups.items()):
@@ -68,6 +68,11 @@ def closings(
         closing = Closing(shown, config.profile, part.command, places)
         found.append((closing, folder / str(number) if len(groups) > 1 else folder))
     return found
+
+
+def reports(config: Config) -> Path:
+    """Where experiments have their folders."""
+    return Path(config.paths.outputs) / "report"
 
 
 def tables_of(runs: Sequence[Run], experiment: ExperimentConfig) -> dict[str, list[Run]]:
@@ -87,11 +92,15 @@ def tables_of(runs: Sequence[Run], experiment: ExperimentConfig) -> dict[str, li
 def _close_experiment(part: Part, records: Mapping[str, Record], reasons: Mapping[str, str]) -> None:
     from relrep_exp.report.experiment import write_experiment
     from relrep_exp.report.render import to_terminal
+    from relrep_exp.tracking import log_experiment
 
+    config = part.runs[0].config
     by_key = {record.key: record for record in records.values()}
     for closing, folder in closings(part, records, reasons):
-        to_terminal(write_experiment(closing, by_key, folder))
+        table = write_experiment(closing, by_key, folder)
+        to_terminal(table)
         print(f"table and figure: {folder}")
+        log_experiment(config, str(folder.relative_to(reports(config))), table, folder)
 
 
 def _place(run: Run, records: Mapping[str, Record], reasons: Mapping[str, str]) -> Place:

@@ -124,7 +124,7 @@ def _read(runs: Sequence[Run]) -> dict[str, Record]:
 
 
 def _refused(runs: Sequence[Run]) -> dict[str, Failure]:
-    """Tell of the runs that lack a file of which their key is made, or that may only be read; by their place."""
+    """Tell of the runs that lack a file of which their key is made, or may only be read; by their place."""
     failures = {}
     for run in runs:
         try:
