@@ -1,6 +1,7 @@
 """What tests of whole runs share: a small file of embeddings, and the command line, as a process or not."""
 
 import importlib.util
+import multiprocessing
 import os
 import shutil
 import signal
@@ -18,6 +19,9 @@ NO_NETWORK = ROOT / "tests" / "no_network"
 _spec = importlib.util.spec_from_file_location("no_network", NO_NETWORK / "sitecustomize.py")
 _spec.loader.exec_module(importlib.util.module_from_spec(_spec))  # blocks it from here on
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
+
+# Processes that tests start are forked from one server, so that importing all this is paid once.
+multiprocessing.set_forkserver_preload(["pytest", "relrep_exp.encoders.engine", "relrep_exp.modules.param"])
 
 
 @pytest.fixture(scope="session")
