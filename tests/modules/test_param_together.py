@@ -56,20 +56,21 @@ def equal(one, two, tolerance):
 # Gradients: what the processes find adds up to that of the batch.
 
 OBJECTIVES = {
-    "multi": (3, "wip", {}),
-    "single": (1, "wip", {}),
-    "cosine": (2, "cosine", {}),
-    "euclidean": (3, "euclidean", {}),
-    "wide logits": (2, "wip", {"nce_temperature": 0.01}),
-    "chunks": (2, "cosine", {"coverage_chunk": 2}),
+    "multi": (3, "wip", M, {}),
+    "single": (1, "wip", M, {}),
+    "cosine": (2, "cosine", M, {}),
+    "euclidean": (3, "euclidean", M, {}),
+    "wide logits": (2, "wip", M, {"nce_temperature": 0.01}),
+    "chunks": (2, "cosine", M, {"coverage_chunk": 2}),
+    "few anchors": (2, "cosine", 2, {}),
 }
 BATCHES = {"even": 12, "uneven": 11, "one sample": 1}
 
 
 def module(case):
-    encoders, similarity, settings = OBJECTIVES[case]
+    encoders, similarity, m, settings = OBJECTIVES[case]
     strategy = Param(ParamSettings(**settings), get_similarity(similarity))
-    return ParamModule(whitened(double(encoders)), torch.arange(K), M, 0, strategy)
+    return ParamModule(whitened(double(encoders)), torch.arange(K), m, 0, strategy)
 
 
 def terms_and_gradient(case, rows, share):
@@ -91,10 +92,10 @@ def share_of_all(folder, rank, size):
 
 @pytest.fixture(scope="module")
 def shares(tmp_path_factory):
-    """What 2 and 8 processes find (8 are more than there are anchors), by their number."""
+    """What 2 and 3 processes find, by their number."""
     folder, context = tmp_path_factory.mktemp("shares"), mp.get_context("forkserver")
     found = {}
-    for size in (2, 8):
+    for size in (2, 3):
         processes = [context.Process(target=share_of_all, args=(folder, rank, size)) for rank in range(size)]
         for process in processes:
             process.start()
