@@ -98,7 +98,7 @@ def start(environment):
 
     def popen(*arguments, env=None, python=(), cold=False):
         if not (env or python or cold):
-            return Warm(arguments, environment)
+            return Warm(["run.py", *arguments], environment)
         command = [sys.executable, *python, "run.py", *map(str, arguments)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(command, cwd=ROOT, env={**environment, **(env or {})}, **pipes)
