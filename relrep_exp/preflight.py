@@ -150,14 +150,14 @@ def _logger(config: Config) -> list[Problem]:
 
 def _device(config: Config) -> list[Problem]:
     asked = config.runtime
-    if asked.device == "cpu" or (asked.device == "auto" and asked.devices == 1):
+    if asked.device == "cpu" or (asked.device == "auto" and asked.devices in (1, "all")):
         return []
     import torch
 
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if asked.device == "cuda" and not gpus:
         return [Problem("runtime.device=cuda: torch sees no GPU here", "use runtime.device=auto or cpu")]
-    if 0 < gpus < asked.devices:  # on the CPU there may be any number of processes
+    if asked.devices != "all" and 0 < gpus < asked.devices:  # on the CPU there may be any number of processes
         what = f"runtime.devices={asked.devices}: torch sees {gpus} here"
         return [Problem(what, f"use runtime.devices={gpus}, or runtime.device=cpu")]
     return []

@@ -38,6 +38,19 @@ class Runtime:
         progress = config.progress == "on" or (config.progress == "auto" and sys.stderr.isatty())
         return cls(device, progress, config)
 
+    @property
+    def devices(self) -> int:
+        """Processes side by side, one for each device; `all` are the GPUs, or the CPU as one."""
+        asked = self.config.devices
+        if asked != "all":
+            return asked
+        return torch.cuda.device_count() if self.device.type == "cuda" else 1
+
     def training(self) -> Training:
         """How fits are run here."""
-        return Training(progress=self.progress, checkpoint_seconds=self.config.checkpoint_seconds)
+        return Training(
+            progress=self.progress,
+            checkpoint_seconds=self.config.checkpoint_seconds,
+            devices=self.devices,
+            share_gflop=self.config.share_gflop,
+        )

@@ -2,6 +2,9 @@
 
 python scripts/bench_param.py --n 1437 --dims 64 80 96 --support 1437 --anchors 64 --batch 256
 python scripts/bench_param.py --n 50000 --dims 384 1280 768 --support 5000 --anchors 300 --batch 1024
+python scripts/bench_param.py --n 50000 --dims 384 1280 768 --support 5000 --anchors 300 --devices 2
+
+With --devices N the fit is also shared by N processes, on the CPU over gloo, with the same threads in all.
 """
 
 from __future__ import annotations
@@ -9,12 +12,13 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from itertools import combinations
+from dataclasses import replace
 
 import torch
 
 from relrep_exp.alignment.anchors import Space, WhitenedSpace, draw_support
 from relrep_exp.modules.param import Param, ParamModule, ParamSettings
+from relrep_exp.modules.param_work import StepWork
 from relrep_exp.modules.training import EpochBatches, Training, fit
 
 
@@ -24,19 +28,51 @@ def main() -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     spaces = synthetic_spaces(args)
-    gflop = step_gflop(args) / 1e9
+    work = module_for(args, spaces).step_work()
     peak = gemm_peak(args.device)
     bare, lightning = step_seconds(args, spaces)
     sizes = f"N={args.n} dims={args.dims} K={args.support} m={args.anchors} batch={args.batch}"
     print(f"{sizes} float32 on {args.device}, {torch.get_num_threads()} threads")
-    print(f"{'work per step, counted':32s}{gflop:12.3f} GFLOP")
+    print(f"{'work per step, counted':32s}{work.gflop:12.3f} GFLOP")
     print(f"{'GEMM peak, 2048^3, measured':32s}{peak / 1e9:12.1f} GFLOP/s")
-    print(f"{'step, bare loop':32s}{bare * 1e3:12.2f} ms   {gflop * 1e9 / bare / peak:6.1%} of peak")
+    print(f"{'step, bare loop':32s}{bare * 1e3:12.2f} ms   {work.gflop * 1e9 / bare / peak:6.1%} of peak")
     print(
         f"{'step, driven by Lightning':32s}{lightning * 1e3:12.2f} ms   {lightning / bare - 1:+6.1%} overhead"
     )
     steps = -(-args.n // args.batch) * 95
     print(f"{'a fit of 95 epochs':32s}{lightning * steps:12.1f} s    {steps} steps")
+    if args.devices > 1:
+        print_shared(args, spaces, work, lightning)
+
+
+def print_shared(
+    args: argparse.Namespace, spaces: dict[str, WhitenedSpace], work: StepWork, alone: float
+) -> None:
+    """The lines on a fit that several processes share."""
+    each = work.gflop_of_each(args.devices)
+    print(
+        f"{'work of each of ' + str(args.devices):32s}{each:12.3f} GFLOP  {each / work.gflop:6.1%} of one's"
+    )
+    for name, megabytes in work.megabytes().items():
+        print(f"{'added up: ' + name:32s}{megabytes:12.3f} MB per step")
+    shared = shared_step_seconds(args, spaces)
+    print(f"{'step, shared':32s}{shared * 1e3:12.2f} ms   {alone / shared:6.2f} times as fast as one")
+
+
+def shared_step_seconds(args: argparse.Namespace, spaces: dict[str, WhitenedSpace]) -> float:
+    """Seconds per step of a shared fit: of twice as many epochs, less those of the epochs once; no set-up."""
+    epochs = max(1, args.steps // len(batches_for(args)))
+    training = Training(devices=args.devices, share_gflop=0.0)
+
+    def fit_for(times: int) -> float:
+        settings = ParamSettings(batch=args.batch, epochs=times * epochs)
+        ids = draw_support(args.n, args.support, 0)
+        strategy = replace(Param(settings), training=training)
+        return timed(lambda: strategy(spaces, ids, args.anchors, 0), args.device)
+
+    fit_for(1)  # starts what processes are forked from
+    once, twice = (min(fit_for(times) for _ in range(2)) for times in (1, 2))
+    return (twice - once) / (epochs * len(batches_for(args)))
 
 
 def arguments() -> argparse.Namespace:
@@ -49,6 +85,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--steps", type=int, default=200, help="steps timed, in whole epochs, one at least")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--devices", type=int, default=1, help="processes that share a fit")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser.parse_args()
 
@@ -64,18 +101,6 @@ def synthetic_spaces(args: argparse.Namespace) -> dict[str, WhitenedSpace]:
         whitening = Space(x).whitening()
         spaces[str(number)] = WhitenedSpace(x, whitening, whitening(x))
     return spaces
-
-
-def step_gflop(args: argparse.Namespace) -> float:
-    """Floating-point operations in the products of one step, forward and backward.
-
-    P S_w and x_w A_w^T need a gradient on one side, A_w A_w^T and the logits of symNCE on both.
-    """
-    total, pairs = sum(args.dims), len(list(combinations(args.dims, 2)))
-    mixing = 4 * args.anchors * args.support * total
-    products = 4 * args.batch * args.anchors * total
-    gram = 6 * args.anchors**2 * total
-    return mixing + products + gram + 6 * args.batch**2 * args.anchors * pairs
 
 
 def gemm_peak(device: str) -> float:

@@ -1,6 +1,7 @@
 """What tests of whole runs share: a small file of embeddings, and the command line, as a process or not."""
 
 import importlib.util
+import multiprocessing
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from warm import Warm
 
 ROOT = Path(__file__).resolve().parents[1]
 TRAIN, ROWS = 60, 90
@@ -18,6 +20,16 @@ NO_NETWORK = ROOT / "tests" / "no_network"
 _spec = importlib.util.spec_from_file_location("no_network", NO_NETWORK / "sitecustomize.py")
 _spec.loader.exec_module(importlib.util.module_from_spec(_spec))  # blocks it from here on
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
+
+# Processes that tests start are forked from one server, so that importing all this is paid once.
+_PRELOAD = (
+    "pytest",
+    "sklearn.linear_model",
+    "relrep_exp.app",
+    "relrep_exp.encoders.engine",
+    "relrep_exp.tasks.build",
+)
+multiprocessing.set_forkserver_preload(list(_PRELOAD))
 
 
 @pytest.fixture(scope="session")
@@ -79,9 +91,14 @@ def environment():
 
 @pytest.fixture(scope="session")
 def start(environment):
-    """A function that starts `python run.py ...` and returns the process."""
+    """A function that starts `python run.py ...` and returns the process, forked from one that is warm.
 
-    def popen(*arguments, env=None, python=()):
+    With `cold`, variables or options for Python, it is one of its own.
+    """
+
+    def popen(*arguments, env=None, python=(), cold=False):
+        if not (env or python or cold):
+            return Warm(["run.py", *arguments], environment)
         command = [sys.executable, *python, "run.py", *map(str, arguments)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(command, cwd=ROOT, env={**environment, **(env or {})}, **pipes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -57,6 +57,10 @@ class Whitening:
         matrix = (vectors * scale) @ vectors.T
         condition = float(values[-1] / values[kept][0])
         return cls(mean.to(x.dtype), matrix.to(x.dtype), condition, int(kept.sum()), len(x))
+
+    def to(self, device: torch.device) -> Whitening:
+        """The same map on a device."""
+        return replace(self, mean=self.mean.to(device), matrix=self.matrix.to(device))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Whitened coordinates x_w = L (x - mu). x [N, d] -> [N, d]."""

@@ -6,28 +6,27 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
-from datetime import timedelta
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.utilities import move_data_to_device
-from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
-from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from relrep_exp.encoders.autobatch import find_limits, out_of_memory, release_memory
 from relrep_exp.encoders.batching import AnySamples, Batch, Batches, Job, Limits, Reader, jobs
 from relrep_exp.encoders.encoder import Encoder
 from relrep_exp.encoders.progress import bar
 from relrep_exp.encoders.settings import Extraction
-from relrep_exp.encoders.writer import Failures, ShardWriter, told
+from relrep_exp.encoders.writer import ShardWriter
 from relrep_exp.errors import UserError, user_error
+from relrep_exp.modules.spawned import Failures, Spawned, environment, explained, failure_queue, told
 from relrep_exp.modules.training import keyboard_interrupt, quiet
 from relrep_exp.store.shards import Parts
 
+_REMEDY = "if memory ran out, use a smaller runtime.batch or runtime.devices; finished shards are kept"
 _COMPILERS = ("torch._dynamo", "torch._inductor")  # where the errors of torch.compile are defined
 
 
@@ -44,17 +43,19 @@ def compute(
     done, failures = torch.zeros(devices, dtype=torch.long), None
     if devices > 1:
         done.share_memory_()
-        failures = torch.multiprocessing.get_context("spawn").SimpleQueue()
+        failures = failure_queue()
     module = EncoderModule(name, encoder, samples, how, parts, pending, failures)
     writer = ShardWriter(name, encoder.dim, parts, how.on_error, done, failures)
     total = sum(len(parts.plan.rows_of(shard)) for shard in pending)
     with (
         quiet(),
         keyboard_interrupt(),
-        _environment(how.workers),
+        environment(**_tokenizers(how.workers)),
         bar(name, total, done) if how.progress else nullcontext(),
     ):
-        _predict(_trainer(how, devices, writer), module, failures)
+        trainer = _trainer(how, devices, writer)
+        with explained(trainer, failures, f"encoder {name!r}", _REMEDY):
+            trainer.predict(module, return_predictions=False)
 
 
 class EncoderModule(pl.LightningModule):
@@ -194,7 +195,8 @@ def _trainer(how: Extraction, devices: int, writer: ShardWriter) -> pl.Trainer:
     return pl.Trainer(
         accelerator="gpu" if how.device.type == "cuda" else "cpu",
         devices=devices if devices > 1 else chosen,
-        strategy=_Spawned() if devices > 1 else "auto",
+        # They need nothing of each other but to wait at the end, for which gloo does on any device.
+        strategy=Spawned(how.device, "gloo") if devices > 1 else "auto",
         plugins=[LightningEnvironment()],  # our own processes, inside a job of a cluster, too
         callbacks=[writer],
         logger=False,
@@ -205,55 +207,10 @@ def _trainer(how: Extraction, devices: int, writer: ShardWriter) -> pl.Trainer:
     )
 
 
-class _Spawned(DDPStrategy):
-    """Processes that meet only at the start and at the end; the embeddings go to files.
+def _tokenizers(workers: int) -> dict[str, str | None]:
+    """Tokenizers warn when a process that has used their threads is forked, which is how workers start.
 
-    Spawned, as Lightning's other way runs the command line again. They need nothing of each other but
-    to wait, for which gloo does on any device, and one may take any time longer than another.
+    Without workers the threads may run.
     """
-
-    def __init__(self) -> None:
-        super().__init__(start_method="spawn", process_group_backend="gloo", timeout=timedelta(days=365))
-        self._silence = ExitStack()
-
-    def setup_environment(self) -> None:
-        """Join the others; this process then ends with the prediction and is quiet until then."""
-        self._silence.enter_context(quiet())
-        super().setup_environment()
-
-
-def _predict(trainer: pl.Trainer, module: EncoderModule, failures: Any) -> None:
-    """Run, and say what went wrong in another process as if it had been in this one."""
-    try:
-        trainer.predict(module, return_predictions=False)
-    except ProcessRaisedException:
-        if failures.empty():
-            raise
-        raise failures.get() from None
-    except ProcessExitedException as error:
-        remedy = "if memory ran out, use a smaller runtime.batch or runtime.devices; finished shards are kept"
-        raise user_error(f"encoder {module.encoder_name!r}: {error}", remedy) from error
-    finally:
-        if trainer.strategy.launcher is not None:  # nothing goes on after Ctrl-C
-            trainer.strategy.launcher.kill(signal.SIGTERM)
-
-
-@contextmanager
-def _environment(workers: int) -> Iterator[None]:
-    """What this process's environment is during an extraction.
-
-    Tokenizers warn when a process that has used their threads is forked, which is how workers start; without
-    any the threads may run. Lightning leaves the port of its processes there, on which those of another run
-    would then meet.
-    """
-    before = {name: os.environ.get(name) for name in ("TOKENIZERS_PARALLELISM", "MASTER_PORT")}
-    if workers:
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.pop("MASTER_PORT", None)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+    name = "TOKENIZERS_PARALLELISM"
+    return {name: os.environ.get(name, "false")} if workers else {}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -13,26 +11,9 @@ from torch import Tensor
 
 from relrep_exp.encoders.batching import Batch
 from relrep_exp.encoders.settings import unreadable
-from relrep_exp.errors import UserError, user_error
+from relrep_exp.errors import user_error
+from relrep_exp.modules.spawned import Failures, told
 from relrep_exp.store.shards import Parts
-
-
-class Failures(Protocol):
-    """A queue between processes."""
-
-    def put(self, failure: UserError) -> None:
-        """Add one."""
-
-
-@contextmanager
-def told(failures: Failures | None) -> Iterator[None]:
-    """Hands a UserError to the process that started this one, to which only its traceback would come."""
-    try:
-        yield
-    except UserError as error:
-        if failures is not None:
-            failures.put(error)
-        raise
 
 
 @dataclass

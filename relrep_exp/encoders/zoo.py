@@ -259,7 +259,7 @@ def _how(config: Config, runtime: Runtime) -> Extraction:
     asked = config.runtime
     return Extraction(
         device=runtime.device,
-        devices=asked.devices,
+        devices=runtime.devices,
         batch=asked.batch,
         batch_tokens=asked.batch_tokens,
         shard=asked.shard,

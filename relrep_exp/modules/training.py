@@ -16,10 +16,13 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import Checkpoint, RichProgressBar
+from pytorch_lightning.strategies import Strategy
 from torch import Tensor
 
 from relrep_exp.alignment.seeding import generator
+from relrep_exp.alignment.share import ALONE, Share
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 
@@ -33,12 +36,16 @@ class Training:
         checkpoint: file that an interrupted fit resumes from; None keeps none.
         checkpoint_seconds: at most this much training is lost to a kill.
         on_epoch: told the epoch's number and mean losses, for live curves.
+        devices: processes that a fit may be shared among, where it can be.
+        share_gflop: it is from so much work in a step on, in 10^9 operations.
     """
 
     progress: bool = False
     checkpoint: Path | None = None
     checkpoint_seconds: float = 30.0
     on_epoch: OnEpoch | None = None
+    devices: int = 1
+    share_gflop: float = 100.0
 
 
 class EpochBatches:
@@ -79,22 +86,42 @@ def fit(module: pl.LightningModule, batches: EpochBatches, epochs: int, training
     Raises:
         KeyboardInterrupt: on Ctrl-C; Lightning alone would end the process with exit code 1.
     """
+    with quiet(), keyboard_interrupt():
+        run_fit(make_trainer(batches.device, epochs, training), module, batches, training)
+
+
+def make_trainer(
+    device: torch.device,
+    epochs: int,
+    training: Training,
+    devices: int = 1,
+    strategy: str | Strategy = "auto",
+) -> pl.Trainer:
+    """A trainer that says and keeps nothing but what `training` asks for."""
     callbacks: list[pl.Callback] = [RichProgressBar(leave=False)] if training.progress else []
     if training.checkpoint is not None:
         callbacks.append(PeriodicCheckpoint(training.checkpoint, training.checkpoint_seconds))
-    with quiet(), keyboard_interrupt():
-        trainer = pl.Trainer(
-            max_epochs=epochs,
-            accelerator="gpu" if batches.device.type == "cuda" else "cpu",
-            devices=1,
-            callbacks=callbacks,
-            logger=False,
-            enable_checkpointing=training.checkpoint is not None,
-            enable_model_summary=False,
-            enable_progress_bar=training.progress,
-        )
-        resume = training.checkpoint if training.checkpoint and training.checkpoint.exists() else None
-        trainer.fit(module, train_dataloaders=batches, ckpt_path=resume, weights_only=True)
+    return pl.Trainer(
+        max_epochs=epochs,
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=devices,
+        strategy=strategy,
+        plugins=[LightningEnvironment()] if devices > 1 else None,  # inside a job of a cluster, too
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=training.checkpoint is not None,
+        enable_model_summary=False,
+        enable_progress_bar=training.progress,
+        use_distributed_sampler=False,
+    )
+
+
+def run_fit(
+    trainer: pl.Trainer, module: pl.LightningModule, batches: EpochBatches, training: Training
+) -> None:
+    """Fit, from the checkpoint on if there is one, and remove it."""
+    resume = training.checkpoint if training.checkpoint and training.checkpoint.exists() else None
+    trainer.fit(module, train_dataloaders=batches, ckpt_path=resume, weights_only=True)
     module.to(batches.device)  # Lightning leaves it on the CPU
     if training.checkpoint is not None:
         training.checkpoint.unlink(missing_ok=True)
@@ -110,13 +137,15 @@ class PeriodicCheckpoint(Checkpoint):
         self.path, self.seconds, self.last = path, seconds, time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save if it is time."""
-        if time.monotonic() - self.last < self.seconds:
+        """Save if it is time; of several processes, all save or none."""
+        due = time.monotonic() - self.last >= self.seconds
+        if not trainer.strategy.reduce_boolean_decision(due, all=False):
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_name(f"{self.path.name}.tmp-{os.getpid()}")
         trainer.save_checkpoint(temporary)
-        temporary.replace(self.path)
+        if trainer.is_global_zero:  # the one that writes
+            temporary.replace(self.path)
         self.last = time.monotonic()
 
 
@@ -134,10 +163,10 @@ class EpochLosses:
         self._sum = values if self._sum is None else self._sum + values
         self._steps += 1
 
-    def close_epoch(self) -> dict[str, float]:
-        """Append the epoch's means to the curves and return them."""
+    def close_epoch(self, share: Share = ALONE) -> dict[str, float]:
+        """Append the epoch's means, summed over the processes' shares, to the curves and return them."""
         assert self._sum is not None, "an epoch has at least one step"
-        means = dict(zip(self.curves, (self._sum / self._steps).tolist(), strict=True))
+        means = dict(zip(self.curves, (share.total(self._sum) / self._steps).tolist(), strict=True))
         for name, value in means.items():
             self.curves[name].append(value)
         self._sum, self._steps = None, 0

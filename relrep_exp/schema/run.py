@@ -134,7 +134,8 @@ class RuntimeConfig:
     """conf/runtime: where it runs; nothing here changes a number beyond rounding."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: Count = 1
+    devices: Count | Literal["all"] = 1
+    share_gflop: NonNegative = 100.0
     threads: Annotated[int, Field(ge=0)] = 0
     progress: Literal["auto", "on", "off"] = "auto"
     checkpoint_seconds: NonNegative = 30.0

@@ -55,7 +55,7 @@ OPTIONS = {
     "hydra/sweeper": {"runs"},
     "logger": {"csv", "none", "tensorboard", "wandb"},
     "parallel": {"files", "ntrex", "own", "paws_x", "sib200", "translated", "xnli"},
-    "runtime": {"default"},
+    "runtime": {"ddp", "default"},
     "sim": {"angular", "change_of_basis", "cosine", "euclidean", "inner", "l1", "wip"},
     "task": {
         "cifar_stitch",
@@ -125,7 +125,7 @@ def test_every_file_is_counted():
         found.setdefault(path.parent.relative_to(conf_dir()).as_posix(), set()).add(path.stem)
     assert found.pop(".") == {"config"}
     assert found == OPTIONS
-    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 86
+    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 87
 
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)
@@ -218,6 +218,7 @@ def nested(config):
 METHODS = ("aligner", "anchors", "sim", "decoder", "runtime", "logger")
 # What a task may set for itself, so that it is no default.
 TASKS_OWN = {"anchors": {"m", "batch"}, "data": {"param_batch"}, "runtime": {"threads"}}
+FILES_OWN = {"runtime/ddp": {"devices"}}  # what a file is there for
 
 
 @pytest.mark.parametrize(
@@ -231,7 +232,7 @@ def test_defaults_of_schema_and_files_agree(file, group, name):
     node = getattr(run.config, group)
     spelled = values(group, name)
     spelled = spelled.get("task", spelled) if group == "task" else spelled
-    tasks_own = TASKS_OWN.get(group, set())
+    tasks_own = TASKS_OWN.get(group, set()) | FILES_OWN.get(f"{group}/{name}", set())
     compared = 0
     for one in fields(node):
         if one.default is MISSING or one.name in tasks_own or one.name not in spelled:

@@ -90,9 +90,7 @@ def wait_for(condition, seconds=60):
 
 @pytest.fixture(scope="module")
 def processes():
-    context = mp.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "safetensors.torch", "pytest", "relrep_exp.encoders.engine"])
-    return context
+    return mp.get_context("forkserver")
 
 
 @pytest.fixture

@@ -94,9 +94,7 @@ BOTH_STORES = pytest.mark.parametrize(
 
 @pytest.fixture(scope="module")
 def processes():
-    context = mp.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "safetensors.torch", "pytest", "relrep_exp.store.records"])
-    return context
+    return mp.get_context("forkserver")
 
 
 @pytest.fixture
