@@ -116,7 +116,8 @@ class Pace:
     """How long runs took, by earlier records.
 
     A run is expected to take the mean time of those that differ from it by the seed alone; or else of those
-    with the same task, encoders and method; or else of those with the same task and method.
+    with the same task, encoders and method; or else of those with the same task and method. Embeddings are
+    made once: of their time the shortest counts.
     """
 
     def __init__(self, earlier: Iterable[Glance]):
@@ -134,7 +135,8 @@ class Pace:
         alike = next((self._by[likeness] for likeness in likenesses if likeness in self._by), None)
         if alike is None:
             return None
-        return Estimate(fmean(one.seconds for one in alike), frozenset(one.key for one in alike))
+        seconds = fmean(one.rest for one in alike) + min(one.embed for one in alike)
+        return Estimate(seconds, frozenset(one.key for one in alike))
 
 
 class _Lacking:

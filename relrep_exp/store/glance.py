@@ -22,14 +22,16 @@ class Glance:
         task: e.g. `digits_stitch`.
         method: e.g. `param-wip`.
         config: what determines its numbers.
-        seconds: what its computation took, all phases together.
+        embed: seconds that getting the embeddings took; next to none where they were there.
+        rest: seconds of all other phases.
     """
 
     key: str
     task: str
     method: str
     config: dict[str, Any]
-    seconds: float
+    embed: float
+    rest: float
 
 
 def glances(root: Path) -> dict[str, Glance]:
@@ -50,7 +52,9 @@ def glance(path: Path) -> Glance | None:
         fields = json.loads("{" + ",".join(lines) + "}")
         if not text.endswith("}\n") or (fields["schema"], fields["key"]) != (SCHEMA, path.stem):
             return None
-        seconds = sum(taken for taken in fields["timings"].values() if taken is not None)
-        return Glance(fields["key"], fields["task"], fields["method"], fields["config"], seconds)
+        taken = {phase: seconds or 0.0 for phase, seconds in fields["timings"].items()}
+        embed = taken.pop("embed", 0.0)
+        named = (fields[name] for name in ("key", "task", "method", "config"))
+        return Glance(*named, embed, sum(taken.values()))
     except (OSError, ValueError, TypeError, AttributeError):
         return None
