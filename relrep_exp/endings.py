@@ -90,10 +90,7 @@ def _close_experiment(part: Part, records: Mapping[str, Record], reasons: Mappin
 
     by_key = {record.key: record for record in records.values()}
     for closing, folder in closings(part, records, reasons):
-        points, gaps = closing.sort_out(by_key)
-        told = [f"{gap.method}: {gap.reason}: {gap.command}" for gap in gaps]
-        closing.save(folder)
-        to_terminal(write_experiment(closing.experiment, points, folder, told))
+        to_terminal(write_experiment(closing, by_key, folder))
         print(f"table and figure: {folder}")
 
 
