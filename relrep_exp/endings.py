@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from relrep_exp.errors import UserError
 from relrep_exp.plan import Part, Run
 from relrep_exp.report.closing import Closing, Place
 from relrep_exp.schema import Config, ExperimentConfig
@@ -90,14 +91,18 @@ def tables_of(runs: Sequence[Run], experiment: ExperimentConfig) -> dict[str, li
 
 
 def _close_experiment(part: Part, records: Mapping[str, Record], reasons: Mapping[str, str]) -> None:
-    from relrep_exp.report.experiment import write_experiment
+    from relrep_exp.report.experiment import experiment_table, write_experiment
     from relrep_exp.report.render import to_terminal
     from relrep_exp.tracking import log_experiment
 
     config = part.runs[0].config
     by_key = {record.key: record for record in records.values()}
     for closing, folder in closings(part, records, reasons):
-        table = write_experiment(closing, by_key, folder)
+        try:
+            table = write_experiment(closing, by_key, folder)
+        except UserError:  # what cannot be written can still be read
+            to_terminal(experiment_table(closing, by_key)[0])
+            raise
         to_terminal(table)
         print(f"table and figure: {folder}")
         log_experiment(config, str(folder.relative_to(reports(config))), table, folder)

@@ -55,7 +55,13 @@ def begin(config: Config, /, **about: Any) -> Any:
         entity=config.logger.entity,
         dir=str(home_of(config)),
         group=config.experiment.name if config.experiment else None,
-        settings=wandb.Settings(silent=True, console="off", x_disable_stats=True, save_code=False),
+        settings=wandb.Settings(
+            silent=True,
+            console="off",
+            x_disable_stats=True,
+            x_save_requirements=False,  # a list of all packages costs a fifth of a second; the record has versions
+            save_code=False,
+        ),
         **about,
     )
 

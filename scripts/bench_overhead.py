@@ -5,7 +5,8 @@ python scripts/bench_overhead.py --runs 40 --loggers none
 
 A run's computation is what its record's `timings` add up to. The rest of the sweep's time is divided among
 the runs: first with the start of Python and the imports (`all`), then without what a sweep of one run takes
-as well (`each more`). `where` is what chosen functions take of it, by cProfile, which itself costs time.
+as well (`each more`); beside it the processor's time for each more run, computation and all, which other work
+on the machine blurs less. `where` is what chosen functions take of it, by cProfile, which itself costs time.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import argparse
 import json
 import os
 import pstats
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,16 +47,17 @@ PLACES = {
 
 @dataclass(frozen=True)
 class Took:
-    """One sweep: its wall-clock time and what its runs' own computation took, in seconds."""
+    """One sweep: its wall-clock and processor time, and what its runs' own computation took, in seconds."""
 
     wall: float
+    cpu: float
     computed: float
 
 
 def main() -> None:
     """Measure and print."""
     args = parse()
-    table = Table("logger", "records", "runs", "s per run, all", "s per run, each more", "where")
+    table = Table("logger", "records", "runs", "s per run, all", "each more", "CPU of each more", "where")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_embeddings(folder / "tiny.npz")
@@ -78,12 +81,13 @@ def measured(folder: Path, logger: str, runs: int) -> Iterator[tuple[str, ...]]:
     for records in ("fresh", "cached"):
         one, many = (sweep(folder, outputs[count], logger, count) for count in (1, runs))
         if records == "cached":
-            one, many = Took(one.wall, 0.0), Took(many.wall, 0.0)
+            one, many = replace(one, computed=0.0), replace(many, computed=0.0)
         whole = (many.wall - many.computed) / runs
         more = (many.wall - many.computed - one.wall + one.computed) / (runs - 1)
         profiled = outputs[runs] if records == "cached" else folder / f"{logger}_profiled"
         where = shares(folder, profiled, logger, runs)
-        yield logger, records, str(runs), f"{whole:.2f}", f"{more:.2f}", where
+        cpu = (many.cpu - one.cpu) / (runs - 1)
+        yield logger, records, str(runs), f"{whole:.2f}", f"{more:.2f}", f"{cpu:.2f}", where
 
 
 def sweep(folder: Path, outputs: Path, logger: str, runs: int, profile: Path | None = None) -> Took:
@@ -92,11 +96,17 @@ def sweep(folder: Path, outputs: Path, logger: str, runs: int, profile: Path | N
     words = ["task=precomputed_stitch", f"zoo.path={folder / 'tiny.npz'}", "anchors=random", "anchors.m=5"]
     words += ["decoder.epochs=1", f"logger={logger}", f"paths.outputs={outputs}", f"seed=range({runs})"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), _cpu()
     subprocess.run([*command, *words], cwd=ROOT, env=environment, check=True, capture_output=True)
     wall = time.perf_counter() - start
     records = [json.loads(path.read_text()) for path in (outputs / "records").glob("*.json")]
-    return Took(wall, sum(sum(record["timings"].values()) for record in records))
+    return Took(wall, _cpu() - cpu, sum(sum(record["timings"].values()) for record in records))
+
+
+def _cpu() -> float:
+    """Processor time of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def shares(folder: Path, outputs: Path, logger: str, runs: int) -> str:
