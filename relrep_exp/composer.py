@@ -164,13 +164,12 @@ class Composer:
         swept = [str(o.input_line) for o in formed.words if o.is_sweep_override()]
         if swept and formed.experiment is None and not sweep:
             raise user_error(f"several values in {' '.join(swept)}", "add -m to run them all")
+        keys = self._keys_of_methods(formed)
         if formed.experiment is not None:
-            arms = [[*words.first_values(formed.words), *own] for own in formed.experiment.methods.values()]
-            known = {key for arm in arms for key in self._chosen(arm)[0].keys}
-            experiment_names.require(formed.experiment, known)
+            experiment_names.require(formed.experiment, set().union(*keys.values()))
         runs: list[tuple[words.Arm, Config]] = []
         problems: dict[str, Problem] = {}
-        for arm in words.expand(formed.words, formed.experiment):
+        for arm in words.expand(formed.words, formed.experiment, keys):
             try:
                 runs.append((arm, self.typed(arm.overrides)))
             except UserError as error:
@@ -178,6 +177,14 @@ class Composer:
         if problems:
             raise UserError(problems.values())
         return formed, runs
+
+    def _keys_of_methods(self, formed: Formed) -> dict[str, set[str]]:
+        """The keys that the runs of each method have, which follow from the files that it chooses."""
+        if formed.experiment is None:
+            return {}
+        chosen = words.first_values(o for o in formed.words if self._is_choice(o) or _forms(o))
+        methods = formed.experiment.methods.items()
+        return {name: set(self._chosen([*chosen, *own])[0].keys) for name, own in methods}
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """The configuration that these overrides make."""

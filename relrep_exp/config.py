@@ -101,7 +101,7 @@ def of_profile(experiment: ExperimentConfig, name: str) -> tuple[ExperimentConfi
     if profile is None:
         what = f"profile={name}: experiment={experiment.name} has no such form"
         raise UserError(Problem(what, f"use profile={' or profile='.join(profiles)}"))
-    parts = {part: getattr(experiment, part) | getattr(profile, part) for part in ("methods", "axes", "vary")}
+    parts = {part: getattr(experiment, part) | getattr(profile, part) for part in ("axes", "vary")}
     named = ("encoders", "test_encoders", "sources", "note")
     shown = {name: getattr(profile, name) or getattr(experiment, name) for name in named}
     return replace(experiment, **parts, **shown), profile.set

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,14 +71,20 @@ class Arm:
     varied: tuple[str, Any] | None = None
 
 
-def expand(overrides: Sequence[Override], experiment: ExperimentConfig | None) -> list[Arm]:
+def expand(
+    overrides: Sequence[Override],
+    experiment: ExperimentConfig | None,
+    keys: Mapping[str, Collection[str]] | None = None,
+) -> list[Arm]:
     """The runs: all combinations of swept values, times an experiment's methods, axes and variations.
 
-    What the user sets by hand replaces an axis or a variation of that key; what a method sets stays.
+    What the user sets by hand replaces an axis or a variation of that key; what a method sets stays. A key
+    that other methods have goes past those that do not: `aligner.support=1000` says nothing to `absolute`.
 
     Args:
         overrides: the command line.
         experiment: what its file says for the profile, or None.
+        keys: the keys that the runs of each of its methods have.
 
     Raises:
         UserError: Hydra's own settings are swept over.
@@ -96,9 +102,12 @@ def expand(overrides: Sequence[Override], experiment: ExperimentConfig | None) -
     swept |= set(experiment.axes)
     axes |= {k: [word(k, v) for v in vs] for k, vs in experiment.axes.items() if k not in given}
     arms = []
+    has = keys or {}
     for method, own in experiment.methods.items():
+        past = set().union(*has.values()).difference(has.get(method, ()))
         for texts in itertools.product(*axes.values()):
-            base = Arm((*texts, *own), method, _values(texts, swept))
+            fitting = [text for key, text in zip(axes, texts, strict=True) if key not in past]
+            base = Arm((*fitting, *own), method, _values(texts, swept))
             arms += [base, *_variations(base, experiment, given)]
     return arms
 

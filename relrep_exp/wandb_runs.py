@@ -59,7 +59,7 @@ def begin(config: Config, /, **about: Any) -> Any:
             silent=True,
             console="off",
             x_disable_stats=True,
-            x_save_requirements=False,  # a list of all packages costs a fifth of a second; the record has versions
+            x_save_requirements=False,  # .2 s for a list of all packages; the record has versions
             save_code=False,
         ),
         **about,

@@ -32,12 +32,11 @@ class PaperConfig:
 class ProfileConfig:
     """One form of an experiment: on the paper's data and encoders, or on what can be made anywhere.
 
-    `set` holds overrides that every run gets; `methods`, `axes` and `vary` replace the experiment's of the
+    `set` holds overrides that every run gets; `axes` and `vary` replace the experiment's of the
     same key, `encoders`, `test_encoders` and `sources` those of the experiment. `note` says what stands in.
     """
 
     note: str = ""
-    methods: dict[str, list[str]] = field(default_factory=dict)
     set: list[str] = field(default_factory=list)
     test_encoders: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)

@@ -54,7 +54,7 @@ def glance(path: Path) -> Glance | None:
             return None
         taken = {phase: seconds or 0.0 for phase, seconds in fields["timings"].items()}
         embed = taken.pop("embed", 0.0)
-        named = (fields[name] for name in ("key", "task", "method", "config"))
-        return Glance(*named, embed, sum(taken.values()))
+        rest = sum(taken.values())
+        return Glance(fields["key"], fields["task"], fields["method"], fields["config"], embed, rest)
     except (OSError, ValueError, TypeError, AttributeError):
         return None

@@ -258,3 +258,14 @@ def test_two_experiments_in_one_command_share_their_runs_and_both_close(told, ti
     assert code == 0, err
     assert "3 records in" in again and len(re.findall(r"^#\d .*cached$", again, re.M)) == 3
     assert list((outputs / "runs").rglob("*")) == folders
+
+
+def test_a_key_that_some_methods_have_is_set_in_those(words):
+    runs = make_plan(["experiment=demo", *words, "seed=0", "aligner.statistics=support"], sweep=False)
+    asked = {run.arm.method: "aligner.statistics=support" in run.overrides for run in runs}
+    assert asked == {method: method != "absolute" for method in asked} and len(asked) == 5
+    assert {run.config.aligner.statistics for run in runs if run.arm.method != "absolute"} == {"support"}
+    swept = make_plan(["experiment=demo", *words, "seed=0", "aligner.support=20,30"], sweep=False)
+    assert len(swept) == 10 and len({run.key for run in swept}) == 9  # absolute stands at both values
+    with pytest.raises(UserError, match=r"aligner\.suport is not a key"):
+        make_plan(["experiment=demo", *words, "aligner.suport=20"], sweep=False)
