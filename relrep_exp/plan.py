@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import TracebackType
 from typing import Self
 
@@ -122,7 +123,6 @@ class Composer:
         self._hydra = initialize_config_dir(str(conf_dir()), version_base="1.3")
         self._hydra.__enter__()
         self._loader = GlobalHydra.instance().config_loader()
-        self._composed: dict[tuple[str, ...], _Composed] = {}
         return self
 
     def __exit__(
@@ -208,9 +208,7 @@ class Composer:
         parsed = words.parse(overrides)
         plain = [override for override in parsed if words.is_plain(override)]
         choices = tuple(str(o.input_line) for o in parsed if o not in plain)
-        if choices not in self._composed:
-            self._composed[choices] = _Composed.of(_compose(choices))
-        return self._composed[choices], plain
+        return _composed(choices), plain
 
     def _let_glob(self, overrides: Sequence[Override]) -> None:
         """glob() asks for the options of its group."""
@@ -258,6 +256,12 @@ def _keys(composed: DictConfig) -> list[str]:
     values = OmegaConf.to_container(composed)
     assert isinstance(values, dict)
     return keys_of(values)
+
+
+@lru_cache(maxsize=64)
+def _composed(choices: tuple[str, ...]) -> _Composed:
+    """What Hydra makes of these words; a command asks for the same several times."""
+    return _Composed.of(_compose(choices))
 
 
 def _compose(overrides: tuple[str, ...]) -> DictConfig:
