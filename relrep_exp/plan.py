@@ -115,7 +115,7 @@ def spelled_out(arguments: Sequence[str]) -> list[str]:
 
 
 class Composer:
-    """Hydra's compose API over conf/. Runs that differ in numbers alone are composed once."""
+    """Hydra's compose API over conf/. Runs that differ in single values alone are composed once."""
 
     def __enter__(self) -> Self:
         self._outside = Singleton.get_state()  # Hydra itself may be running, as it is around a sweeper
@@ -204,7 +204,7 @@ class Composer:
         return replace(load(_with(chosen.run, plain, chosen.keys)), experiment=chosen.experiment)
 
     def _chosen(self, overrides: Sequence[str]) -> tuple[_Composed, list[Override]]:
-        """What Hydra composes, and the numbers to be set in it afterwards."""
+        """What Hydra composes, and the values to be set in it afterwards."""
         parsed = words.parse(overrides)
         plain = [override for override in parsed if words.is_plain(override)]
         choices = tuple(str(o.input_line) for o in parsed if o not in plain)
@@ -242,7 +242,7 @@ class _Composed:
 
 
 def _with(composed: DictConfig, plain: Sequence[Override], keys: Sequence[str]) -> DictConfig:
-    """A copy with these numbers."""
+    """A copy with these values."""
     if problems := [problem for override in plain for problem in words.key_problems(override, keys)]:
         raise UserError(problems)  # of one arm of a sweep: the other arms may well have the key
     config = composed.copy()
