@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import cached_property, reduce
+from functools import cached_property, lru_cache, reduce
 from operator import getitem
 from types import TracebackType
 from typing import Any, Self
@@ -65,7 +65,7 @@ class Formed:
 
 
 class Composer:
-    """Hydra's compose API over conf/. Runs that differ in numbers alone are composed once."""
+    """Hydra's compose API over conf/. Runs that differ in single values alone are composed once."""
 
     def __enter__(self) -> Self:
         self._outside = Singleton.get_state()  # Hydra itself may be running, as it is around a sweeper
@@ -73,7 +73,6 @@ class Composer:
         self._hydra = initialize_config_dir(str(conf_dir()), version_base="1.3")
         self._hydra.__enter__()
         self._loader = GlobalHydra.instance().config_loader()
-        self._composed: dict[tuple[str, ...], _Composed] = {}
         return self
 
     def __exit__(
@@ -212,9 +211,7 @@ class Composer:
         parsed = words.parse(overrides)
         plain = [override for override in parsed if words.is_plain(override)]
         choices = tuple(str(o.input_line) for o in parsed if o not in plain)
-        if choices not in self._composed:
-            self._composed[choices] = _Composed.of(_compose(choices))
-        return self._composed[choices], plain
+        return _composed(choices), plain
 
     def _let_glob(self, overrides: Sequence[Override]) -> None:
         """glob() asks for the options of its group."""
@@ -294,6 +291,12 @@ def _keys(composed: DictConfig) -> list[str]:
     values = OmegaConf.to_container(composed)
     assert isinstance(values, dict)
     return keys_of(values)
+
+
+@lru_cache(maxsize=64)
+def _composed(choices: tuple[str, ...]) -> _Composed:
+    """What Hydra makes of these words; a command asks for the same several times."""
+    return _Composed.of(_compose(choices))
 
 
 def _compose(overrides: tuple[str, ...]) -> DictConfig:

@@ -161,9 +161,12 @@ def _root(text: str) -> str:
 
 
 def is_plain(override: Override) -> bool:
-    """Whether it sets a key of a run to a number, like seed=3, and so chooses no file of a group."""
-    ours = not override.key_or_group.startswith(("hydra.", "experiment."))
-    return ours and override.type == OverrideType.CHANGE and isinstance(override.value(), int | float)
+    """Whether it sets a key of a run, like seed=3 or zoo.path=FILE, and so chooses no file of a group."""
+    key = override.key_or_group
+    if key.startswith(("hydra.", "experiment.")) or override.type != OverrideType.CHANGE:
+        return False
+    value = override.value()
+    return isinstance(value, int | float) or (isinstance(value, str) and "." in key and "$" not in value)
 
 
 def plugin_paths(overrides: Iterable[Override]) -> list[str]:

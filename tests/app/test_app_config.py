@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import MISSING, fields
+from functools import cache
 
 import pytest
 import yaml
@@ -128,8 +129,9 @@ def test_every_file_is_counted():
     assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 87
 
 
-@pytest.mark.parametrize(("group", "name"), CHOICES)
-def test_every_option_makes_a_valid_run(file, group, name):
+@cache
+def plan_of(file, group, name):
+    """The runs of a command line with this choice."""
     context = [f"task=precomputed_stitch zoo.path={file}", "task=digits_stitch"]
     own = context[0] if name == "precomputed_stitch" or name == "precomputed" else context[1]
     words = own.split() + ([] if group == "task" and name in own else [f"{group}={name}"])
@@ -137,7 +139,12 @@ def test_every_option_makes_a_valid_run(file, group, name):
     if group in ("experiment", "task"):
         words = words[-1:] if name != "precomputed_stitch" else words
         words += ["seed=0"] if name == "sensitivity" else []
-    runs = make_plan(words, sweep=False)
+    return make_plan(words, sweep=False)
+
+
+@pytest.mark.parametrize(("group", "name"), CHOICES)
+def test_every_option_makes_a_valid_run(file, group, name):
+    runs = plan_of(file, group, name)
     assert len(runs) == (RUNS[name] if group == "experiment" else 1)
     for run in runs:
         node = getattr(run.config, group, None)
@@ -227,9 +234,7 @@ FILES_OWN = {"runtime/ddp": {"devices"}}  # what a file is there for
 )
 def test_defaults_of_schema_and_files_agree(file, group, name):
     """What a file leaves out means what the file of the same kind spells out."""
-    task = f"task=precomputed_stitch zoo.path={file}".split() if "precomputed" in name else []
-    run = make_plan([*task, *([] if group == "task" else [f"{group}={name}"])], sweep=False)[0]
-    node = getattr(run.config, group)
+    node = getattr(plan_of(file, group, name)[0].config, group)
     spelled = values(group, name)
     spelled = spelled.get("task", spelled) if group == "task" else spelled
     tasks_own = TASKS_OWN.get(group, set()) | FILES_OWN.get(f"{group}/{name}", set())
