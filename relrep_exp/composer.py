@@ -2,51 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, reduce
-from operator import getitem
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from hydra.core.singleton import Singleton
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from relrep_exp import experiment_names
 from relrep_exp import overrides as words
-from relrep_exp.config import (
-    conf_dir,
-    folder_of,
-    keys_of,
-    load,
-    load_experiment,
-    of_profile,
-    profiles_of,
-    resolved,
-    typed,
-)
+from relrep_exp.composed import Composed, composed
+from relrep_exp.config import conf_dir, folder_of, load_experiment, of_profile, profiles_of
 from relrep_exp.errors import Problem, UserError, user_error
-from relrep_exp.reads import own_pairs_of
-from relrep_exp.schema import Config, ExperimentConfig, ParamAnchors
-
-OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
-
-
-def _param_batch(parallel: DictConfig, data: DictConfig) -> int:
-    """What conf/anchors/param calls: the batch of PARAM suits the samples that it learns P on."""
-    own = own_pairs_of(parallel.kind, parallel.use, data.kind)
-    return (data if own else parallel).get("param_batch") or ParamAnchors.batch
-
-
-OmegaConf.register_new_resolver("param_batch", _param_batch, replace=True)
+from relrep_exp.schema import Config, ExperimentConfig
 
 
 @dataclass(frozen=True)
@@ -91,8 +64,8 @@ class Composer:
                 problems[number] = words.choice_problems(override, options)
         forming = [n for n, o in enumerate(given) if _forms(o) and not o.is_delete()]
         choices = [o for n, o in enumerate(given) if not problems.get(n, n not in forming)]
-        composed = self.compose(words.first_values(self.profiled(choices).words))
-        known = [*self._loader.list_groups(""), *_keys(composed)]
+        chosen, _ = self._chosen(words.first_values(self.profiled(choices).words))
+        known = [*self._loader.list_groups(""), *chosen.keys]
         for number, override in enumerate(given):
             if number not in problems:
                 problems[number] = words.key_problems(override, known)
@@ -121,15 +94,15 @@ class Composer:
 
     def _members(self, name: str, profile: Sequence[str]) -> Iterator[str]:
         """The experiment itself, or those of a collection that have the form."""
-        composed = self.compose([f"experiment={name}", *profile])
-        if (collection := composed.get("experiments")) is None:
+        whole = self.compose([f"experiment={name}", *profile])
+        if (collection := whole.get("experiments")) is None:
             yield name
             return
         for member in collection:
-            composed = self.compose([f"experiment={member}", *profile])
-            experiment = load_experiment(composed.experiment)
+            whole = self.compose([f"experiment={member}", *profile])
+            experiment = load_experiment(whole.experiment)
             assert experiment is not None, "a collection names experiments"
-            if str(composed.profile) in profiles_of(experiment):
+            if str(whole.profile) in profiles_of(experiment):
                 yield member
 
     def profiled(self, given: Sequence[Override]) -> Formed:
@@ -143,14 +116,14 @@ class Composer:
         if several := [str(o.input_line) for o in given if _forms(o) and o.is_sweep_override()]:
             raise user_error(f"several forms in {' '.join(several)}", "ask for one form at a time")
         forming = [override for override in given if self._is_choice(override) or _forms(override)]
-        composed = self.compose(words.first_values(forming))
-        experiment = load_experiment(OmegaConf.select(composed, "experiment"))
+        whole = self.compose(words.first_values(forming))
+        experiment = load_experiment(OmegaConf.select(whole, "experiment"))
         if experiment is None:
             return Formed(None, list(given))
         named = {override.key_or_group for override in given}
-        formed, profile = of_profile(experiment, str(composed.profile))
+        formed, profile = of_profile(experiment, str(whole.profile))
         ours = [o for o in words.parse(profile) if o.key_or_group not in named]
-        return Formed(formed, [*ours, *given], folder_of(experiment, str(composed.profile)))
+        return Formed(formed, [*ours, *given], folder_of(experiment, str(whole.profile)))
 
     def runs(self, given: Sequence[Override], sweep: bool) -> tuple[Formed, list[tuple[words.Arm, Config]]]:
         """The form, and its arms with their typed configurations; a problem that many share is told once.
@@ -188,7 +161,7 @@ class Composer:
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """The configuration that these overrides make."""
         chosen, plain = self._chosen(overrides)
-        return _with(chosen.whole, plain, chosen.keys)
+        return chosen.with_values(plain)
 
     def typed(self, overrides: Sequence[str]) -> Config:
         """The same as typed objects; an experiment, long and the same for all its runs, is read once.
@@ -197,21 +170,14 @@ class Composer:
             UserError: values that do not fit.
         """
         chosen, plain = self._chosen(overrides)
-        if chosen.values is None or any(chosen.reads(o.key_or_group) for o in plain):
-            return replace(load(_with(chosen.run, plain, chosen.keys)), experiment=chosen.experiment)
-        _require(plain, chosen.keys)
-        values = deepcopy(chosen.values)
-        for override in plain:
-            *path, name = override.key_or_group.split(".")
-            reduce(getitem, path, values)[name] = override.value()
-        return replace(typed(values), experiment=chosen.experiment)
+        return chosen.typed(plain)
 
-    def _chosen(self, overrides: Sequence[str]) -> tuple[_Composed, list[Override]]:
+    def _chosen(self, overrides: Sequence[str]) -> tuple[Composed, list[Override]]:
         """What Hydra composes, and the numbers to be set in it afterwards."""
         parsed = words.parse(overrides)
         plain = [override for override in parsed if words.is_plain(override)]
         choices = tuple(str(o.input_line) for o in parsed if o not in plain)
-        return _composed(choices), plain
+        return composed(choices), plain
 
     def _let_glob(self, overrides: Sequence[Override]) -> None:
         """glob() asks for the options of its group."""
@@ -227,81 +193,3 @@ class Composer:
 def _forms(override: Override) -> bool:
     """Whether it says what an experiment is, or in which form."""
     return override.key_or_group.split(".")[0] in ("experiment", "profile")
-
-
-@dataclass(frozen=True)
-class _Composed:
-    """What the words that choose files make; numbers are set in it afterwards.
-
-    Attributes:
-        whole: all of it.
-        keys: every dotted key.
-        run: what a run needs.
-        experiment: that it belongs to.
-        values: of `run`; None while some are missing.
-    """
-
-    whole: DictConfig
-    keys: list[str]
-    run: DictConfig
-    experiment: ExperimentConfig | None
-    values: dict[Any, Any] | None
-
-    @classmethod
-    def of(cls, whole: DictConfig) -> _Composed:
-        run = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "experiment"])
-        try:
-            values = resolved(run)
-        except UserError:
-            values = None  # a number may be what is missing
-        return cls(whole, _keys(whole), run, load_experiment(whole.get("experiment")), values)
-
-    def reads(self, key: str) -> bool:
-        """Whether some value may be made from that of this key."""
-        root = key.split(".")[0]
-        return any(re.search(rf"\b{root}\b", text) for text in self._made)
-
-    @cached_property
-    def _made(self) -> list[str]:
-        """All values that are made from others."""
-        return re.findall(r"\$\{.*", OmegaConf.to_yaml(self.run))
-
-
-def _require(plain: Sequence[Override], keys: Sequence[str]) -> None:
-    """Of one arm of a sweep: the other arms may well have the key.
-
-    Raises:
-        UserError: every key that there is not.
-    """
-    if problems := [problem for override in plain for problem in words.key_problems(override, keys)]:
-        raise UserError(problems)
-
-
-def _with(composed: DictConfig, plain: Sequence[Override], keys: Sequence[str]) -> DictConfig:
-    """A copy with these numbers."""
-    _require(plain, keys)
-    config = composed.copy()
-    for override in plain:
-        OmegaConf.update(config, override.key_or_group, override.value(), force_add=False)
-    return config
-
-
-def _keys(composed: DictConfig) -> list[str]:
-    """Every dotted key that a configuration has."""
-    values = OmegaConf.to_container(composed)
-    assert isinstance(values, dict)
-    return keys_of(values)
-
-
-@lru_cache(maxsize=64)
-def _composed(choices: tuple[str, ...]) -> _Composed:
-    """What Hydra makes of these words; a command asks for the same several times."""
-    return _Composed.of(_compose(choices))
-
-
-def _compose(overrides: tuple[str, ...]) -> DictConfig:
-    try:
-        return compose("config", overrides=list(overrides))
-    except HydraException as error:
-        reason = " ".join(str(error).split())
-        raise user_error(f"configuration: {reason}", "python run.py --help lists the choices") from None
