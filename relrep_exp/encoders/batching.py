@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from relrep_exp.data.samples import BadSampleError, ImageSamples
 from relrep_exp.encoders.encoder import Encoder
+from relrep_exp.modules.spawned import end_with_parent
 from relrep_exp.store.shards import Plan
 
 AnySamples: TypeAlias = Sequence[Any] | ImageSamples
@@ -148,6 +149,7 @@ class Batches:
             batch_size=None,
             collate_fn=_unchanged,
             num_workers=self.workers,
+            worker_init_fn=end_with_parent,
             pin_memory=self.pin,
             generator=torch.Generator(),  # otherwise its seed for the workers is drawn from the global one
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing.connection
 import os
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -67,6 +69,7 @@ class Spawned(DDPStrategy):
 
     def setup_environment(self) -> None:
         """Join the others; this process then ends with the run and is quiet until then."""
+        end_with_parent()
         self._silence.enter_context(quiet())
         torch.set_num_threads(max(1, self._threads // self.num_processes))
         tempfile.tempdir = self._scratch or tempfile.tempdir
@@ -75,11 +78,28 @@ class Spawned(DDPStrategy):
     def on_train_start(self) -> None:
         """Let Ctrl-C and SIGTERM end this process at once, even where it waits for the others.
 
-        Lightning has set a handler that waits for the end of a step. Ctrl-C is also what the system sends to
-        a process whose parent was killed.
+        Lightning has set a handler that waits for the end of a step.
         """
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
+
+
+def end_with_parent(worker: int = 0) -> None:
+    """From now on, end this process when the one that started it ends, be it killed.
+
+    A server that forks processes lives as long as they do, so that they are not told otherwise.
+
+    Args:
+        worker: its number, which a DataLoader gives to `worker_init_fn`.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "this is a process that another one has started"
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

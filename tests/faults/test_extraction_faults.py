@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from marked import mark, running
 
 from relrep_exp.encoders.encoder import Encoder
 from relrep_exp.encoders.extraction import extract
@@ -46,6 +47,7 @@ def run(root, seconds=0.0, dim=2, **how):
 
 
 def run_in_child(root, seconds, how=None, barrier=None):
+    mark(root)
     if barrier is not None:
         barrier.wait()
     x = run(Path(root), seconds, **(how or {}))
@@ -130,8 +132,10 @@ def test_killed_processes_lose_a_shard_each_and_no_more(tmp_path, start):
 def test_a_process_killed_with_its_workers_is_resumed(tmp_path, start):
     child = start(run_in_child, str(tmp_path), 0.03, {"workers": 2})
     wait_for(lambda: finished_shards(tmp_path) >= 2)
+    assert running(str(tmp_path))
     os.kill(child.pid, signal.SIGKILL)
     child.join(10)
+    wait_for(lambda: not running(str(tmp_path)), 20)  # its workers, too
     before = embedded(tmp_path).total()
     assert is_right(run(tmp_path))
     assert embedded(tmp_path).total() <= ROWS + SHARD

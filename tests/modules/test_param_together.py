@@ -13,6 +13,7 @@ from multiprocessing.reduction import ForkingPickler
 import pytest
 import torch
 import torch.distributed as dist
+from marked import mark, running
 from torch.utils.flop_counter import FlopCounterMode
 
 from relrep_exp import plugins
@@ -227,6 +228,29 @@ def test_ctrl_c_ends_all_and_two_go_on(tmp_path, whole):
     assert mp.active_children() == []
     assert [path.name for path in tmp_path.iterdir() if ".tmp-" not in path.name] == ["fit.ckpt"]
     equal(whole, learn_slowly(Training(False, file, 0.0, None, 2, 0.0)), 1e-13)
+
+
+def learn_until_killed(file):
+    mark(str(file))
+    learn_slowly(Training(False, file, 0.0, None, 2, 0.0), epochs=10_000)
+
+
+@pytest.mark.slow  # the process that is killed has a server of its own, which imports torch and Lightning
+def test_none_goes_on_when_the_process_that_started_them_is_killed(tmp_path):
+    file = tmp_path / "fit.ckpt"
+    process = mp.get_context("forkserver").Process(target=learn_until_killed, args=(file,))
+    process.start()
+    wait_for(file.exists, 120)
+    assert len(running(str(file))) >= 2
+    process.kill()
+    wait_for(lambda: not running(str(file)), 20)
+
+
+def wait_for(condition, seconds):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.02)
 
 
 # When, and what it costs.
