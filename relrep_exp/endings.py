@@ -64,7 +64,8 @@ def closings(
     groups = tables_of(part.runs, experiment)
     found = []
     for number, (title, members) in enumerate(groups.items()):
-        shown = replace(experiment, title=f"{experiment.title}: {title}") if title else experiment
+        whole = f"{experiment.title}: {title}" if title else experiment.title
+        shown = replace(experiment, title=whole, profiles={})  # it is in the form of one already
         places = tuple(_place(run, records, reasons) for run in members)
         closing = Closing(shown, config.profile, part.command, places)
         found.append((closing, folder / str(number) if len(groups) > 1 else folder))

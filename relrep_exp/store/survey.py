@@ -12,6 +12,9 @@ from relrep_exp.errors import Problem, UserError
 from relrep_exp.store.records import Record, RecordStore, numbers_of
 from relrep_exp.store.sealed import CorruptError, OtherSchemaError
 
+_ROUNDING = (
+    1e-5  # of a number, or of 1 where it is smaller: what another processor or number of threads makes
+)
 _AGAIN = "run its command again: the damaged file is kept beside it, and the record is made anew"
 
 
@@ -23,11 +26,13 @@ class Survey:
         records: by key; of a key that two folders have, the one of the first folder.
         files: where each of them is.
         problems: every file that is not used, and why.
+        rounded: two folders -> how far apart their records of one run are, where that is rounding alone.
     """
 
     records: dict[str, Record] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    rounded: dict[tuple[Path, Path], list[float]] = field(default_factory=dict)
 
 
 def survey(outputs: Sequence[Path]) -> Survey:
@@ -41,6 +46,7 @@ def survey(outputs: Sequence[Path]) -> Survey:
     for folder in dict.fromkeys(path.resolve() for path in outputs):
         named = next(path for path in outputs if path.resolve() == folder)
         _add(found, RecordStore(named / "records"))
+    found.problems += [_rounded(*folders, gaps) for folders, gaps in found.rounded.items()]
     return found
 
 
@@ -83,24 +89,48 @@ def _add(found: Survey, store: RecordStore) -> None:
 def _keep(found: Survey, record: Record, path: Path) -> None:
     first = found.records.setdefault(record.key, record)
     kept = found.files.setdefault(record.key, path)
-    if first is not record and (how := _difference(first, record)):
-        what = f"{kept} and {path} are records of one run, {how}; the first is used, the second left as it is"
-        found.problems.append(Problem(what, "see which is right: overwrite=always computes a run anew"))
+    if first is record or _content(first) == _content(record):
+        return
+    gaps = _gaps(first, record)
+    if gaps is not None and all(gap <= _ROUNDING for _, gap in gaps):
+        found.rounded.setdefault((kept.parent, path.parent), []).append(max(gap for _, gap in gaps))
+        return
+    how = f"with other numbers ({_furthest(first, record)})"
+    what = f"{kept} and {path} are records of one run, {how}; the first is used, the second left as it is"
+    found.problems.append(Problem(what, "see which is right: overwrite=always computes a run anew"))
 
 
-def _difference(first: Record, second: Record) -> str:
-    """How the contents of two records of one key differ; empty where only time and place do."""
-    if numbers_of(first) != numbers_of(second):
-        return f"with other numbers ({_furthest(first, second)})"
-    parts = [json.dumps([record.curves, record.views], sort_keys=True) for record in (first, second)]
-    return "with the same numbers but other loss curves or views" if len(set(parts)) > 1 else ""
+def _content(record: Record) -> str:
+    """All but time and place."""
+    return json.dumps([numbers_of(record), record.curves, record.views], sort_keys=True)
+
+
+def _gaps(first: Record, second: Record) -> list[tuple[tuple[str, ...], float]] | None:
+    """How far apart each number is, relative to what is larger than 1; None where the rows do not match."""
+    ours, theirs = ({row[:4]: row.value for row in record.rows} for record in (first, second))
+    if ours.keys() != theirs.keys():
+        return None
+    return [(name, _apart(ours[name], theirs[name])) for name in ours]
+
+
+def _apart(one: float, other: float) -> float:
+    """0 for two that are equal, or both not a number."""
+    if one == other or (isnan(one) and isnan(other)):
+        return 0.0
+    return abs(one - other) / max(1.0, abs(one))
 
 
 def _furthest(first: Record, second: Record) -> str:
     """The row that differs most; one that is not a number on one side differs most of all."""
-    ours, theirs = ({row[:4]: row.value for row in record.rows} for record in (first, second))
-    if ours.keys() != theirs.keys():
+    gaps = _gaps(first, second)
+    if gaps is None:
         return f"{len(first.rows)} and {len(second.rows)} rows that are not of the same pairs and metrics"
-    gaps = {name: abs(ours[name] - theirs[name]) for name in ours}
-    (source, target, _, metric), gap = max(gaps.items(), key=lambda item: (isnan(item[1]), item[1]))
+    (source, target, _, metric), gap = max(gaps, key=lambda item: (isnan(item[1]), item[1]))
     return f"up to {gap:.2g}, in {metric} of {source} and {target}"
+
+
+def _rounded(first: Path, second: Path, gaps: Sequence[float]) -> Problem:
+    """One line for all of them."""
+    runs = "1 run" if len(gaps) == 1 else f"{len(gaps)} runs"
+    what = f"{first} and {second} both have {runs} whose numbers differ by {max(gaps):.1g} at most"
+    return Problem(f"{what}; those of the first are used", "nothing to mend: it is rounding")

@@ -55,7 +55,6 @@ def test_a_folder_that_is_named_twice_is_read_once(tmp_path):
             "other numbers (up to nan, in mrr of a and b)",
         ),
         ({"rows": []}, "1 and 0 rows that are not of the same pairs and metrics"),
-        ({"curves": {"a": {"loss": [1.0]}}}, "the same numbers but other loss curves or views"),
     ],
 )
 def test_two_records_of_one_key_are_told_and_both_stay(tmp_path, change, said):
@@ -69,6 +68,19 @@ def test_two_records_of_one_key_are_told_and_both_stay(tmp_path, change, said):
     assert "the first is used" in problem.what and "overwrite=always" in problem.remedy
     assert found.records[record_of(0).key] == record_of(0)
     assert listing(tmp_path) == before
+
+
+def test_what_rounding_makes_of_the_same_runs_is_told_in_one_line(tmp_path):
+    [row] = record_of(0).rows
+    near = [replace(record_of(seed), rows=[row._replace(value=row.value + 1e-7)]) for seed in (0, 1)]
+    curves = replace(record_of(2), curves={"a": {"loss": [1.0]}})
+    here = put(tmp_path / "here", *(record_of(seed) for seed in (0, 1, 2, 3)))
+    there = put(tmp_path / "there", *near, curves, record_of(3))
+    found = survey([here, there])
+    [problem] = found.problems
+    assert "both have 3 runs whose numbers differ by 1e-07 at most" in problem.what
+    assert str(here) in problem.what and str(there) in problem.what
+    assert found.records[record_of(0).key].rows == [row]
 
 
 def test_the_same_numbers_at_another_time_and_place_are_no_contradiction(tmp_path):
