@@ -46,7 +46,9 @@ class RayLauncher(ray_launcher.RayLauncher):
         init = OmegaConf.to_container(self.ray_cfg.init, resolve=True)
         assert isinstance(init, dict)
         joins = init["address"] is not None
-        return OmegaConf.create({key: value for key, value in init.items() if not (joins and key in _OWN)})
+        taken = {key: value for key, value in init.items() if not (joins and key in _OWN)}
+        # Without an address Ray would join whatever cluster it finds, as RAY_ADDRESS or on this machine.
+        return OmegaConf.create({**taken, "address": init["address"] if joins else "local"})
 
     def _configs(self, job_overrides: Sequence[Sequence[str]], first: int) -> Iterator[DictConfig]:
         """The configuration of every job."""

@@ -92,7 +92,7 @@ def _serve(arguments: list[str]) -> int:
     sweep = len(overrides) < len(arguments)
     parts = make_parts(overrides, sweep)
     if how := parts[0].runs[0].config.plan:
-        return _plan(parts, overrides, how == "commands")
+        return _plan(parts, overrides, sweep, how == "commands")
     hydras = [str(override.input_line) for override in parse(overrides) if of_hydra(override)]
     if sweep or parts[0].experiment is not None:
         return _sweep(parts, hydras)
@@ -105,13 +105,13 @@ def _says(arguments: Sequence[str], key: str) -> bool:
     return any(argument.startswith(f"{key}=") for argument in arguments)
 
 
-def _plan(parts: Sequence[Part], overrides: Sequence[str], commands: bool) -> int:
+def _plan(parts: Sequence[Part], overrides: Sequence[str], sweep: bool, commands: bool) -> int:
     """Tell what there is to do, and start nothing."""
     from relrep_exp.outlook import look_ahead
     from relrep_exp.report.outlook import show_commands, show_outlook
 
     words = [str(override.input_line) for override in parse(overrides) if of_run(override)]
-    outlook = look_ahead(parts, words)
+    outlook = look_ahead(parts, words, sweep)
     (show_commands if commands else show_outlook)(outlook)
     return 0
 

@@ -36,6 +36,14 @@ class Failure:
     reason: str
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, with the failures of runs that had ended before, by the record's key."""
+
+    def __init__(self, failures: dict[str, Failure]):
+        super().__init__()
+        self.failures = failures
+
+
 @dataclass(frozen=True)
 class Launch:
     """Hydra's launcher, whose workers leave their states in a folder.
@@ -58,10 +66,14 @@ def launch_all(runs: Sequence[Run], launch: Launch) -> dict[str, Failure]:
         Why there is no record, by the record's key; empty when every run has its own.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C; what is finished is kept.
+        Interrupted: Ctrl-C; what is finished is kept.
     """
-    failures = _Crew(runs, launch).make(range(len(runs)))
-    return {runs[number].key: failure for number, failure in failures.items()}
+    crew = _Crew(runs, launch)
+    try:
+        crew.make(range(len(runs)))
+    except KeyboardInterrupt:
+        raise Interrupted(crew.by_key) from None
+    return crew.by_key
 
 
 @dataclass
@@ -82,8 +94,13 @@ class _Crew:
     ended: set[int] = field(default_factory=set)
     deaths: dict[int, str] = field(default_factory=dict)
 
-    def make(self, numbers: Sequence[int]) -> dict[int, Failure]:
-        """Make their records; why there is none, by number."""
+    @property
+    def by_key(self) -> dict[str, Failure]:
+        """The failures by the record's key."""
+        return {self.runs[number].key: failure for number, failure in self.failures.items()}
+
+    def make(self, numbers: Sequence[int]) -> None:
+        """Make their records."""
         waiting, lost = list(numbers), list[int]()
         while waiting:
             fault = self._start(waiting)
@@ -96,7 +113,6 @@ class _Crew:
             waiting = rest
         for number in lost:
             self._again(number)
-        return self.failures
 
     def _start(self, numbers: Sequence[int]) -> str:
         """Launch them and tell how each ends; what the launcher complained of, "" if nothing."""
@@ -134,8 +150,8 @@ class _Crew:
 
     def _tell(self) -> None:
         """A line for every run that has ended since the last time."""
-        for number, state in State.load_all(self.launch.states).items():
-            if state.status == "running" or number in self.ended:
+        for number, state in State.load_all(self.launch.states, but=self.ended).items():
+            if state.status == "running":
                 continue
             self.ended.add(number)
             run = self.runs[number]

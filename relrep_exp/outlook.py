@@ -67,11 +67,13 @@ class Outlook:
         parts: the plan; each part with its runs, in order.
         runs: each run once.
         words: the command line, without what only says how.
+        sweep: whether values in it are swept over, -m.
     """
 
     parts: Sequence[tuple[Part, Sequence[Expected]]]
     runs: Sequence[Expected]
     words: Sequence[str]
+    sweep: bool = False
 
     @property
     def left(self) -> list[Expected]:
@@ -89,7 +91,7 @@ class Outlook:
         return list(dict.fromkeys(problem for one in self.runs for problem in one.problems))
 
 
-def look_ahead(parts: Sequence[Part], words: Sequence[str]) -> Outlook:
+def look_ahead(parts: Sequence[Part], words: Sequence[str], sweep: bool = False) -> Outlook:
     """How a plan stands. Nothing is written, loaded or asked of the network.
 
     Raises:
@@ -109,7 +111,7 @@ def look_ahead(parts: Sequence[Part], words: Sequence[str]) -> Outlook:
         for run in runs
     }
     whole = [(part, [stand[run.place] for run in part.runs]) for part in parts]
-    return Outlook(whole, list(stand.values()), words)
+    return Outlook(whole, list(stand.values()), words, sweep)
 
 
 class Pace:

@@ -12,6 +12,8 @@ from relrep_exp import threads
 from relrep_exp.modules.training import Training
 from relrep_exp.schema import RuntimeConfig
 
+_THREADS = torch.get_num_threads()  # before any run of a sweep set its own
+
 
 @dataclass(frozen=True)
 class Runtime:
@@ -30,9 +32,9 @@ class Runtime:
     @classmethod
     def of(cls, config: RuntimeConfig) -> Runtime:
         """Choose the device and set the threads of torch and scikit-learn."""
-        if count := config.threads or threads.given():
-            torch.set_num_threads(count)
-            threadpool_limits(count)  # scikit-learn's own pools
+        count = config.threads or threads.given() or _THREADS
+        torch.set_num_threads(count)
+        threadpool_limits(count)  # scikit-learn's own pools
         name = "cuda" if config.device == "auto" and torch.cuda.is_available() else config.device
         device = torch.device("cpu" if name == "auto" else name)
         progress = config.progress == "on" or (config.progress == "auto" and sys.stderr.isatty())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 from relrep_exp import endings
 from relrep_exp.errors import UserError
-from relrep_exp.launching import Failure, Launch, launch_all
+from relrep_exp.launching import Failure, Interrupted, Launch, launch_all
 from relrep_exp.plan import Part, Run, distinct
 from relrep_exp.store.records import Record
 
@@ -111,10 +112,10 @@ def _launched(sweep: Sweep, launch: Launch | None) -> tuple[dict[str, Failure], 
     if launch is None or not ready:
         return failures, VANISHED
     try:
-        told = launch_all(ready, launch)
-    except KeyboardInterrupt:
-        return failures, INTERRUPTED
-    return failures | {run.place: told[run.key] for run in ready if run.key in told}, VANISHED
+        told, other = launch_all(ready, launch), VANISHED
+    except Interrupted as stopped:
+        told, other = stopped.failures, INTERRUPTED
+    return failures | {run.place: told[run.key] for run in ready if run.key in told}, other
 
 
 def _read(runs: Sequence[Run]) -> dict[str, Record]:
@@ -145,6 +146,9 @@ def _each(parts: Sequence[Part], do: Callable[[Part], None]) -> list[int]:
             do(part)
         except UserError as error:
             codes.append(_tell(error))
+        except Exception:  # a defect of ours in one table or figure
+            traceback.print_exc()
+            codes.append(1)
     return codes
 
 

@@ -16,6 +16,7 @@ POOLS = (
     "NUMEXPR_NUM_THREADS",
     "RAYON_NUM_THREADS",
 )
+_AT_FIRST = {pool: os.environ[pool] for pool in POOLS if pool in os.environ}
 
 
 def cores() -> int:
@@ -43,12 +44,15 @@ def of_slurm() -> int:
 
 
 def limit(threads: int) -> None:
-    """Keep this process and its children to so many threads; 0 changes nothing.
+    """Keep this process and its children to so many threads; 0 gives back what the process started with.
 
     What is loaded already reads none of this: `Runtime.of` sets torch and the pools that are open.
     """
-    if threads:
-        os.environ |= dict.fromkeys(POOLS, str(threads))
+    for pool in POOLS:
+        if threads or pool in _AT_FIRST:
+            os.environ[pool] = str(threads) if threads else _AT_FIRST[pool]
+        else:
+            os.environ.pop(pool, None)
 
 
 OmegaConf.register_new_resolver("cores", cores, replace=True)

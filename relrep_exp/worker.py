@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -55,9 +55,11 @@ class State:
         write_atomic(folder / f"{self.number}.json", _STATE.dump_json(self))
 
     @staticmethod
-    def load_all(folder: Path) -> dict[int, State]:
-        """The states of all runs that have begun, those that ended first in front."""
-        files = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+    def load_all(folder: Path, but: Collection[int] = ()) -> dict[int, State]:
+        """The states of all runs that have begun, but for some, those that ended first in front."""
+        known = {f"{number}.json" for number in but}
+        found = [path for path in folder.glob("*.json") if path.name not in known]
+        files = sorted(found, key=lambda path: path.stat().st_mtime_ns)
         states = [_STATE.validate_json(path.read_bytes()) for path in files]
         return {state.number: state for state in states}
 

@@ -92,7 +92,7 @@ def variations_table(
         places.setdefault(_place(effect), {})[effect.method] = effect.cell
     for place, absent in _absent(gaps).items():
         cells = places.setdefault(place, {})
-        cells |= {method: missing_cell(own) for method, own in absent.items() if method not in cells}
+        cells |= {method: missing_cell(own) for method, own in absent.items() if cells.get(method) is None}
     for method in methods:
         places[BASE, ""].setdefault(method, missing_cell([]))
     keys = list(dict.fromkeys(key for key, _ in places))  # a value that nobody ran stands with its key

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 FILE = "experiment.json"
 _SCHEMA = 1
+_NO_CHANGE = {"experiment", "profile", "seed", "paths", "runtime", "logger", "overwrite", "hydra"}
 _EXPERIMENT = TypeAdapter(ExperimentConfig)
 
 
@@ -58,6 +61,12 @@ class Closing:
     profile: str
     command: str
     places: tuple[Place, ...]
+
+    @property
+    def changes(self) -> list[str]:
+        """What was asked for besides the experiment as its file has it, and so may change its numbers."""
+        texts = [text for text in shlex.split(self.command)[2:] if "=" in text or text.startswith("~")]
+        return [text for text in texts if re.split(r"[=./]", text.lstrip("+~"))[0] not in _NO_CHANGE]
 
     def sort_out(self, records: Mapping[str, Record]) -> tuple[list[Point], list[Gap]]:
         """The runs that have a record, by key, and those that have none."""

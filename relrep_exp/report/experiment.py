@@ -81,7 +81,8 @@ def experiment_table(closing: Closing, records: Mapping[str, Record]) -> tuple[T
     points = selected(experiment, found)
     table: Table = _maker(_TABLES[experiment.table])(experiment, points, gaps)
     missing = tuple(described(gap) for gap in gaps)
-    remarks = (*said(experiment), *([experiment.note] if experiment.note else []))
+    changed = [f"Not as its file has it: {' '.join(closing.changes)}."] if closing.changes else []
+    remarks = (*said(experiment), *([experiment.note] if experiment.note else []), *changed)
     table = replace(table, title=f"{experiment.title}: {table.title}", missing=missing, remarks=remarks)
     return beside_paper(table, experiment, points), points
 

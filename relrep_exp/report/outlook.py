@@ -112,7 +112,7 @@ def _first_commands(outlook: Outlook) -> list[str]:
     lines = ["", "left:"] if left else []
     lines += [f"  {one.run.command}" for one in left[:SHOWN_COMMANDS]]
     if len(left) > SHOWN_COMMANDS:
-        every = command([*outlook.words, "plan=commands"])
+        every = command([*outlook.words, "plan=commands"], sweep=outlook.sweep)
         lines.append(f"  ... and {len(left) - SHOWN_COMMANDS} more: {every}")
     return lines
 

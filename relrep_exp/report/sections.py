@@ -83,7 +83,8 @@ def sections_of(found: Library, runs: Runs, problems: list[Problem]) -> list[Sec
     """
     ids = _Ids()
     sections = [_experiment(ended, found, runs, ids, problems) for ended in found.experiments]
-    belonging = {place.key for ended in found.experiments for place in ended.closing.places}
+    shown = [one for one, section in zip(found.experiments, sections, strict=True) if not section.problem]
+    belonging = {place.key for ended in shown for place in ended.closing.places}
     others = [record for key, record in found.records.items() if key not in belonging]
     return sections + [_group(group, runs, ids) for group in homogeneous(others)]
 

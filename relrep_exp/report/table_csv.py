@@ -21,7 +21,7 @@ def to_csv(table: Table) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     compared = _COMPARED if table.compares else []
-    paper = _PAPER if table.beside else []
+    paper = _PAPER if _has_paper(table) else []
     writer.writerow([*table.fields, "method", "metric", "mean", "std", "n", *compared, *paper, "reason"])
     for line in table.rows:
         for cell, column in [] if line.closing else cells_of(line, table):
@@ -30,6 +30,11 @@ def to_csv(table: Table) -> str:
             more = [*(_compared(cell) if compared else []), *(_paper(cell) if paper else [])]
             writer.writerow([*names, *numbers, *more, _reason(cell)])
     return stream.getvalue()
+
+
+def _has_paper(table: Table) -> bool:
+    """Whether any row but the closing ones has a number of the paper beside it."""
+    return any(cell.beside for line in table.rows if not line.closing for cell in line.cells if cell)
 
 
 def _compared(cell: Cell | None) -> list[str]:

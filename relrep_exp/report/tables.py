@@ -5,6 +5,7 @@ Nothing heavy is imported here: the closing table of a cached sweep is wanted at
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -103,8 +104,10 @@ class _Grid:
             return self.missing.get(method)
         found = {run.key: run.values.get(metric, {}) for run in self.runs[method]}
         having = {key: run for key, run in found.items() if any(pair in run for pair in pairs)}
-        if not having or any(pair not in run for run in having.values() for pair in pairs):
+        if not having:
             return None
+        if any(pair not in run for run in having.values() for pair in pairs):
+            return Cell(math.nan, math.nan, 0, missing="missing: some runs lack pairs")
         return cell_of([mean_of([run[pair] for pair in pairs]) for run in having.values()], list(having))
 
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from relrep_exp import app
-from relrep_exp.launching import Failure
+from relrep_exp.launching import Failure, Interrupted
 from relrep_exp.plan import make_parts
 from relrep_exp.report.closing import Closing
 from relrep_exp.sweep import Sweep, run_all
@@ -115,7 +115,7 @@ def test_what_ctrl_c_left_is_shown(sweep, finish, close, outputs, capsys):
     finish(*words, "~experiment.methods.param-wip")
 
     def interrupt(runs):
-        raise KeyboardInterrupt
+        raise Interrupted({})
 
     assert close(sweep(*words), during=interrupt)[0] == 130
     out, err = capsys.readouterr()
