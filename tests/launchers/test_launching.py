@@ -4,7 +4,7 @@ import pytest
 
 from relrep_exp.errors import UserError
 from relrep_exp.identity import record_identity, record_key
-from relrep_exp.launching import Failure, Launch, launch_all
+from relrep_exp.launching import Failure, Interrupted, Launch, launch_all
 from relrep_exp.plan import make_plan
 from relrep_exp.preflight import require
 from relrep_exp.rows import Row
@@ -118,6 +118,18 @@ def test_failures_are_known_by_the_key_of_their_record(plan, launched, capsys):
     told = capsys.readouterr().err
     assert f"error: run 0 ({runs[0].command.removeprefix('python run.py ')}): too large" in told
     assert "Traceback\nValueError: odd" in told
+
+
+def test_ctrl_c_keeps_what_is_known_of_failures(plan, launched):
+    runs = plan("seed=0,1")
+
+    def interrupted(numbers):
+        launched.state(0, "failed", problems=(("too large", "make it smaller"),))
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted) as stopped:
+        launched(runs, interrupted)
+    assert stopped.value.failures == {runs[0].key: Failure(2, "failed: too large")}
 
 
 def test_a_state_survives_its_file(tmp_path):

@@ -111,3 +111,16 @@ def test_only_pairs_among_the_named_encoders_are_shown(tmp_path):
     assert "Of all pairs only those among mlp, vit." in (tmp_path / "table.md").read_text()
     [off] = [line.cells[0].mean for line in table.rows if line.source == "off-diagonal"]
     assert off == pytest.approx((0.1 + 0.7) / 2)
+
+
+def test_what_was_asked_for_besides_the_experiment_is_said_under_its_table(tmp_path):
+    run = grid("x", 0, lambda s, t: 0.5, ("a", "b"))
+    place = Place("x", {"seed": 0}, None, run.key, "c")
+    command = (
+        "python run.py experiment=demo profile=local seed=0 paths.outputs=o anchors.m=10 ~zoo.encoders.a"
+    )
+    closing = Closing(DEMO, "local", command, (place,))
+    table = write_experiment(closing, {run.key: run}, tmp_path)
+    assert "Not as its file has it: anchors.m=10 ~zoo.encoders.a." in table.remarks
+    plain = replace(closing, command="python run.py experiment=demo hydra/launcher=joblib logger=none")
+    assert not plain.changes
