@@ -114,7 +114,7 @@ class Composer:
         # Only what says the form: the rest of the words may need what the form sets, as a key of its zoo.
         self._let_glob(given)
         if several := [str(o.input_line) for o in given if _forms(o) and o.is_sweep_override()]:
-            raise user_error(f"several forms in {' '.join(several)}", "ask for one form at a time")
+            raise user_error(f"several experiments or profiles in {' '.join(several)}", "name one of them")
         forming = [override for override in given if self._is_choice(override) or _forms(override)]
         whole = self.compose(words.first_values(forming))
         experiment = load_experiment(OmegaConf.select(whole, "experiment"))

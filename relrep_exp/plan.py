@@ -152,8 +152,8 @@ def check_names(arguments: Sequence[str]) -> None:
     given = words.parse(arguments)
     plugins.load(words.plugin_paths(given))
     with Composer() as composer:
-        problems, _ = composer.sort_out(given)
-    if problems:
+        every = [composer.sort_out(own)[0] for own in composer.experiments(given).values()]
+    if problems := list(dict.fromkeys(problem for problems in every for problem in problems)):
         raise UserError(problems)
 
 

@@ -128,7 +128,7 @@ def test_the_command_of_a_run_makes_the_same_run_outside_its_experiment(name, pr
 
 @pytest.mark.parametrize("word", ["profile=local,paper", "experiment.metric=mrr,nmse"])
 def test_one_form_at_a_time(word):
-    with pytest.raises(UserError, match=f"several forms in {word}"):
+    with pytest.raises(UserError, match=f"several experiments or profiles in {word}"):
         make_plan(["experiment=fig5", word], sweep=True)
 
 

@@ -44,7 +44,7 @@ def ended(started):
 
     def run(*arguments, **how):
         process = started(*arguments, **how)
-        out, err = process.communicate(timeout=200)
+        out, err = process.communicate(timeout=400)
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     return run

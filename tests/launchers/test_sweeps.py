@@ -81,6 +81,7 @@ def test_two_workers_get_the_same_numbers_and_compute_nothing_twice(ended, basic
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(480)  # Ray starts a dozen processes
 @pytest.mark.parametrize("launcher", ["submitit_local", "ray"])
 def test_what_is_missing_of_a_sweep_can_be_made_under_another_launcher(ended, basic, launcher, tmp_path):
     expected, folder = basic
