@@ -14,7 +14,7 @@ import pytest
 
 from relrep_exp.threads import cores
 
-from .conftest import LAUNCHERS, ROOT, light_words, made, required, wait_for_file, wait_for_state
+from .conftest import ROOT, light_words, made, required, wait_for_file, wait_for_state
 from .light import DEFECT, DIES, EXITS, USERS_ERROR, WAITS_TO_BE_KILLED
 
 FATES = (WAITS_TO_BE_KILLED, DIES, USERS_ERROR, DEFECT)
