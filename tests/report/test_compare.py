@@ -177,7 +177,7 @@ def test_beside_other_data_or_encoders_only_means_stand_and_nothing_is_concluded
     pairs = [v.mean for k, v in paper_table("table1").values.items() if k[0] != k[1] and k[2] == "param-wip"]
     assert closing[1][0] == pytest.approx(sum(pairs) / 12)
     assert "for orientation, nothing is concluded" in table.note and "Welch" not in table.note
-    assert not any(row["paper_mean"] for row in rows(table))
+    assert not any("paper_mean" in row for row in rows(table))
 
 
 def test_some_of_the_papers_encoders_are_compared_with_the_same_pairs_of_the_paper():
