@@ -20,7 +20,7 @@ from relrep_exp import app, preflight
 from relrep_exp.app import Outcome
 from relrep_exp.config import conf_dir, load
 from relrep_exp.data.origin import every
-from relrep_exp.errors import UserError, user_error
+from relrep_exp.errors import UserError, tell, user_error
 from relrep_exp.overrides import alone, command, launcher_of, of_hydra, of_run, parse
 from relrep_exp.plan import Part, check_names, make_parts, spelled_out
 
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _serve(arguments)
     except UserError as error:
-        return _tell(error)
+        return tell(error)
     except KeyboardInterrupt:
         print("interrupted: finished work is kept; the same command goes on from there", file=sys.stderr)
         return 130
@@ -71,7 +71,7 @@ def job(composed: DictConfig) -> Outcome:
     except UserError as error:
         if sweep:
             raise
-        raise SystemExit(_tell(error)) from None
+        raise SystemExit(tell(error)) from None
     if not sweep:
         _show(outcome)
     return outcome
@@ -152,13 +152,6 @@ def _hydra(arguments: Sequence[str]) -> int:
         return 0
     finally:
         sys.argv = before
-
-
-def _tell(error: UserError) -> int:
-    """Print every problem with its remedy; the exit code of a user's error."""
-    for problem in error.problems:
-        print(f"error: {problem}", file=sys.stderr)
-    return 2
 
 
 def _show(outcome: Outcome) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -36,3 +37,10 @@ class UserError(Exception):
 def user_error(what: str, remedy: str) -> UserError:
     """A `UserError` with a single problem."""
     return UserError(Problem(what, remedy))
+
+
+def tell(error: UserError, prefix: str = "") -> int:
+    """Print every problem with its remedy on stderr; the exit code of a user's error, 2."""
+    for problem in error.problems:
+        print(f"error: {prefix}{problem}", file=sys.stderr)
+    return 2

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import re
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from relrep_exp.errors import Problem
+from relrep_exp.errors import Problem, UserError, tell
 from relrep_exp.plan import Run
 from relrep_exp.store.records import Record
+from relrep_exp.watching import watched
 from relrep_exp.worker import State
-
-_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -133,19 +131,10 @@ class _Crew:
     @contextmanager
     def _telling(self) -> Iterator[None]:
         """Tell in the meantime which runs have ended: what workers print may go to another machine's file."""
-        over = threading.Event()
-
-        def watch() -> None:
-            while not over.wait(_POLL_SECONDS):
-                self._tell()
-
-        watcher = threading.Thread(target=watch, daemon=True)
-        watcher.start()
         try:
-            yield
+            with watched(self._tell):
+                yield
         finally:
-            over.set()
-            watcher.join()
             self._tell()
 
     def _tell(self) -> None:
@@ -191,9 +180,8 @@ class _Crew:
 
 def _told(run: Run, number: int, problems: Sequence[Problem]) -> Failure:
     """Tell what a user has to mend."""
-    for problem in problems:
-        print(f"error: run {number} ({_words(run)}): {problem}", file=sys.stderr)
-    return Failure(2, f"failed: {'; '.join(problem.what for problem in problems)}")
+    code = tell(UserError(problems), f"run {number} ({_words(run)}): ")
+    return Failure(code, f"failed: {'; '.join(problem.what for problem in problems)}")
 
 
 def _show(record: Record, number: int, state: State) -> None:

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from relrep_exp import endings
-from relrep_exp.errors import UserError
+from relrep_exp.errors import UserError, tell
 from relrep_exp.launching import Failure, Interrupted, Launch, launch_all
 from relrep_exp.plan import Part, Run, distinct
 from relrep_exp.store.records import Record
@@ -134,7 +134,7 @@ def _refused(runs: Sequence[Run]) -> dict[str, Failure]:
                 run.store.require(key)
         except UserError as error:
             reason = f"failed: {error.problems[0].what}"
-            failures[run.place] = Failure(_tell(error, f"{run.command}: "), reason)
+            failures[run.place] = Failure(tell(error, f"{run.command}: "), reason)
     return failures
 
 
@@ -145,15 +145,8 @@ def _each(parts: Sequence[Part], do: Callable[[Part], None]) -> list[int]:
         try:
             do(part)
         except UserError as error:
-            codes.append(_tell(error))
+            codes.append(tell(error))
         except Exception:  # a defect of ours in one table or figure
             traceback.print_exc()
             codes.append(1)
     return codes
-
-
-def _tell(error: UserError, prefix: str = "") -> int:
-    """Print every problem with its remedy; the exit code of a user's error."""
-    for problem in error.problems:
-        print(f"error: {prefix}{problem}", file=sys.stderr)
-    return 2

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 def main(arguments: list[str] | None = None) -> int:
     """Print the list, download, say what is there; the exit code is 2 if anything is missing then."""
     from relrep_exp import needs
-    from relrep_exp.errors import UserError
+    from relrep_exp.errors import UserError, tell
     from relrep_exp.hub.prefetch import prefetch
     from relrep_exp.plan import make_plan
 
@@ -30,9 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             print(f"nothing of the hub is needed for {' '.join(args.overrides) or 'the default task'}")
     except UserError as error:
-        for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)
-        return 2
+        return tell(error)
     except KeyboardInterrupt:
         print("interrupted: what has come is kept; the same command goes on from there", file=sys.stderr)
         return 130

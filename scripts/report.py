@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 def main(arguments: list[str] | None = None) -> int:
     """Read the records, write the page, print what is wrong with the store and where the page is."""
-    from relrep_exp.errors import Problem, UserError
+    from relrep_exp.errors import Problem, UserError, tell
     from relrep_exp.report.page import build
     from relrep_exp.report.stores import library
     from relrep_exp.store.files import require_writable
@@ -26,8 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise UserError(Problem(fault.what, "write the page elsewhere: --to FOLDER") for fault in faults)
         page, problems = build(found, folder)
     except UserError as error:
-        print("\n".join(f"error: {problem}" for problem in error.problems), file=sys.stderr)
-        return 2
+        return tell(error)
     for problem in problems:
         print(f"warning: {problem}", file=sys.stderr)
     print(f"report: {page}")

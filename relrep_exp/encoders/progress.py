@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 from torch import Tensor
 
-_SECONDS = 0.2  # between two looks at the counters
+from relrep_exp.watching import watched
 
 
 class _Rate(ProgressColumn):
@@ -30,18 +29,14 @@ def bar(name: str, total: int, done: Tensor) -> Iterator[None]:
     """
     columns = ("[progress.description]{task.description}", BarColumn(), MofNCompleteColumn(), _Rate())
     progress = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
-    task, over = progress.add_task(name, total=total), threading.Event()
+    task = progress.add_task(name, total=total)
 
-    def watch() -> None:
-        while not over.wait(_SECONDS):
-            progress.update(task, completed=int(done.sum()))
+    def look() -> None:
+        progress.update(task, completed=int(done.sum()))
 
-    watcher = threading.Thread(target=watch, daemon=True)
     with progress:
-        watcher.start()
         try:
-            yield
+            with watched(look):
+                yield
         finally:
-            over.set()
-            watcher.join()
-            progress.update(task, completed=int(done.sum()))
+            look()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,8 +23,8 @@ from relrep_exp.modules.training import (
     quiet,
     run_fit,
 )
+from relrep_exp.watching import watched
 
-_SECONDS = 0.2  # between two looks at what the processes have done
 _REMEDY = (
     "the same command goes on from the last checkpoint; if memory ran out, use a smaller anchors.batch or "
     "runtime.devices=1"
@@ -144,7 +143,7 @@ def _telling(epochs: Epochs, on_epoch: OnEpoch | None) -> Iterator[None]:
     if on_epoch is None:
         yield
         return
-    over, errors, told_so_far = threading.Event(), list[BaseException](), epochs.first
+    errors, told_so_far = list[BaseException](), epochs.first
 
     def tell() -> None:
         nonlocal told_so_far
@@ -155,17 +154,8 @@ def _telling(epochs: Epochs, on_epoch: OnEpoch | None) -> Iterator[None]:
         except BaseException as error:  # it is raised below
             errors.append(error)
 
-    def watch() -> None:
-        while not over.wait(_SECONDS):
-            tell()
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
+    with watched(tell):
         yield
-    finally:
-        over.set()
-        watcher.join()
     tell()
     if errors:
         raise errors[0]
