@@ -7,14 +7,16 @@ from typing import Any
 
 from relrep_exp import plugins, versions
 from relrep_exp.encoders import zoo
-from relrep_exp.schema import Config, RelativeConfig
+from relrep_exp.schema import Config, PairwiseConfig, RelativeConfig
 from relrep_exp.store.keys import content_key
 
 
 def method_name(config: Config) -> str:
-    """The method as tables name it: the aligner, or anchors and similarity of a relative one."""
+    """The method as tables name it: the aligner with its parts, e.g. `param-wip`, `random-ortho`."""
     if isinstance(config.aligner, RelativeConfig):
         return f"{config.anchors.name}-{config.sim.name}"
+    if isinstance(config.aligner, PairwiseConfig):
+        return f"{config.anchors.name}-{config.aligner.name}"
     return config.aligner.name
 
 
@@ -50,4 +52,6 @@ def _method(config: Config) -> dict[str, Any]:
     if isinstance(config.aligner, RelativeConfig):
         parts |= {"anchors": asdict(config.anchors), "sim": asdict(config.sim)}
         parts["plugins"] = plugins.digests(anchors=config.anchors.name, sim=config.sim.name)
+    if isinstance(config.aligner, PairwiseConfig):
+        parts |= {"anchors": asdict(config.anchors), "plugins": plugins.digests(anchors=config.anchors.name)}
     return parts

@@ -11,7 +11,17 @@ from torch import Tensor
 
 from relrep_exp import versions
 from relrep_exp.alignment.aligner import AbsoluteAligner, Aligner
-from relrep_exp.alignment.anchors import AnchorSet, AnchorStrategy, WhitenedSpace, get_anchor_strategy
+from relrep_exp.alignment.anchors import (
+    AnchorSet,
+    AnchorStrategy,
+    Space,
+    WhitenedSpace,
+    choose_anchors,
+    get_anchor_strategy,
+)
+from relrep_exp.alignment.consensus import ConsensusAligner
+from relrep_exp.alignment.inverse import inverse_relative
+from relrep_exp.alignment.pairwise import PairMap, PairwiseAligner
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.relative_aligner import (
     FirstRelativeAligner,
@@ -19,12 +29,22 @@ from relrep_exp.alignment.relative_aligner import (
     SingleRelativeAligner,
 )
 from relrep_exp.alignment.similarity import get_similarity
+from relrep_exp.alignment.translation import translation
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.identity import method_name
 from relrep_exp.modules.param import Param, param_from
 from relrep_exp.modules.training import Training
 from relrep_exp.plugins import digests
-from relrep_exp.schema import AnchorsConfig, Config, ParamAnchors, RelativeConfig, SingleParamAnchors
+from relrep_exp.schema import (
+    AnchorsConfig,
+    Config,
+    ConsensusConfig,
+    InverseRelativeConfig,
+    PairwiseConfig,
+    ParamAnchors,
+    RelativeConfig,
+    SingleParamAnchors,
+)
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.tensors import TensorStore
 
@@ -42,16 +62,35 @@ def aligner_factory(
         training: how a fit is run.
         on_curve: told a fit's name, the epoch and its mean losses.
     """
-    relative = config.aligner
-    if not isinstance(relative, RelativeConfig):
-        return AbsoluteAligner
-    strategy = _strategy(config, embeddings, training, on_curve)
+    aligner = config.aligner
+    if isinstance(aligner, RelativeConfig):
+        return _relative(config, aligner, embeddings, _strategy(config, embeddings, training, on_curve))
+    if isinstance(aligner, PairwiseConfig):
+        return _pairwise(config, aligner, embeddings)
+    if isinstance(aligner, ConsensusConfig):
+        settings = {k: v for k, v in asdict(aligner).items() if k != "name"}
+        return lambda: ConsensusAligner(aligner.name, **settings, seed=config.seed)
+    return AbsoluteAligner
+
+
+def anchor_count(config: Config, embeddings: Embeddings) -> int:
+    """m; with `anchors.m=all` every sample of the support set."""
+    if config.anchors.m != "all":
+        return config.anchors.m
+    paired = min(int(corpus.is_train.sum()) for corpus in embeddings.paired.values())
+    return min(paired, getattr(config.aligner, "support", paired))
+
+
+def _relative(
+    config: Config, relative: RelativeConfig, embeddings: Embeddings, strategy: AnchorStrategy
+) -> Callable[[], Aligner]:
+    m = anchor_count(config, embeddings)
 
     def make_space() -> RelativeSpace:
         return RelativeSpace(
             strategy,
             config.sim.name,
-            m=config.anchors.m,
+            m=m,
             support=relative.support,
             shrinkage=relative.shrinkage,
             eps=relative.eps,
@@ -60,6 +99,23 @@ def aligner_factory(
 
     kind = _kind(config.anchors)
     return lambda: kind(method_name(config), make_space, relative.statistics)
+
+
+def _pairwise(config: Config, aligner: PairwiseConfig, embeddings: Embeddings) -> Callable[[], Aligner]:
+    """Translations and inverse relative projection."""
+    m, strategy = anchor_count(config, embeddings), get_anchor_strategy(config.anchors.name)
+    settings = {k: v for k, v in asdict(aligner).items() if k not in ("name", "support")}
+
+    def choose(spaces: Mapping[str, Space]) -> AnchorSet:
+        return choose_anchors(strategy, spaces, m, support=aligner.support, seed=config.seed)
+
+    def estimate(x: Tensor, y: Tensor) -> PairMap:
+        if isinstance(aligner, InverseRelativeConfig):
+            return inverse_relative(x, y, **settings)
+        kept = {k: v for k, v in settings.items() if k in ("scaling", "ridge")}
+        return translation(aligner.name, x, y, **kept)  # type: ignore[arg-type]  # the schema has its names
+
+    return lambda: PairwiseAligner(method_name(config), choose, estimate)
 
 
 def _kind(anchors: AnchorsConfig) -> type[RelativeAligner | SingleRelativeAligner]:

@@ -14,7 +14,14 @@ from relrep_exp.encoders.present import missing_encoders
 from relrep_exp.errors import Problem, UserError
 from relrep_exp.identity import record_key
 from relrep_exp.reads import views
-from relrep_exp.schema import Config, ConvConfig, RelativeConfig
+from relrep_exp.schema import (
+    AbsoluteConfig,
+    Config,
+    ConsensusConfig,
+    ConvConfig,
+    PairwiseConfig,
+    ParamAnchors,
+)
 from relrep_exp.store.files import require_writable
 from relrep_exp.store.records import RecordStore
 
@@ -98,13 +105,32 @@ def _missing(config: Config) -> list[Problem]:
 
 def _method(config: Config) -> list[Problem]:
     """Names that no file under conf/ and no plugin stands for, and methods that the task cannot use."""
-    if not isinstance(config.aligner, RelativeConfig):
+    if isinstance(config.aligner, AbsoluteConfig):
         return _absolute(config)
+    if isinstance(config.aligner, ConsensusConfig):
+        return []
+    if isinstance(config.aligner, PairwiseConfig):
+        return _unknown("anchors", config.anchors.name) or _mixed_anchors(config)
+    return [*_unknown("anchors", config.anchors.name), *_unknown("sim", config.sim.name)]
+
+
+def _unknown(group: str, name: str) -> list[Problem]:
+    known = [path.stem for path in (conf_dir() / group).glob("*.yaml")] + plugins.names(group)
+    if name in known:
+        return []
+    return [Problem(f"{group}.name={name}: there is no such choice", nearest(name, known))]
+
+
+def _mixed_anchors(config: Config) -> list[Problem]:
+    """Translations are estimated on parallel samples; learned mixtures of them have no use there."""
     problems = []
-    for group, name in (("anchors", config.anchors.name), ("sim", config.sim.name)):
-        known = [path.stem for path in (conf_dir() / group).glob("*.yaml")] + plugins.names(group)
-        if name not in known:
-            problems.append(Problem(f"{group}.name={name}: there is no such choice", nearest(name, known)))
+    if isinstance(config.anchors, ParamAnchors):
+        name = config.anchors.name
+        what = f"aligner={config.aligner.name} reads parallel anchors, and anchors={name} learns mixtures"
+        problems.append(Problem(what, "use anchors=random, fps or kmeans"))
+    if config.anchors.m == 1:
+        what = f"anchors.m=1: aligner={config.aligner.name} needs at least two anchors"
+        problems.append(Problem(what, "set anchors.m=2 or more; as many as dimensions, or more, is better"))
     return problems
 
 

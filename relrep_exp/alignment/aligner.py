@@ -55,6 +55,10 @@ class Aligner(ABC):
         """Loss per epoch of whatever was trained, by fit and by loss."""
         return {}
 
+    def points(self, name: str) -> int:
+        """How many parallel samples of an encoder others need in order to read it."""
+        return 0
+
     def diagnostics(self) -> dict[str, Any]:
         """What a careful reader wants beside the numbers: condition numbers, ranks, counts."""
         return {}

@@ -53,6 +53,10 @@ class AnchorSet:
         mixed: Tensor = self.weights.to(support) @ support
         return mixed
 
+    def used_points(self) -> int:
+        """How many support samples have any part in the anchors."""
+        return int((self.weights > 0).any(0).sum())
+
     def effective_points(self) -> Tensor:
         """How many support samples carry each anchor: exp of the entropy of P's rows, [m]."""
         entropy: Tensor = torch.special.entr(self.weights.double()).sum(1)
@@ -91,6 +95,12 @@ class WhitenedSpace:
     x: Tensor
     whitening: Whitening
     whitened: Tensor
+
+    @classmethod
+    def of(cls, space: Space, shrinkage: float = SHRINKAGE, eps: float = EPS) -> WhitenedSpace:
+        """A training encoder as strategies see it."""
+        whitening = space.whitening(shrinkage, eps)
+        return cls(space.x, whitening, whitening(space.x))
 
 
 AnchorStrategy = Callable[[Mapping[str, WhitenedSpace], Tensor, int, int], AnchorSet]
@@ -131,6 +141,40 @@ def one_hot(columns: Tensor, size: int) -> Tensor:
     weights = torch.zeros(len(columns), size)
     weights[torch.arange(len(columns)), columns] = 1.0
     return weights
+
+
+def choose_anchors(
+    strategy: AnchorStrategy,
+    spaces: Mapping[str, Space],
+    m: int,
+    *,
+    support: int,
+    seed: int,
+    shrinkage: float = SHRINKAGE,
+    eps: float = EPS,
+) -> AnchorSet:
+    """m anchors among `support` samples, by a strategy that sees these encoders.
+
+    Raises:
+        ValueError: no encoder, or rows that are not parallel.
+    """
+    ids = draw_support(common_rows(spaces), support, seed)
+    seen = {name: WhitenedSpace.of(space, shrinkage, eps) for name, space in spaces.items()}
+    return strategy(seen, ids, m, seed)
+
+
+def common_rows(spaces: Mapping[str, Space]) -> int:
+    """The number of rows that all have.
+
+    Raises:
+        ValueError: no encoder, or rows that are not parallel.
+    """
+    rows = {name: len(space.x) for name, space in spaces.items()}
+    if not rows:
+        raise ValueError("no encoder given")
+    if len(set(rows.values())) > 1:
+        raise ValueError(f"rows must be parallel, the same samples for every encoder; got {rows}")
+    return next(iter(rows.values()))
 
 
 @anchor_strategy("random")

@@ -14,8 +14,8 @@ from relrep_exp.alignment.anchors import (
     AnchorSet,
     AnchorStrategy,
     Space,
-    WhitenedSpace,
-    draw_support,
+    choose_anchors,
+    common_rows,
     get_anchor_strategy,
 )
 from relrep_exp.alignment.similarity import Similarity, get_similarity, inner_product
@@ -102,12 +102,18 @@ class RelativeSpace:
             ValueError: no encoder, rows that are not parallel, or embeddings without variance.
         """
         held = {name: x if isinstance(x, Space) else Space(x) for name, x in spaces.items()}
-        n = _common_rows(held)
+        common_rows(held)
         self.members = {}  # of an earlier fit, over other anchors
         if self._given is None:
-            seen = {name: self._whitened(space) for name, space in held.items()}
-            ids = draw_support(n, self.support, self.seed)
-            self._anchor_set = self._strategy(seen, ids, self.m, self.seed)  # type: ignore[operator]
+            self._anchor_set = choose_anchors(
+                self._strategy,  # type: ignore[arg-type]  # an AnchorSet is in _given
+                held,
+                self.m,
+                support=self.support,
+                seed=self.seed,
+                shrinkage=self.shrinkage,
+                eps=self.eps,
+            )
         for name, space in held.items():
             self.admit(name, space)
         return self
@@ -189,10 +195,6 @@ class RelativeSpace:
                 space.members[name] = space._member(get(f"{i}.anchors"), whitening)
         return space
 
-    def _whitened(self, space: Space) -> WhitenedSpace:
-        whitening = space.whitening(self.shrinkage, self.eps)
-        return WhitenedSpace(space.x, whitening, whitening(space.x))
-
     def _add(self, name: str, support: Tensor, whitening: Whitening) -> Self:
         if support.shape[1:] != whitening.mean.shape:
             raise ValueError(
@@ -215,12 +217,3 @@ def bind(similarity: Similarity, anchors: Tensor, whitening: Whitening) -> Calla
         folded = (points @ whitening.matrix).T.contiguous()
         return lambda x: (x - whitening.mean) @ folded
     return lambda x: similarity.compare(similarity.points(x, whitening), points)
-
-
-def _common_rows(spaces: Mapping[str, Space]) -> int:
-    rows = {name: len(space.x) for name, space in spaces.items()}
-    if not rows:
-        raise ValueError("no encoder given")
-    if len(set(rows.values())) > 1:
-        raise ValueError(f"rows must be parallel, the same samples for every encoder; got {rows}")
-    return next(iter(rows.values()))

@@ -53,6 +53,10 @@ class RelativeAligner(Aligner):
         """The one space."""
         return self._space
 
+    def points(self, name: str) -> int:
+        """The support samples that the anchors mix."""
+        return self._space.anchor_set.used_points()
+
     def curves(self) -> dict[str, dict[str, list[float]]]:
         """The losses of the one fit, where there was one."""
         return _curves({self._fitted_on: self._space})
@@ -122,6 +126,10 @@ class SingleRelativeAligner(Aligner):
         if source not in self._spaces:
             self._spaces[source] = self._make_space().fit({source: self._held[source]})
         return self._spaces[source]
+
+    def points(self, name: str) -> int:
+        """The support samples that the anchors of any decoder mix."""
+        return max((space.anchor_set.used_points() for space in self._spaces.values()), default=0)
 
     def curves(self) -> dict[str, dict[str, list[float]]]:
         """The losses of each fit, by the encoder it was made on."""

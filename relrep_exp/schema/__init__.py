@@ -1,5 +1,16 @@
 """The shape of a configuration: every key, its type and its range. conf/ holds the values."""
 
+from relrep_exp.schema.aligner import (
+    AbsoluteConfig,
+    AffineConfig,
+    AlignerConfig,
+    ConsensusConfig,
+    InverseRelativeConfig,
+    LinearMapConfig,
+    OrthoConfig,
+    PairwiseConfig,
+    RelativeConfig,
+)
 from relrep_exp.schema.autoencoder import AutoencoderConfig, AutoencoderZoo, ConvConfig
 from relrep_exp.schema.data import (
     ClustersData,
@@ -21,8 +32,6 @@ from relrep_exp.schema.parallel import (
     TableParallel,
 )
 from relrep_exp.schema.run import (
-    AbsoluteConfig,
-    AlignerConfig,
     AnchorsConfig,
     Config,
     DecoderConfig,
@@ -32,7 +41,6 @@ from relrep_exp.schema.run import (
     ParamAnchors,
     PathsConfig,
     PickedAnchors,
-    RelativeConfig,
     RuntimeConfig,
     SimConfig,
     SingleParamAnchors,
@@ -61,12 +69,14 @@ from relrep_exp.schema.zoo import (
 
 __all__ = [
     "AbsoluteConfig",
+    "AffineConfig",
     "AlignerConfig",
     "AnchorsConfig",
     "AutoencoderConfig",
     "AutoencoderZoo",
     "ClustersData",
     "Config",
+    "ConsensusConfig",
     "ConvConfig",
     "DataConfig",
     "DecoderConfig",
@@ -77,7 +87,9 @@ __all__ = [
     "FilesParallel",
     "HeadConfig",
     "ImagesData",
+    "InverseRelativeConfig",
     "LinearConfig",
+    "LinearMapConfig",
     "LocalBertConfig",
     "LocalBertZoo",
     "LocalEncoderConfig",
@@ -87,7 +99,9 @@ __all__ = [
     "LoggerConfig",
     "LsaEncoderConfig",
     "LsaZoo",
+    "OrthoConfig",
     "OwnParallel",
+    "PairwiseConfig",
     "PaperConfig",
     "ParallelConfig",
     "ParamAnchors",

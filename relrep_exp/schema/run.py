@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 from pydantic.dataclasses import dataclass
 
+from relrep_exp.schema.aligner import AlignerConfig
 from relrep_exp.schema.autoencoder import ConvConfig
 from relrep_exp.schema.data import DataConfig
 from relrep_exp.schema.experiment import ExperimentConfig, ProfileName
 from relrep_exp.schema.parallel import ParallelConfig
-from relrep_exp.schema.types import Count, Name, NonNegative, Positive, ScalingName, Seed, Share, strict
+from relrep_exp.schema.types import Count, Name, NonNegative, Positive, ScalingName, Seed, strict
 from relrep_exp.schema.zoo import ZooConfig
 
 
@@ -35,29 +36,11 @@ class TaskConfig:
 
 
 @dataclass(frozen=True, config=strict)
-class AbsoluteConfig:
-    """conf/aligner/absolute."""
-
-    name: Literal["absolute"]
-
-
-@dataclass(frozen=True, config=strict)
-class RelativeConfig:
-    """conf/aligner/relative: support set and statistics shared by anchors and similarity."""
-
-    name: Literal["relative"]
-    support: Annotated[int, Field(ge=2)] = 5000
-    shrinkage: Share = 0.15
-    eps: NonNegative = 5e-8
-    statistics: Literal["train", "support"] = "train"
-
-
-@dataclass(frozen=True, config=strict)
 class PickedAnchors:
     """conf/anchors: strategies without parameters of their own."""
 
     name: Name
-    m: Count = 300
+    m: Count | Literal["all"] = 300
 
 
 @dataclass(frozen=True, config=strict)
@@ -172,7 +155,6 @@ def _anchors_kind(value: Any) -> str:
     return str(name) if name in ("param", "param_single") else "picked"
 
 
-AlignerConfig = Annotated[AbsoluteConfig | RelativeConfig, Field(discriminator="name")]
 AnchorsConfig = Annotated[
     Annotated[ParamAnchors, Tag("param")]
     | Annotated[SingleParamAnchors, Tag("param_single")]

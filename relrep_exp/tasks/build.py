@@ -7,7 +7,7 @@ from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.errors import Problem, UserError
 from relrep_exp.methods import OnCurve, aligner_factory
 from relrep_exp.runtime import Runtime
-from relrep_exp.schema import Config, DecoderConfig, HeadConfig, PickedAnchors, RelativeConfig
+from relrep_exp.schema import Config, DecoderConfig, HeadConfig, PairwiseConfig, PickedAnchors, RelativeConfig
 from relrep_exp.tasks.decoders import decoder_fitter
 from relrep_exp.tasks.geometry import geometry
 from relrep_exp.tasks.image_decoders import image_decoder_fitter
@@ -54,9 +54,10 @@ def fit_problems(config: Config, embeddings: Embeddings) -> list[Problem]:
     """What the sizes of the data do not allow."""
     problems = zoo.encoder_problems(embeddings.names, config.task)
     paired = min(int(corpus.is_train.sum()) for corpus in embeddings.paired.values())
-    if isinstance(config.aligner, RelativeConfig) and isinstance(config.anchors, PickedAnchors):
-        support = min(paired, config.aligner.support)
-        if config.anchors.m > support:
+    aligner = config.aligner
+    if isinstance(aligner, RelativeConfig | PairwiseConfig) and isinstance(config.anchors, PickedAnchors):
+        support = min(paired, aligner.support)
+        if config.anchors.m != "all" and config.anchors.m > support:
             what = f"anchors.m={config.anchors.m}: {config.anchors.name} picks from {support} support samples"
             problems.append(Problem(what, f"set anchors.m={support} or less, or use anchors=param"))
     if config.task.kind != "stitching":

@@ -17,7 +17,16 @@ from relrep_exp.plan import make_plan
 
 # A new file is counted here, and so is known to be composed below.
 OPTIONS = {
-    "aligner": {"absolute", "relative"},
+    "aligner": {
+        "absolute",
+        "affine",
+        "consensus",
+        "inverse_relative",
+        "l_ortho",
+        "linear",
+        "ortho",
+        "relative",
+    },
     "anchors": {"collinear", "fps", "kmeans", "param", "param_single", "random"},
     "data": {
         "cifar10",
@@ -126,7 +135,7 @@ def test_every_file_is_counted():
         found.setdefault(path.parent.relative_to(conf_dir()).as_posix(), set()).add(path.stem)
     assert found.pop(".") == {"config"}
     assert found == OPTIONS
-    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 87
+    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 93
 
 
 @cache
