@@ -17,9 +17,11 @@ from dataclasses import replace
 import torch
 
 from relrep_exp.alignment.anchors import Space, WhitenedSpace, draw_support
-from relrep_exp.modules.param import Param, ParamModule, ParamSettings
+from relrep_exp.modules.fitting import fit
+from relrep_exp.modules.param import Param, ParamSettings
+from relrep_exp.modules.param_module import ParamModule
 from relrep_exp.modules.param_work import StepWork
-from relrep_exp.modules.training import EpochBatches, Training, fit
+from relrep_exp.modules.training import EpochBatches, Training
 
 
 def main() -> None:

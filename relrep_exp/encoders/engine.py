@@ -22,8 +22,8 @@ from relrep_exp.encoders.progress import bar
 from relrep_exp.encoders.settings import Extraction
 from relrep_exp.encoders.writer import ShardWriter
 from relrep_exp.errors import UserError, user_error
+from relrep_exp.modules.fitting import keyboard_interrupt, quiet
 from relrep_exp.modules.spawned import Failures, Spawned, environment, explained, failure_queue, told
-from relrep_exp.modules.training import keyboard_interrupt, quiet
 from relrep_exp.store.shards import Parts
 
 _REMEDY = "if memory ran out, use a smaller runtime.batch or runtime.devices; finished shards are kept"

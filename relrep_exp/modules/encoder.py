@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from relrep_exp.encoders.architectures import LocalImageEncoder
-from relrep_exp.modules.training import EpochBatches, Training, fit
+from relrep_exp.modules.fitting import fit
+from relrep_exp.modules.training import EpochBatches, Training
 from relrep_exp.schema import LocalEncoderConfig
 
 

@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from relrep_exp.alignment.seeding import generator
-from relrep_exp.modules.training import EpochBatches, Training, fit
+from relrep_exp.modules.fitting import fit
+from relrep_exp.modules.training import EpochBatches, Training
 
 NORM_EPS = 1e-5
 

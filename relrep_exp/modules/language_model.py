@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from relrep_exp.modules.bags import bags, rarity
+from relrep_exp.modules.fitting import fit
 from relrep_exp.modules.text_training import TextTraining
-from relrep_exp.modules.training import EpochBatches, Training, fit
+from relrep_exp.modules.training import EpochBatches, Training
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -18,7 +18,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from relrep_exp.errors import UserError, user_error
-from relrep_exp.modules.training import quiet
+from relrep_exp.modules.fitting import quiet
 
 _ENDED = (None, 0, 1, -signal.SIGTERM)  # still there, well, raised an error, ended together with the others
 _LOST = ("Connection closed by peer", "Connection reset by peer", "DistBackendError", "DistNetworkError")

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from relrep_exp.errors import user_error
-from relrep_exp.modules.training import EpochLosses, Training
+from relrep_exp.modules.fitting import EpochLosses
+from relrep_exp.modules.training import Training
 
 _CLIP = 1.0
 

@@ -12,17 +12,9 @@ import pytorch_lightning as pl
 import torch
 
 from relrep_exp.alignment.share import ALONE
+from relrep_exp.modules.fitting import EpochLosses, keyboard_interrupt, make_trainer, quiet, run_fit
 from relrep_exp.modules.spawned import Failures, Spawned, environment, explained, failure_queue, told
-from relrep_exp.modules.training import (
-    EpochBatches,
-    EpochLosses,
-    OnEpoch,
-    Training,
-    keyboard_interrupt,
-    make_trainer,
-    quiet,
-    run_fit,
-)
+from relrep_exp.modules.training import EpochBatches, OnEpoch, Training
 from relrep_exp.watching import watched
 
 _REMEDY = (

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from relrep_exp.alignment.aligner import Aligner
 from relrep_exp.encoders import zoo
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.errors import Problem, UserError
@@ -10,9 +13,6 @@ from relrep_exp.runtime import Runtime
 from relrep_exp.schema import Config, DecoderConfig, HeadConfig, PairwiseConfig, PickedAnchors, RelativeConfig
 from relrep_exp.tasks.decoders import decoder_fitter
 from relrep_exp.tasks.geometry import geometry
-from relrep_exp.tasks.image_decoders import image_decoder_fitter
-from relrep_exp.tasks.images import images_of, own_decoders
-from relrep_exp.tasks.reconstruction import Reconstruction
 from relrep_exp.tasks.result import Result
 from relrep_exp.tasks.retrieval import retrieval
 from relrep_exp.tasks.stitching import Stitching
@@ -35,10 +35,7 @@ def run_task(config: Config, runtime: Runtime, on_curve: OnCurve) -> Result:
     if config.task.kind == "retrieval":
         result = retrieval(embeddings, make_aligner, config.task)
     elif config.task.kind == "reconstruction":
-        images = images_of(embeddings).to(runtime.device)
-        own = own_decoders(config, training, runtime.device)
-        fit_decoder = image_decoder_fitter(config, training)
-        result = Reconstruction(embeddings, images, make_aligner, fit_decoder, own, config.task).run()
+        result = _reconstruction(config, runtime, embeddings, make_aligner)
     elif config.task.kind == "geometry":
         result = geometry(embeddings, make_aligner, config.task)
     else:
@@ -48,6 +45,21 @@ def run_task(config: Config, runtime: Runtime, on_curve: OnCurve) -> Result:
     if embeddings.notes:
         result.diagnostics["samples"] = dict(embeddings.notes)
     return result
+
+
+def _reconstruction(
+    config: Config, runtime: Runtime, embeddings: Embeddings, make_aligner: Callable[[], Aligner]
+) -> Result:
+    """What draws and compares images takes seconds to import, which no other task has to pay."""
+    from relrep_exp.tasks.image_decoders import image_decoder_fitter
+    from relrep_exp.tasks.images import images_of, own_decoders
+    from relrep_exp.tasks.reconstruction import Reconstruction
+
+    training = runtime.training()
+    images = images_of(embeddings).to(runtime.device)
+    own = own_decoders(config, training, runtime.device)
+    fit_decoder = image_decoder_fitter(config, training)
+    return Reconstruction(embeddings, images, make_aligner, fit_decoder, own, config.task).run()
 
 
 def fit_problems(config: Config, embeddings: Embeddings) -> list[Problem]:

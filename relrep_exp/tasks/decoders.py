@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from relrep_exp.alignment.seeding import scoped_seed
-from relrep_exp.modules.heads import HeadBank, HeadSettings, fit_heads
 from relrep_exp.modules.training import Training
 from relrep_exp.schema import DecoderConfig, HeadConfig, LinearConfig
 from relrep_exp.tasks.scaling import Scaling
+
+if TYPE_CHECKING:
+    from relrep_exp.modules.heads import HeadBank
 
 BANK_ELEMENTS = 2**28  # features held at once by one bank of heads: 1 GiB in float32
 
@@ -105,6 +107,8 @@ def _heads(
     config: HeadConfig, jobs: Sequence[Job], classes: int, seed: int, training: Training
 ) -> list[Decoder]:
     """Heads of equal width on the same labels are trained side by side in one bank."""
+    from relrep_exp.modules.heads import HeadSettings, fit_heads  # Lightning takes seconds to import
+
     settings = HeadSettings(
         over_batch=config.name == "mlp_paper",
         dropout=config.dropout,

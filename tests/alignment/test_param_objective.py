@@ -9,7 +9,8 @@ import torch
 from relrep_exp.alignment.anchors import WhitenedSpace
 from relrep_exp.alignment.similarity import get_similarity
 from relrep_exp.alignment.whitening import Whitening
-from relrep_exp.modules.param import LOSSES, Param, ParamModule, ParamSettings
+from relrep_exp.modules.param import LOSSES, Param, ParamSettings
+from relrep_exp.modules.param_module import ParamModule
 
 from . import literal
 

@@ -46,7 +46,8 @@ def test_a_choice_changes_what_it_says_and_only_that(run, config_of, outputs, ke
 def test_logits_start_from_a_normal_distribution_of_that_width():
     from relrep_exp.alignment.anchors import WhitenedSpace
     from relrep_exp.alignment.whitening import Whitening
-    from relrep_exp.modules.param import Param, ParamModule, ParamSettings
+    from relrep_exp.modules.param import Param, ParamSettings
+    from relrep_exp.modules.param_module import ParamModule
 
     x = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
     whitening = Whitening.fit(x)

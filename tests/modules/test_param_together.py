@@ -20,7 +20,8 @@ from relrep_exp import plugins
 from relrep_exp.alignment.share import Share
 from relrep_exp.alignment.similarity import SIMILARITIES, Similarity, get_similarity
 from relrep_exp.errors import UserError
-from relrep_exp.modules.param import Param, ParamModule, ParamSettings
+from relrep_exp.modules.param import Param, ParamSettings
+from relrep_exp.modules.param_module import ParamModule
 from relrep_exp.modules.training import Training
 
 from .synthetic import K, M, learn, views, whitened

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from relrep_exp.errors import UserError
-from relrep_exp.modules.param import ParamModule
-from relrep_exp.modules.training import EpochBatches, EpochLosses, Training
+from relrep_exp.modules.fitting import EpochLosses
+from relrep_exp.modules.param_module import ParamModule
+from relrep_exp.modules.training import EpochBatches, Training
 
 from .synthetic import N, learn
 

@@ -1,0 +1,188 @@
+"""PARAM's objective as a module that Lightning trains (Eq. 3, Appendices A and D)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from relrep_exp.alignment import param as losses
+from relrep_exp.alignment.anchors import WhitenedSpace
+from relrep_exp.alignment.seeding import generator
+from relrep_exp.alignment.share import Share
+from relrep_exp.alignment.similarity import Similarity, get_similarity
+from relrep_exp.alignment.whitening import Whitening
+from relrep_exp.errors import user_error
+from relrep_exp.modules.param import LOSSES, Param
+from relrep_exp.modules.param_work import StepWork
+from relrep_exp.modules.together import SharedModule
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The training encoders' embeddings as the objective reads them, side by side; they stay on the device.
+
+    Attributes:
+        dims: d of each encoder.
+        widths: the same as numbers on the device, [E].
+        whitened: whitened coordinates, [N, sum d].
+        squares: |x_w|^2, [E, N].
+        support: what P mixes: whitened embeddings of the support, [K, sum d]; under a similarity that is not
+            WIP raw ones beside them, [K, 2 sum d].
+        points: all samples as a similarity that is not WIP compares them, [N, d_i] each; none for WIP.
+        whitenings: the encoders' statistics, where there are points.
+    """
+
+    dims: list[int]
+    widths: Tensor
+    whitened: Tensor
+    squares: Tensor
+    support: Tensor
+    points: list[Tensor]
+    whitenings: list[Whitening]
+
+    @classmethod
+    def of(cls, spaces: Sequence[WhitenedSpace], ids: Tensor, similarity: Similarity) -> Samples:
+        """Those of some encoders, with the support `ids` [K]."""
+        whitened = torch.cat([space.whitened for space in spaces], dim=1)
+        ids = ids.to(whitened.device)
+        support, points, whitenings = [whitened[ids]], [], []
+        if similarity != get_similarity("wip"):
+            support += [space.x[ids] for space in spaces]
+            points = [similarity.points(space.x, space.whitening) for space in spaces]
+            whitenings = [space.whitening for space in spaces]
+        return cls(
+            dims=[space.whitened.shape[1] for space in spaces],
+            widths=whitened.new_tensor([space.whitened.shape[1] for space in spaces]),
+            whitened=whitened,
+            squares=torch.stack([space.whitened.square().sum(1) for space in spaces]),
+            support=torch.cat(support, dim=1),
+            points=points,
+            whitenings=whitenings,
+        )
+
+    def to(self, device: torch.device) -> Samples:
+        """The same on a device."""
+        return Samples(
+            self.dims,
+            self.widths.to(device),
+            self.whitened.to(device),
+            self.squares.to(device),
+            self.support.to(device),
+            [points.to(device) for points in self.points],
+            [whitening.to(device) for whitening in self.whitenings],
+        )
+
+
+class ParamModule(SharedModule):
+    """P as unconstrained logits, and the objective of Eq. 3 over all training encoders at once.
+
+    Several processes may share a step. Each mixes its rows of P and gathers all anchors, takes its rows of
+    the batch and the Gram matrices of all anchors, and gives a share of the loss (`alignment/share.py`), the
+    Gram terms divided by the number of processes. Its gradient with respect to its own logits is one part of
+    the sum that is the gradient of the batch's loss. As DDP averages gradients, the loss is multiplied by
+    their number.
+    """
+
+    def __init__(self, spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int, strategy: Param):
+        super().__init__(LOSSES, strategy.training.on_epoch)
+        self.settings, self.similarity = strategy.settings, strategy.similarity
+        self.samples = Samples.of(list(spaces.values()), ids, self.similarity)
+        start = self.settings.init_std * torch.randn(m, len(ids), generator=generator(seed, "param logits"))
+        self.logits = torch.nn.Parameter(start.to(self.samples.whitened))
+
+    def setup(self, stage: str) -> None:
+        """Learn which share is this process's, have the data on its device, and parameters of its own."""
+        self.share = Share(self.trainer.global_rank, self.trainer.world_size)
+        self.samples = self.samples.to(self.device)
+        if self.logits.is_shared():
+            self.logits = torch.nn.Parameter(self.logits.detach().clone())
+
+    def unload(self) -> None:
+        """Move the data to the CPU."""
+        self.samples = self.samples.to(torch.device("cpu"))
+
+    def mixture(self) -> Tensor:
+        """P, row-stochastic, [m, K]."""
+        return losses.mixture(self.logits, self.settings.temperature)
+
+    def step_work(self) -> StepWork:
+        """What a step costs."""
+        m, support = self.logits.shape
+        batch = min(self.settings.batch, len(self.samples.whitened))
+        raw, item = bool(self.samples.points), self.logits.element_size()
+        return StepWork(self.samples.dims, support, m, batch, raw, item)
+
+    def training_step(self, rows: Tensor, _: int) -> Tensor:
+        """Eq. 3 on the samples `rows` [1, B], as DDP wants it: this process's share times their number."""
+        terms = self.objective(rows[0])
+        self.losses.add(list(terms.values()))
+        weights = self.settings.weights()
+        return self.share.size * torch.stack([weights[name] * loss for name, loss in terms.items()]).sum()
+
+    def objective(self, rows: Tensor) -> dict[str, Tensor]:
+        """The four losses, unweighted, on the samples `rows` [B], by name in the order of `LOSSES`.
+
+        Where processes share them, this one's shares.
+        """
+        s, data, batch = self.settings, self.samples, len(rows)
+        mixed = self._mixed()
+        anchors = mixed[: len(data.dims)]
+        rows = self.share.of(rows)
+        x = torch.split(data.whitened[rows], data.dims, dim=1)
+        products = torch.stack([part @ a.T for part, a in zip(x, anchors, strict=True)])
+        gram = torch.stack([a @ a.T for a in anchors])
+        squares = gram.diagonal(dim1=1, dim2=2)
+        cover = losses.coverage(
+            products,
+            data.squares[:, rows],
+            squares,
+            data.widths,
+            s.coverage_temperature,
+            s.coverage_chunk,
+            batch,
+        )
+        single = [
+            cover,
+            losses.orthogonality(gram) / self.share.size,
+            losses.length(squares) / self.share.size,
+        ]
+        relative = self._relative(rows, mixed[len(data.dims) :]) if data.points else products
+        nce = losses.sym_nce(relative, s.nce_temperature, self.share, batch)
+        return dict(zip(LOSSES, [nce, *(loss.mean() for loss in single)], strict=True))
+
+    def _mixed(self) -> tuple[Tensor, ...]:
+        """P times what it mixes: the whitened anchors [m, d_i], then the raw ones where they are needed.
+
+        All in one product and one gathering, as all processes have to exchange in the same order.
+        """
+        own = losses.mixture(self.share.of(self.logits), self.settings.temperature)
+        mixed = self.share.whole(own @ self.samples.support, len(self.logits))
+        return torch.split(mixed, self.samples.dims * (2 if self.samples.points else 1), dim=1)
+
+    def _relative(self, rows: Tensor, anchors: Sequence[Tensor]) -> Tensor:
+        """RR under a similarity that is not WIP, [E, B, m]; raw anchors [m, d_i] -> those of `rows` [B]."""
+        data, similarity = self.samples, self.similarity
+        prepared = [similarity.points(a, w) for a, w in zip(anchors, data.whitenings, strict=True)]
+        pairs = zip(data.points, prepared, strict=True)
+        return torch.stack([similarity.compare(points[rows], a) for points, a in pairs])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam on the logits (Table 5)."""
+        return torch.optim.Adam(self.parameters(), lr=self.settings.lr, fused=True)
+
+    def check_epoch(self, means: Mapping[str, float]) -> None:
+        """Stop at the first loss that is not finite.
+
+        Raises:
+            UserError: there is one.
+        """
+        bad = [name for name, value in means.items() if not math.isfinite(value)]
+        if bad:
+            raise user_error(
+                f"PARAM diverged in epoch {self.current_epoch}: {', '.join(bad)} is not finite",
+                f"lower anchors.lr (now {self.settings.lr:g}) or raise the temperatures; nothing is recorded",
+            )
