@@ -65,7 +65,7 @@ def test_the_last_line_is_the_record_and_the_second_time_nothing_is_computed(pyt
 
 def test_two_processes_that_share_a_fit_leave_the_record_of_one(run, monkeypatch):
     one = run("anchors=param", "anchors.epochs=5")
-    monkeypatch.setattr("relrep_exp.modules.param.fit", None)  # what one process learns with
+    monkeypatch.setattr("relrep_exp.modules.fitting.fit", None)  # what one process learns with
     two = run("anchors=param", "anchors.epochs=5", "overwrite=always", *SHARED)
     assert two.fresh and two.path == one.path
     assert [row[:4] for row in two.record.rows] == [row[:4] for row in one.record.rows]
@@ -109,7 +109,7 @@ def test_param_fits_are_shared(run, outputs, monkeypatch):
     first = run(*param)
     fits = stamps(outputs / "checkpoints")
     assert not (outputs / "embeddings").exists()  # the user's file is not copied
-    monkeypatch.setattr("relrep_exp.modules.param.fit", None)
+    monkeypatch.setattr("relrep_exp.modules.fitting.fit", None)
     monkeypatch.setattr("relrep_exp.tasks.build.decoder_fitter", majority)
     for more in (["decoder=mlp_paper"], ["decoder.epochs=2"], ["task.neighbours=5"]):
         other = run(*param, *more)
