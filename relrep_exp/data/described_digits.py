@@ -1,7 +1,7 @@
 """scikit-learn's digits in two views: the pixels, and a text that says row by row where there is ink.
 
-Each run of adjacent pixels with ink is one word: the row, a to h, the third of it that the run's middle is in,
-and its width: "amiddlethin bmiddlewide cleftdot crightthin ...". So the text is a coarser and different
+Each run of adjacent pixels with ink is one word: the row, a to h, the third of it that the run's middle is
+in, and its width: "amiddlethin bmiddlewide cleftdot crightthin ...". So the text is a coarser and different
 description of the same image. It stands in for captions where there are none.
 """
 
