@@ -68,8 +68,7 @@ def load(config: CaptionedData, views: Sequence[str], offline: bool) -> Samples:
     _require_views(config, views)
     root = _root(config)
     splits = every({split: partial(_read, config, root, split) for split in ("train", "test")})
-    labels = (splits[split].labels for split in ("train", "test"))
-    classes, problems = class_numbers(*labels, limit=config.limit)
+    classes, problems = class_numbers(splits["train"].labels, splits["test"].labels, config.limit)
     if IMAGE in views and config.on_error == "raise":
         problems += _missing(root, splits, config.limit)
     if problems:

@@ -165,6 +165,7 @@ def _tested_twice(config: Config) -> list[Problem]:
         problems.append(Problem(what, "give each splits of its own"))
     if (
         isinstance(parallel, SubsetsParallel)
+        and not isinstance(data, CaptionedData)
         and parallel.repo == data.repo
         and not own_pairs(config)
         and test & set(parallel.splits)

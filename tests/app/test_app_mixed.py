@@ -12,6 +12,7 @@ from PIL import Image
 from relrep_exp import needs
 from relrep_exp.encoders import zoo
 from relrep_exp.encoders.present import present
+from relrep_exp.encoders.sources import sources
 from relrep_exp.plan import make_plan
 from relrep_exp.reads import own_pairs, views
 from relrep_exp.schema import parts
@@ -81,7 +82,7 @@ def test_images_and_texts_are_stitched_and_share_embeddings_with_plain_zoos(told
     for part in parts(mixed.zoo):
         [name] = part.encoders
         assert not hasattr(part.encoders[name], "kind")
-        assert kept[name] == zoo.sources(mixed)[name].identity()
+        assert kept[name] == sources(mixed)[name].identity()
     assert len(list((outputs / "embeddings").glob("*/manifest.json"))) == 2
     plain = [word for word in two if "bert_cased" not in word and not word.startswith("~")]
     plain = [
