@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from relrep_exp.encoders.sources import sources
 from relrep_exp.encoders.architectures import stacked
 from relrep_exp.encoders.autoencoder import AutoencoderSource
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.encoders.local import common_shape
+from relrep_exp.encoders.sources import sources
 from relrep_exp.modules.training import Training
 from relrep_exp.schema import Config
 from relrep_exp.tasks.image_decoders import ImageReader
