@@ -13,8 +13,10 @@ from relrep_exp.schema.aligner import (
 )
 from relrep_exp.schema.autoencoder import AutoencoderConfig, AutoencoderZoo, ConvConfig
 from relrep_exp.schema.data import (
+    CaptionedData,
     ClustersData,
     DataConfig,
+    DescribedDigitsData,
     DigitsData,
     ImagesData,
     PrecomputedData,
@@ -64,8 +66,8 @@ from relrep_exp.schema.zoo import (
     TimmZoo,
     TransformersEncoderConfig,
     TransformersZoo,
-    ZooConfig,
 )
+from relrep_exp.schema.zoos import MixedZoo, PlainZoo, ZooConfig, parts
 
 __all__ = [
     "AbsoluteConfig",
@@ -74,12 +76,14 @@ __all__ = [
     "AnchorsConfig",
     "AutoencoderConfig",
     "AutoencoderZoo",
+    "CaptionedData",
     "ClustersData",
     "Config",
     "ConsensusConfig",
     "ConvConfig",
     "DataConfig",
     "DecoderConfig",
+    "DescribedDigitsData",
     "DigitsData",
     "DistortedEncoderConfig",
     "DistortedZoo",
@@ -99,6 +103,7 @@ __all__ = [
     "LoggerConfig",
     "LsaEncoderConfig",
     "LsaZoo",
+    "MixedZoo",
     "OrthoConfig",
     "OwnParallel",
     "PairwiseConfig",
@@ -107,6 +112,7 @@ __all__ = [
     "ParamAnchors",
     "PathsConfig",
     "PickedAnchors",
+    "PlainZoo",
     "PrecomputedData",
     "PrecomputedZoo",
     "ProfileConfig",
@@ -129,4 +135,5 @@ __all__ = [
     "TransformersEncoderConfig",
     "TransformersZoo",
     "ZooConfig",
+    "parts",
 ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from relrep_exp.encoders import zoo
 from relrep_exp.encoders.architectures import stacked
 from relrep_exp.encoders.autoencoder import AutoencoderSource
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.encoders.local import common_shape
+from relrep_exp.encoders.sources import sources
 from relrep_exp.modules.training import Training
 from relrep_exp.schema import Config
 from relrep_exp.tasks.image_decoders import ImageReader
@@ -32,7 +32,7 @@ def own_decoders(config: Config, training: Training, device: torch.device) -> di
     """The decoder of every autoencoder that is tested; none for other encoders."""
     found = {}
     tested = config.task.test_encoders
-    for name, source in zoo.sources(config, training).items():
+    for name, source in sources(config, training).items():
         if isinstance(source, AutoencoderSource) and (tested is None or name in tested):
             found[name] = ImageReader(source.load().model.decoder.to(device), Scaling(0.0, 1.0))
     return found

@@ -83,7 +83,13 @@ def test_odd_texts_survive_every_format(tmp_path, suffix):
     assert list(samples.views["de"].samples) == ODD * 2
     assert samples.views["de"].labels.tolist() == [0, 1, 2, 3, 4] * 4
     assert samples.notes["empty_texts"] == {"de": 2}
-    assert not samples.parallel
+
+
+def test_rows_are_the_same_only_where_one_language_is_read(tmp_path):
+    table = [{"text": text, "label": n % 5} for n, text in enumerate(ODD)]
+    config = marc(folder(tmp_path, ["de", "fr"], "csv", table), labels="fine")
+    assert load(config, "de").parallel
+    assert not load(config, "de", "fr").parallel
 
 
 @pytest.mark.parametrize(
