@@ -30,10 +30,12 @@ _TABLES = {
     "pairs": "relrep_exp.report.tables:pairs_table",
     "metrics": "relrep_exp.report.axis_tables:metrics_table",
     "axis": "relrep_exp.report.axis_tables:axis_table",
+    "methods": "relrep_exp.report.method_table:methods_table",
     "variations": "relrep_exp.report.axis_tables:variations_table",
 }
 _FIGURES = {
     "samples": "relrep_exp.report.figures:samples_figure",
+    "tradeoff": "relrep_exp.report.tradeoff_figure:tradeoff_figure",
     "lines": "relrep_exp.report.line_figure:lines_figure",
     "sensitivity": "relrep_exp.report.sensitivity_figure:sensitivity_figure",
     "anchors": "relrep_exp.report.anchor_figure:anchors_figure",

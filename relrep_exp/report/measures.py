@@ -42,6 +42,8 @@ class Measure:
         return f"{self.label} in %" if self.percent else self.label
 
 
+JOIN = "join_seconds"  # of a record's timings, not of its rows: seconds until a new encoder can be read
+
 _KNOWN = (
     Measure("f1_weighted", "weighted F1", percent=True, decimals=2),
     Measure("accuracy", "accuracy", percent=True, decimals=2),
@@ -61,6 +63,12 @@ _KNOWN = (
     Measure("shift_near", "shift near 0", better=-1),
     Measure("shift_far", "shift far off", better=-1),
     Measure("rr_std", "RR std", better=0, per_encoder=True),
+    Measure(JOIN, "join in s", decimals=4, better=0, per_encoder=True),
+    Measure("parallel_points", "parallel points", decimals=0, better=0, per_encoder=True),
+    Measure("reconstruction_cosine", "cosine to the original", better=1, per_encoder=True),
+    Measure("reconstruction_error", "relative error", better=-1, per_encoder=True),
+    Measure("anchor_rank", "rank of the anchors", decimals=1, better=0, per_encoder=True),
+    Measure("anchor_condition", "condition of the anchors", decimals=0, better=0, per_encoder=True),
     Measure("effective_rank", "eff. rank", decimals=1, better=0, per_encoder=True),
 )
 _BY_NAME = {measure.name: measure for measure in _KNOWN}
