@@ -103,11 +103,8 @@ def _relative(
 
 def _pairwise(config: Config, aligner: PairwiseConfig, embeddings: Embeddings) -> Callable[[], Aligner]:
     """Translations and inverse relative projection."""
-    m, strategy = anchor_count(config, embeddings), get_anchor_strategy(config.anchors.name)
+    choose = anchor_chooser(config, aligner, embeddings)
     settings = {k: v for k, v in asdict(aligner).items() if k not in ("name", "support")}
-
-    def choose(spaces: Mapping[str, Space]) -> AnchorSet:
-        return choose_anchors(strategy, spaces, m, support=aligner.support, seed=config.seed)
 
     def estimate(x: Tensor, y: Tensor) -> PairMap:
         if isinstance(aligner, InverseRelativeConfig):
@@ -116,6 +113,14 @@ def _pairwise(config: Config, aligner: PairwiseConfig, embeddings: Embeddings) -
         return translation(aligner.name, x, y, **kept)  # type: ignore[arg-type]  # the schema has its names
 
     return lambda: PairwiseAligner(method_name(config), choose, estimate)
+
+
+def anchor_chooser(
+    config: Config, aligner: PairwiseConfig, embeddings: Embeddings
+) -> Callable[[Mapping[str, Space]], AnchorSet]:
+    """A function that picks a method's parallel anchors, seeing the spaces that it is given."""
+    m, strategy = anchor_count(config, embeddings), get_anchor_strategy(config.anchors.name)
+    return lambda spaces: choose_anchors(strategy, spaces, m, support=aligner.support, seed=config.seed)
 
 
 def _kind(anchors: AnchorsConfig) -> type[RelativeAligner | SingleRelativeAligner]:

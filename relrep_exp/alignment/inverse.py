@@ -63,3 +63,11 @@ def inverse_relative(
         float(scaled.norm(dim=1).mean()),
         told,
     )
+
+
+def reconstruction(x: Tensor, anchors: Tensor, ridge: float = 0.0) -> dict[str, float]:
+    """How well x [N, d] is recovered from its own cosines to anchors [n, d]."""
+    back = inverse_relative(anchors, anchors, "none", ridge)(x.double())
+    unit, made = F.normalize(x.double(), dim=1), F.normalize(back, dim=1)
+    error = (made - unit).norm() / unit.norm()
+    return {"cosine": float((unit * made).sum(1).mean()), "error": float(error)}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from relrep_exp.report.cells import Cell, Column, Line, Table, mean_of
-from relrep_exp.report.measures import Measure, measure_of
+from relrep_exp.report.measures import RESCALED, Measure, measure_of
 from relrep_exp.report.tables import MATCHING, MEAN, OFF_DIAGONAL, Pair, encoder_order, source_role
 
 if TYPE_CHECKING:
@@ -31,8 +31,14 @@ _SHOWN = (
     "shift_far",
     "rr_std",
     "effective_rank",
+    "parallel_points",
     "variance",
     "autoencoder_mse",
+    "reconstruction_cosine",
+    "reconstruction_error",
+    "reconstruction_rank",
+    "reconstruction_condition",
+    *(f"{RESCALED}{factor}" for factor in ("0.01", "0.1", "1", "10", "100")),
 )
 # Ten metrics share a line of 100 columns with two names: the heading has to be short.
 _SHORT = {
@@ -45,6 +51,7 @@ _SHORT = {
     "shift_near": "near",
     "shift_far": "far",
     "effective_rank": "rank",
+    "parallel_points": "points",
 }
 
 Values = dict[tuple[str, str, str], float]

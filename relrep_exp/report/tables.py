@@ -30,7 +30,7 @@ RETRIEVAL = ("source_encoder", "zero_shot_encoder")
 
 Pair = tuple[str, str]  # (target, source)
 
-_HEADLINES = ("f1_weighted", "mse", "rr_cosine", "recall@1")
+_HEADLINES = ("f1_weighted", "mse", "rr_cosine", "recall@1", "reconstruction_cosine", "accuracy@1")
 
 
 @dataclass(frozen=True)
