@@ -19,15 +19,16 @@ from omegaconf import DictConfig, OmegaConf
 from relrep_exp import overrides as words
 from relrep_exp.config import keys_of, load, load_experiment, resolved, typed
 from relrep_exp.errors import UserError, user_error
-from relrep_exp.reads import own_pairs_of
+from relrep_exp.reads import languages, own_pairs_of
 from relrep_exp.schema import Config, ExperimentConfig, ParamAnchors
 
 OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
 
 
-def _param_batch(parallel: DictConfig, data: DictConfig) -> int:
+def _param_batch(parallel: DictConfig, data: DictConfig, zoo: DictConfig) -> int:
     """What conf/anchors/param calls: the batch of PARAM suits the samples that it learns P on."""
-    own = own_pairs_of(parallel.kind, parallel.use, data.kind)
+    views = len(languages(zoo.encoders)) if data.kind == "texts" else 1
+    own = own_pairs_of(parallel.kind, parallel.use, data.kind, views)
     return (data if own else parallel).get("param_batch") or ParamAnchors.batch
 
 

@@ -145,6 +145,11 @@ def _problem(fault: Any, values: Mapping[Any, Any]) -> Problem:
         return Problem(f"{key} is not a key here", f"remove it, or {nearest_key(key, siblings)}")
     if fault["type"] in ("missing", "missing_argument"):
         return _missing(key)
+    if fault["type"] == "union_tag_not_found":
+        return _missing(f"{key}.kind")
+    if fault["type"] == "union_tag_invalid":
+        kinds = fault["ctx"]["expected_tags"].replace("'", "").split(", ")
+        return Problem(f"{key}.kind={fault['ctx']['tag']}: no such kind", nearest(fault["ctx"]["tag"], kinds))
     shown = fault.get("input")
     return Problem(f"{key}={shown!r}: {_lower(fault['msg'])}", f"give {key} a value that fits")
 
@@ -154,7 +159,8 @@ def _dotted(location: tuple[int | str, ...], values: Mapping[Any, Any]) -> str:
     parts, here = [], values
     for number, part in enumerate(location):
         known = isinstance(here, Mapping) and part in here
-        if known or isinstance(part, int) or number == len(location) - 1:
+        tag = isinstance(here, Mapping) and not known and here.get("kind") == part
+        if known or isinstance(part, int) or (number == len(location) - 1 and not tag):
             parts.append(str(part))
         if known:
             here = here[part]

@@ -23,6 +23,7 @@ from relrep_exp.schema import (
     TimmZoo,
     TransformersEncoderConfig,
     TransformersZoo,
+    parts,
 )
 
 TIMM_FILES = ("config.json", *WEIGHTS)
@@ -46,9 +47,12 @@ def merged(found: Iterable[Repo]) -> list[Repo]:
 
 def models(config: Config) -> dict[str, Repo]:
     """The zoo's encoders that come from the hub, with their repositories."""
-    if not isinstance(config.zoo, TimmZoo | TransformersZoo):
-        return {}
-    found = {name: model_repo(f"zoo.encoders.{name}", it) for name, it in config.zoo.encoders.items()}
+    pretrained = [part for part in parts(config.zoo) if isinstance(part, TimmZoo | TransformersZoo)]
+    found = {
+        name: model_repo(f"zoo.encoders.{name}", encoder)
+        for part in pretrained
+        for name, encoder in part.encoders.items()
+    }
     return {name: repo for name, repo in found.items() if repo is not None}
 
 

@@ -8,6 +8,7 @@ from glob import escape
 from pathlib import Path
 
 from relrep_exp.config import nearest
+from relrep_exp.data import questions
 from relrep_exp.errors import user_error
 
 # suffix -> the reader in `datasets`; all but Parquet may end in .gz besides
@@ -27,7 +28,7 @@ ALONE = ("{split}", "data/{split}")  # those of the subset "default": the data s
 DEFAULT = "default"
 
 _PART = r"(-(?P<part>\d+)-of-(?P<parts>\d+))?"
-_SUFFIX = r"\.(parquet|(csv|tsv|jsonl|json)(\.gz)?)"
+_SUFFIX = r"\.(parquet|label|(csv|tsv|jsonl|json)(\.gz)?)"
 
 
 def stems(subset: str, split: str) -> list[str]:
@@ -61,7 +62,8 @@ def find(root: Path, subset: str, split: str, key: str) -> list[Path]:
     Raises:
         UserError: there are none, some are missing, or several formats of the same.
     """
-    for stem in stems(subset, split):
+    original = [questions.FILES[split]] if subset == DEFAULT and split in questions.FILES else []
+    for stem in [*stems(subset, split), *original]:
         if found := _files(root, stem):
             _require_one_table(found)
             return found

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 # kind -> the module with `identity(config, views, offline)` and `load(config, views, offline)`
 _READERS = {
     "digits": "relrep_exp.data.digits",
+    "digits_described": "relrep_exp.data.described_digits",
     "images": "relrep_exp.data.images",
+    "captioned": "relrep_exp.data.captioned",
     "texts": "relrep_exp.data.texts",
     "sib200": "relrep_exp.data.sib200",
     "templates": "relrep_exp.data.templates",
@@ -25,6 +27,12 @@ _READERS = {
     "subsets": "relrep_exp.data.paired_subsets",
     "table": "relrep_exp.data.paired_files",
     "files": "relrep_exp.data.paired_files",
+}
+# what samples may be -> the kinds of data that have it
+HOLD: Mapping[str, tuple[str, ...]] = {
+    "images": ("digits", "digits_described", "images", "captioned"),
+    "texts": ("texts", "sib200", "templates", "reviews", "digits_described", "captioned"),
+    "points": ("clusters",),
 }
 _recent: dict[str, Samples] = {}  # what was read last: local encoders that have to be trained read it, too
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.config import nearest
+from relrep_exp.data import questions
 from relrep_exp.data.layouts import FORMATS, suffix
 from relrep_exp.data.textfile import TAB, dialect, lines
 from relrep_exp.errors import Problem, UserError, user_error
@@ -126,6 +127,8 @@ def _load(path: Path) -> pa.Table:
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 
+    if path.suffix == questions.SUFFIX:
+        return questions.read(path)
     reader, options = _reader(path)
     with tempfile.TemporaryDirectory(prefix="relrep-") as scratch, _quiet():
         try:

@@ -58,6 +58,8 @@ def load(config: TextsData, views: Sequence[str], offline: bool) -> Samples:
     and the two above it are 1, the two below it 0. `data.limit` keeps that many texts of each language and
     split, drawn with a fixed seed: files may be sorted by label, where the first ones are of one class.
 
+    All encoders of one language read the same rows, which are parallel then.
+
     Raises:
         UserError: tables are damaged, lack a column, or their classes do not fit; every problem.
     """
@@ -79,7 +81,7 @@ def load(config: TextsData, views: Sequence[str], offline: bool) -> Samples:
         raise UserError(problems)
     numbers = {label: number for number, label in enumerate(classes)}
     found = {view: _view(kept[view, "train"], kept[view, "test"], numbers) for view in codes}
-    return Samples(found, parallel=False, notes=_notes(kept, classes))
+    return Samples(found, parallel=len(found) == 1, notes=_notes(kept, classes))
 
 
 def _read(config: TextsData, split: str, root: Path, view: str) -> Labelled:

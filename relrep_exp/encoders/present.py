@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from relrep_exp.errors import Problem, user_error
-from relrep_exp.schema import Config, TimmZoo, TransformersZoo
+from relrep_exp.schema import Config, MixedZoo, PrecomputedZoo, TimmZoo, TransformersZoo
 
 
-def without_missing(config: Config) -> TimmZoo | TransformersZoo:
-    """The zoo as it can be had: with `zoo.skip_missing` without the encoders that are missing.
+def present(config: Config) -> list[str]:
+    """The zoo's encoders that can be had: with `zoo.skip_missing` all but those that are missing.
 
     Raises:
         UserError: fewer than two are left.
     """
     zoo = config.zoo
-    assert isinstance(zoo, TimmZoo | TransformersZoo)
+    assert not isinstance(zoo, PrecomputedZoo), "the file of precomputed embeddings says which there are"
     missing = missing_encoders(config)
-    if not missing:
-        return zoo
     left = [name for name in zoo.encoders if name not in missing]
-    if len(left) < 2:
+    if missing and len(left) < 2:
         what = f"zoo.skip_missing=true leaves {len(left)} of {len(zoo.encoders)} encoders"
         raise user_error(what, "get at least two of them: python scripts/prefetch.py with the same arguments")
-    if isinstance(zoo, TimmZoo):  # said twice, as each zoo has encoders of its own type
-        return replace(zoo, encoders={name: zoo.encoders[name] for name in left})
-    return replace(zoo, encoders={name: zoo.encoders[name] for name in left})
+    return left
 
 
 def missing_encoders(config: Config) -> dict[str, Problem]:
     """The encoders that the user allowed to be dropped and that are missing, each with what is wrong."""
     zoo = config.zoo
-    if not isinstance(zoo, TimmZoo | TransformersZoo) or not zoo.skip_missing:
+    if not isinstance(zoo, TimmZoo | TransformersZoo | MixedZoo) or not zoo.skip_missing:
         return {}
     from relrep_exp import needs
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from relrep_exp.data.samples import Samples
     from relrep_exp.schema import DataConfig
 
-_TEXTS = ("texts", "sib200", "templates", "reviews")
-
 
 class TrainingTexts:
     """The task's own training split in the languages of a zoo.
@@ -33,7 +31,7 @@ class TrainingTexts:
     """
 
     def __init__(self, data: DataConfig, languages: list[str], offline: bool):
-        if data.kind not in _TEXTS:
+        if data.kind not in data_sources.HOLD["texts"]:
             what = f"data={data.name} has no texts, which this zoo's encoders are made from"
             raise user_error(what, "use texts, such as data=template_reviews, or a zoo of image encoders")
         self.data, self.languages, self.offline = data, sorted(set(languages)), offline

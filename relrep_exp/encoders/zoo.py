@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,37 +13,35 @@ from relrep_exp.data.origin import every
 from relrep_exp.data.samples import IMAGE, POINT
 from relrep_exp.encoders import precomputed
 from relrep_exp.encoders.present import missing_encoders
+from relrep_exp.encoders.sources import sources
 from relrep_exp.errors import Problem, UserError
 from relrep_exp.reads import own_pairs, views
 from relrep_exp.schema import (
-    AutoencoderZoo,
+    CaptionedData,
     ClustersData,
     Config,
     DistortedZoo,
     ImagesData,
-    LocalBertZoo,
-    LocalLmZoo,
-    LocalZoo,
-    LsaZoo,
     PrecomputedZoo,
     Sib200Data,
     SubsetsParallel,
     TaskConfig,
     TextsData,
-    TimmZoo,
-    TransformersZoo,
 )
 
 if TYPE_CHECKING:
     from relrep_exp.encoders.embeddings import Embeddings
-    from relrep_exp.encoders.encoder import EncoderSource
     from relrep_exp.encoders.settings import Extraction
-    from relrep_exp.modules.training import Training
     from relrep_exp.runtime import Runtime
 
-IMAGE_DATA = ("digits", "images")
-TEXT_DATA = ("texts", "sib200", "templates", "reviews")
-POINT_DATA = ("clusters",)
+_READ = {IMAGE: "images", POINT: "points"}  # every other view is a language
+# What encoders read -> some data of it
+_SOME = {
+    "images": "data=digits, mnist, cifar100 ...",
+    "points": "data=clusters",
+    "texts": "data=sib200, template_reviews, templates, trec, marc ...",
+    "images and texts": "data=n24news, digits_described",
+}
 
 
 def identity(config: Config) -> dict[str, Any]:
@@ -94,51 +92,6 @@ def own_problems(config: Config) -> list[Problem]:
     return []
 
 
-def sources(config: Config, training: Training | None = None) -> Mapping[str, EncoderSource]:
-    """The zoo's encoders before they are loaded.
-
-    Raises:
-        UserError: files are missing.
-    """
-    zoo, data, offline = config.zoo, config.data, config.runtime.offline
-    outputs = Path(config.paths.outputs)
-    if isinstance(zoo, LocalZoo):
-        from relrep_exp.encoders import local
-
-        return local.sources(zoo, data, outputs, offline, training)
-    if isinstance(zoo, AutoencoderZoo):
-        from relrep_exp.encoders import autoencoder
-
-        return autoencoder.sources(zoo, data, outputs, offline, training)
-    if isinstance(zoo, LocalLmZoo):
-        from relrep_exp.encoders import local_lm
-
-        return local_lm.sources(zoo, data, outputs, training)
-    if isinstance(zoo, LocalBertZoo):
-        from relrep_exp.encoders import local_bert
-
-        return local_bert.sources(zoo, data, outputs, training, offline)
-    if isinstance(zoo, LsaZoo):
-        from relrep_exp.encoders import lsa
-
-        return lsa.sources(zoo, data, offline)
-    if isinstance(zoo, DistortedZoo):
-        from relrep_exp.encoders import distorted
-
-        return distorted.sources(zoo, data)
-    return _pretrained(config)
-
-
-def _pretrained(config: Config) -> dict[str, EncoderSource]:
-    from relrep_exp.encoders import present, text, vision
-
-    zoo = present.without_missing(config)
-    if isinstance(zoo, TimmZoo):
-        return vision.sources(zoo, config.runtime)
-    assert isinstance(zoo, TransformersZoo), "precomputed embeddings have no encoders to load"
-    return text.sources(zoo, config.runtime)
-
-
 def problems(config: Config) -> list[Problem]:
     """What does not go together, known before anything is read."""
     kind, name = config.data.kind, f"data={config.data.name}"
@@ -151,19 +104,11 @@ def problems(config: Config) -> list[Problem]:
         else:
             remedy = "these encoders need samples to read: use data=digits, say, or zoo=precomputed"
         return [Problem(f"{name} does not go with this zoo", remedy)]
-    kinds, what, remedy = _readable(config)
-    if isinstance(zoo, PrecomputedZoo) or kind in kinds:
+    read = sorted({_READ.get(view, "texts") for view in views(config)})
+    if all(kind in data_sources.HOLD[sort] for sort in read):
         return [*_unpaired(config), *_tested_twice(config), *_too_flat(config)]
-    return [Problem(f"{name} does not go with this zoo, whose encoders read {what}", f"use {remedy}")]
-
-
-def _readable(config: Config) -> tuple[tuple[str, ...], str, str]:
-    """The kinds of data that the zoo's encoders read, what these are, and some to be had."""
-    if views(config) == [IMAGE]:
-        return IMAGE_DATA, "images", "data=digits, mnist, cifar100 ..."
-    if views(config) == [POINT]:
-        return POINT_DATA, "points", "data=clusters"
-    return TEXT_DATA, "texts", "data=sib200, template_reviews, templates, marc ..."
+    what = " and ".join(read)
+    return [Problem(f"{name} does not go with this zoo, whose encoders read {what}", f"use {_SOME[what]}")]
 
 
 def _too_flat(config: Config) -> list[Problem]:
@@ -197,10 +142,10 @@ def encoder_problems(names: Sequence[str], task: TaskConfig) -> list[Problem]:
 def _unpaired(config: Config) -> list[Problem]:
     """Samples that are not parallel need a parallel source beside them, images have no use for one."""
     own = own_pairs(config)
-    if config.data.kind == "texts" and own:
+    if config.data.kind == "texts" and own and len(views(config)) > 1:
         what = f"data={config.data.name}: row n is another sample in every language, so nothing is paired"
         return [Problem(what, "choose a parallel source: parallel=xnli, sib200, ntrex, translated ...")]
-    if config.data.kind not in TEXT_DATA and not own:
+    if config.data.kind not in data_sources.HOLD["texts"] and not own:
         what = f"parallel={config.parallel.name} is a source of texts, and data={config.data.name} has none"
         return [Problem(what, "use parallel=own")]
     return []
@@ -209,7 +154,7 @@ def _unpaired(config: Config) -> list[Problem]:
 def _tested_twice(config: Config) -> list[Problem]:
     """Test samples must be neither trained on nor among those that anchors and statistics come from."""
     data, parallel = config.data, config.parallel
-    if not isinstance(data, ImagesData | TextsData | Sib200Data):
+    if not isinstance(data, ImagesData | CaptionedData | TextsData | Sib200Data):
         return []
     train, test = ({part} if isinstance(part, str) else set(part) for part in (data.train, data.test))
     problems = []

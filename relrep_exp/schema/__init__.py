@@ -13,8 +13,10 @@ from relrep_exp.schema.aligner import (
 )
 from relrep_exp.schema.autoencoder import AutoencoderConfig, AutoencoderZoo, ConvConfig
 from relrep_exp.schema.data import (
+    CaptionedData,
     ClustersData,
     DataConfig,
+    DescribedDigitsData,
     DigitsData,
     ImagesData,
     PrecomputedData,
@@ -65,8 +67,8 @@ from relrep_exp.schema.zoo import (
     TimmZoo,
     TransformersEncoderConfig,
     TransformersZoo,
-    ZooConfig,
 )
+from relrep_exp.schema.zoos import MixedZoo, PlainZoo, ZooConfig, parts
 
 __all__ = [
     "AbsoluteConfig",
@@ -75,12 +77,14 @@ __all__ = [
     "AnchorsConfig",
     "AutoencoderConfig",
     "AutoencoderZoo",
+    "CaptionedData",
     "ClustersData",
     "Config",
     "ConsensusConfig",
     "ConvConfig",
     "DataConfig",
     "DecoderConfig",
+    "DescribedDigitsData",
     "DigitsData",
     "DistortedEncoderConfig",
     "DistortedZoo",
@@ -100,6 +104,7 @@ __all__ = [
     "LoggerConfig",
     "LsaEncoderConfig",
     "LsaZoo",
+    "MixedZoo",
     "OrthoConfig",
     "OwnParallel",
     "PairwiseConfig",
@@ -108,6 +113,7 @@ __all__ = [
     "ParamAnchors",
     "PathsConfig",
     "PickedAnchors",
+    "PlainZoo",
     "PrecomputedData",
     "PrecomputedZoo",
     "ProfileConfig",
@@ -131,4 +137,5 @@ __all__ = [
     "TransformersEncoderConfig",
     "TransformersZoo",
     "ZooConfig",
+    "parts",
 ]

@@ -33,6 +33,21 @@ class DigitsData:
 
 
 @dataclass(frozen=True, config=strict)
+class DescribedDigitsData:
+    """conf/data/digits_described: the same digits in two views, the image and a text that renders it.
+
+    A pixel counts as ink from `ink` on, of 255.
+    """
+
+    kind: Literal["digits_described"]
+    name: Name = "digits_described"
+    test_share: OpenShare = 0.2
+    split_seed: Seed = 0
+    ink: Annotated[int, Field(ge=1, le=255)] = 96
+    param_batch: Count | None = None
+
+
+@dataclass(frozen=True, config=strict)
 class PrecomputedData:
     """conf/data/precomputed: labels and split come with the embeddings' file."""
 
@@ -54,6 +69,28 @@ class ImagesData:
     train: Text = "train"
     test: Text = "test"
     root: Text | None = None
+    on_error: Literal["raise", "skip"] = "raise"
+    limit: Count | None = None
+    param_batch: Count | None = None
+
+
+@dataclass(frozen=True, config=strict)
+class CaptionedData:
+    """conf/data/n24news: images with texts, in tables of the user's own; both views have the same rows.
+
+    `image` is the column of images, which `image_path` makes paths of, relative to `root`.
+    """
+
+    kind: Literal["captioned"]
+    name: Name
+    root: Text | None = None
+    language: Name = "en"
+    text: Annotated[list[Text], Field(min_length=1)] = Field(default_factory=lambda: ["text"])
+    image: Text = "image"
+    image_path: Annotated[str, Field(pattern=r"\{\}")] = "{}"
+    label: Text = "label"
+    train: Text = "train"
+    test: Text = "test"
     on_error: Literal["raise", "skip"] = "raise"
     limit: Count | None = None
     param_batch: Count | None = None
@@ -139,8 +176,10 @@ class ClustersData:
 
 DataConfig = Annotated[
     DigitsData
+    | DescribedDigitsData
     | PrecomputedData
     | ImagesData
+    | CaptionedData
     | TextsData
     | Sib200Data
     | TemplatesData

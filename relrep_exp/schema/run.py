@@ -15,7 +15,7 @@ from relrep_exp.schema.data import DataConfig
 from relrep_exp.schema.experiment import ExperimentConfig, ProfileName
 from relrep_exp.schema.parallel import ParallelConfig
 from relrep_exp.schema.types import Count, Name, NonNegative, Positive, ScalingName, Seed, strict
-from relrep_exp.schema.zoo import ZooConfig
+from relrep_exp.schema.zoos import ZooConfig
 
 
 @dataclass(frozen=True, config=strict)

@@ -7,7 +7,6 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from relrep_exp.schema.autoencoder import AutoencoderZoo
 from relrep_exp.schema.types import Commit, Count, Name, NonNegative, Positive, RepoId, Seed, Text, strict
 
 Dtype = Literal["float32", "bf16", "fp16"]
@@ -234,17 +233,3 @@ class DistortedZoo:
     kind: Literal["distorted"]
     name: Name
     encoders: dict[Name, DistortedEncoderConfig]
-
-
-ZooConfig = Annotated[
-    LocalZoo
-    | AutoencoderZoo
-    | PrecomputedZoo
-    | TimmZoo
-    | TransformersZoo
-    | LsaZoo
-    | LocalBertZoo
-    | LocalLmZoo
-    | DistortedZoo,
-    Field(discriminator="kind"),
-]

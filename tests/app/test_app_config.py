@@ -29,18 +29,24 @@ OPTIONS = {
     },
     "anchors": {"collinear", "fps", "kmeans", "param", "param_single", "random"},
     "data": {
+        "ag_news",
         "cifar10",
         "cifar100",
         "cifar100_fine",
         "clusters",
+        "dbpedia",
         "digits",
+        "digits_described",
         "fashion_mnist",
+        "imdb",
         "marc",
         "mnist",
+        "n24news",
         "precomputed",
         "sib200",
         "template_reviews",
         "templates",
+        "trec",
     },
     "decoder": {"conv", "linear", "mlp", "mlp_paper", "svm"},
     "experiment": {
@@ -73,9 +79,11 @@ OPTIONS = {
         "geometry",
         "marc_stitch",
         "mnist_ae",
+        "modality_stitch",
         "precomputed_stitch",
         "sib200_stitch",
         "slm_retrieval",
+        "text_stitch",
     },
     "zoo": {
         "autoencoders",
@@ -83,10 +91,15 @@ OPTIONS = {
         "digits_local",
         "distorted",
         "lsa",
+        "lst_modality",
+        "lst_text",
+        "lst_text_local",
+        "lst_vision",
         "precomputed",
         "slm",
         "slm_local",
         "text_local",
+        "two_views_local",
         "vision",
         "vision_local",
     },
@@ -135,7 +148,7 @@ def test_every_file_is_counted():
         found.setdefault(path.parent.relative_to(conf_dir()).as_posix(), set()).add(path.stem)
     assert found.pop(".") == {"config"}
     assert found == OPTIONS
-    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 93
+    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 106
 
 
 @cache

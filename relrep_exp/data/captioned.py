@@ -1,0 +1,156 @@
+"""Images with texts of the user's own, as N24News: tables of text, path of the image and label.
+
+`data.root` holds a table for each split, `train.jsonl` and `test.jsonl` say (CSV, TSV, JSON lines, a JSON
+list or Parquet), and the image files that they name. Row n is the same sample in both views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from relrep_exp.data import image_folders, layouts, tables
+from relrep_exp.data.class_labels import Classes, class_numbers
+from relrep_exp.data.image_samples import FileImages
+from relrep_exp.data.manifest import manifest, names_below
+from relrep_exp.data.origin import every
+from relrep_exp.data.samples import IMAGE
+from relrep_exp.data.sources import settings
+from relrep_exp.errors import Problem, UserError, user_error
+from relrep_exp.store.keys import input_digest
+
+if TYPE_CHECKING:
+    from relrep_exp.data.samples import Samples, View
+    from relrep_exp.schema import CaptionedData
+
+_NAMED = 5  # images that a message names
+
+
+class Rows(NamedTuple):
+    """One split: texts, paths of images relative to the folder, labels as the table spells them."""
+
+    texts: list[str]
+    images: list[str]
+    labels: list[str]
+
+
+def identity(config: CaptionedData, views: Sequence[str], offline: bool) -> dict[str, dict[str, Any]]:
+    """The settings with the digests of the tables and, of the images, those of all image files.
+
+    Raises:
+        UserError: there is no such folder, table or view; every problem.
+    """
+    _require_views(config, views)
+    root = _root(config)
+    files = every({split: partial(_tables, config, root, split) for split in ("train", "test")})
+    digests = {split: [input_digest(path) for path in paths] for split, paths in files.items()}
+    texts = {**settings(config), "tables": digests}
+    if IMAGE not in views:
+        return dict.fromkeys(views, texts)
+    images = {**texts, "images": manifest(root, image_folders.images_of(names_below(root)))}
+    return {view: images if view == IMAGE else texts for view in views}
+
+
+def load(config: CaptionedData, views: Sequence[str], offline: bool) -> Samples:
+    """Images, texts and labels, the training split first; `data.limit` keeps the first of each split.
+
+    Labels are numbered in sorted order over the whole training split. An image file that cannot be decoded is
+    told, or left out, when it is read.
+
+    Raises:
+        UserError: tables are damaged, lack a column or name images that do not exist (unless samples that
+            cannot be read may be left out), or labels do not fit; every problem.
+    """
+    from relrep_exp.data.samples import Samples
+
+    _require_views(config, views)
+    root = _root(config)
+    splits = every({split: partial(_read, config, root, split) for split in ("train", "test")})
+    labels = (splits[split].labels for split in ("train", "test"))
+    classes, problems = class_numbers(*labels, limit=config.limit)
+    if IMAGE in views and config.on_error == "raise":
+        problems += _missing(root, splits, config.limit)
+    if problems:
+        raise UserError(problems)
+    notes = {
+        "samples": {"train": len(classes.train), "test": len(classes.test)},
+        "classes": list(classes.names),
+    }
+    found = {view: _view(view, root, splits, classes) for view in views}
+    return Samples(found, parallel=True, notes=notes)
+
+
+def _require_views(config: CaptionedData, views: Sequence[str]) -> None:
+    held = f"images and texts in {config.language!r}"
+    problems = [
+        Problem(
+            f"data={config.name} has no view {view!r}: it holds {held}",
+            f"choose encoders of images or of language={config.language}, or set data.language={view}",
+        )
+        for view in views
+        if view not in (IMAGE, config.language)
+    ]
+    if problems:
+        raise UserError(problems)
+
+
+def _root(config: CaptionedData) -> Path:
+    if config.root is None:
+        raise user_error(f"data={config.name} is read from files of yours", "say where: data.root=DIR")
+    root = Path(config.root).expanduser()
+    if not root.is_dir():
+        what = "it is a file" if root.exists() else "there is no such folder"
+        raise user_error(f"data.root={config.root}: {what}", f"give the folder that holds {config.name}")
+    return root
+
+
+def _tables(config: CaptionedData, root: Path, split: str) -> list[Path]:
+    return layouts.find(root, layouts.DEFAULT, getattr(config, split), f"data.{split}")
+
+
+def _read(config: CaptionedData, root: Path, split: str) -> Rows:
+    told = dict.fromkeys(config.text, "set data.text=COLUMN, or [COLUMN,COLUMN]")
+    told |= {config.image: "set data.image=COLUMN", config.label: "set data.label=COLUMN"}
+    table = tables.read(_tables(config, root, split), told)
+    cells = every({name: partial(table.require, name) for name in told})
+    rows = zip(*(cells[name] for name in config.text), strict=True)
+    texts = [". ".join(filter(None, row)) for row in rows]
+    images = [config.image_path.replace("{}", cell) for cell in cells[config.image]]
+    outside = [row for row, path in enumerate(images) if _is_outside(path)]
+    if outside:
+        what = f"{table.place(outside[0])}: the image {images[outside[0]]!r} is not inside data.root"
+        raise user_error(what, "write paths relative to data.root, with slashes")
+    return Rows(texts, images, cells[config.label])
+
+
+def _is_outside(path: str) -> bool:
+    parts = PurePosixPath(path)
+    return parts.is_absolute() or ".." in parts.parts or not parts.parts
+
+
+def _missing(root: Path, splits: Mapping[str, Rows], limit: int | None) -> list[Problem]:
+    """Image files that tables name and that do not exist, in one problem."""
+    named = [path for rows in splits.values() for path in rows.images[:limit]]
+    lost = [path for path in dict.fromkeys(named) if not (root / path).is_file()]
+    if not lost:
+        return []
+    some = ", ".join(lost[:_NAMED]) + (f", ... ({len(lost)} in all)" if len(lost) > _NAMED else "")
+    remedy = "copy them there, or leave such samples out with data.on_error=skip"
+    return [Problem(f"{root}: there are no images {some}", f"{remedy}; data.image_path says where they lie")]
+
+
+def _view(view: str, root: Path, splits: Mapping[str, Rows], classes: Classes) -> View:
+    import torch
+
+    from relrep_exp.data.samples import View
+
+    counts = {"train": len(classes.train), "test": len(classes.test)}
+    labels = torch.tensor([*classes.train, *classes.test], dtype=torch.int64)
+    is_train = torch.arange(len(labels)) < counts["train"]
+    if view == IMAGE:
+        paths = [path for split, count in counts.items() for path in splits[split].images[:count]]
+        return View(FileImages(root, tuple(paths)), is_train, labels)
+    texts = [text for split, count in counts.items() for text in splits[split].texts[:count]]
+    return View(texts, is_train, labels)

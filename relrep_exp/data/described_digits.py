@@ -1,0 +1,103 @@
+"""scikit-learn's digits in two views: the pixels, and a text that says row by row where there is ink.
+
+A row is named by its number, then each run of adjacent pixels with ink by its width and its place:
+"first empty, second dot left and wide right, ...". Places are thirds of the row, widths four words, so the
+text is a coarser and different description of the same image. It stands in for captions of one's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from relrep_exp.data import digits
+from relrep_exp.data.samples import IMAGE
+from relrep_exp.errors import Problem, UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from relrep_exp.data.samples import Samples
+    from relrep_exp.schema import DescribedDigitsData, DigitsData
+
+    Array = np.ndarray[Any, Any]
+
+VERSION = 1
+LANGUAGE = "en"
+ROWS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+PLACES = ("left", "middle", "right")
+WIDTHS = ("dot", "thin", "wide", "wide")  # of 1 to 4 pixels; wider ones are "full"
+
+
+def identity(config: DescribedDigitsData, views: Sequence[str], offline: bool) -> dict[str, dict[str, Any]]:
+    """What tells the samples of each view from others; the images are those of data=digits.
+
+    Raises:
+        UserError: a view is neither the image nor English.
+    """
+    _require_views(views)
+    images = digits.identity(_plain(config), [IMAGE], offline)[IMAGE]
+    texts = {**images, "name": config.name, "ink": config.ink, "version": VERSION}
+    return {view: images if view == IMAGE else texts for view in views}
+
+
+def load(config: DescribedDigitsData, views: Sequence[str], offline: bool) -> Samples:
+    """Images and their texts; row n is the same digit in both.
+
+    Raises:
+        UserError: a view is neither the image nor English, or the digits cannot be had.
+    """
+    from relrep_exp.data.samples import Samples, View
+
+    _require_views(views)
+    images = digits.load(_plain(config), [IMAGE], offline).views[IMAGE]
+    pixels = [images.samples[row] for row in range(len(images.samples))]
+    texts = View([described(image, config.ink) for image in pixels], images.is_train, images.labels)
+    return Samples({view: images if view == IMAGE else texts for view in views}, parallel=True)
+
+
+def described(image: Array, ink: int) -> str:
+    """The text of an image, uint8 [8, 8], whose pixels are ink from the value `ink` on."""
+    return ", ".join(_row(name, row >= ink) for name, row in zip(ROWS, image, strict=True))
+
+
+def _row(name: str, marked: Array) -> str:
+    words = [f"{_width(end - start)} {_place(start, end, len(marked))}" for start, end in _runs(marked)]
+    return f"{name} {' and '.join(words) or 'empty'}"
+
+
+def _runs(marked: Array) -> list[tuple[int, int]]:
+    """Start and end, exclusive, of each run of True in a bool [n]."""
+    import numpy as np
+
+    padded = np.concatenate([[0], marked.astype(np.int64), [0]])
+    changes = np.flatnonzero(np.diff(padded)).tolist()
+    return list(zip(changes[::2], changes[1::2], strict=True))
+
+
+def _width(pixels: int) -> str:
+    return WIDTHS[pixels - 1] if pixels <= len(WIDTHS) else "full"
+
+
+def _place(start: int, end: int, size: int) -> str:
+    """The third of the row that the middle of a run is in."""
+    return PLACES[(start + end - 1) * len(PLACES) // (2 * size)]
+
+
+def _plain(config: DescribedDigitsData) -> DigitsData:
+    from relrep_exp.schema import DigitsData
+
+    return DigitsData(kind="digits", test_share=config.test_share, split_seed=config.split_seed)
+
+
+def _require_views(views: Sequence[str]) -> None:
+    problems = [
+        Problem(
+            f"data=digits_described has no view {view!r}: it holds images and English texts",
+            f"choose encoders of images, or of language={LANGUAGE}",
+        )
+        for view in views
+        if view not in (IMAGE, LANGUAGE)
+    ]
+    if problems:
+        raise UserError(problems)
