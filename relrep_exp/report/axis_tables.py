@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from relrep_exp.store.records import Record
 
 _OVER = "mean over pairs of different encoders"
+_ALONE = "mean over encoders, each by itself"
 
 
 def metrics_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Gap] = ()) -> Table:
@@ -145,6 +146,10 @@ def _table(
 
 
 def _legend(held: Sequence[Measure], columns: Sequence[Column]) -> str:
-    what = f"{held[0].unit}, {_OVER}" if len(held) == 1 else _OVER
+    alone = bool(held) and all(measure.per_encoder for measure in held)
+    over = _ALONE if alone else _OVER
+    what = f"{held[0].unit}, {over}" if len(held) == 1 else over
+    if alone:
+        return what
     own = [column.method for column in columns if column.own]
     return f"{what} ({', '.join(own)}: each with itself)" if own else what

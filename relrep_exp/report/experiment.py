@@ -37,6 +37,7 @@ _FIGURES = {
     "samples": "relrep_exp.report.figures:samples_figure",
     "tradeoff": "relrep_exp.report.tradeoff_figure:tradeoff_figure",
     "lines": "relrep_exp.report.line_figure:lines_figure",
+    "rescaling": "relrep_exp.report.rescaling_figure:rescaling_figure",
     "sensitivity": "relrep_exp.report.sensitivity_figure:sensitivity_figure",
     "anchors": "relrep_exp.report.anchor_figure:anchors_figure",
     "invariances": "relrep_exp.report.geometry_figures:invariances_figure",

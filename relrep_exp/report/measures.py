@@ -66,8 +66,8 @@ _KNOWN = (
     Measure("rr_std", "RR std", better=0, per_encoder=True),
     Measure(JOIN, "join in s", decimals=4, better=0, per_encoder=True),
     Measure("parallel_points", "parallel points", decimals=0, better=0, per_encoder=True),
-    Measure("reconstruction_cosine", "cosine to the original", decimals=4),
-    Measure("reconstruction_error", "relative error", decimals=4, better=-1),
+    Measure("reconstruction_cosine", "cosine to the original", decimals=4, per_encoder=True),
+    Measure("reconstruction_error", "relative error", decimals=4, better=-1, per_encoder=True),
     Measure("reconstruction_rank", "rank of the anchors", decimals=1, better=0, per_encoder=True),
     Measure("reconstruction_condition", "condition", decimals=0, better=0, per_encoder=True),
     Measure("effective_rank", "eff. rank", decimals=1, better=0, per_encoder=True),
@@ -79,5 +79,5 @@ def measure_of(metric: str) -> Measure:
     """The known measure of that name; an unknown metric prints under its own name and is not ranked."""
     if metric.startswith(RESCALED):
         factor = metric.removeprefix(RESCALED)
-        return Measure(metric, f"accuracy at {factor}x", True, decimals=2, better=0)
+        return Measure(metric, f"accuracy at {factor}x", True, decimals=2, better=0, per_encoder=True)
     return _BY_NAME.get(metric) or Measure(metric, metric, better=0)

@@ -77,8 +77,9 @@ def run_table(record: Record) -> Table:
 
 
 def _pairs(values: Values, measures: Sequence[Measure]) -> list[Pair]:
-    """The pairs that were stitched; a metric of the test encoder alone makes no pair of its own."""
-    shown = {measure.name for measure in measures if not measure.per_encoder}
+    """The pairs that were stitched; a metric of the test encoder alone makes none beside them."""
+    of_pairs = {measure.name for measure in measures if not measure.per_encoder}
+    shown = of_pairs or {measure.name for measure in measures}
     present = dict.fromkeys((target, source) for target, source, metric in values if metric in shown)
     order = encoder_order((source, target) for target, source in present)
     return [(target, source) for target in order for source in order if (target, source) in present]

@@ -72,7 +72,15 @@ class ExperimentConfig:
     x: str | None = None
     table: Literal["pairs", "metrics", "axis", "methods", "variations"] = "pairs"
     figure: Literal[
-        "samples", "lines", "tradeoff", "invariances", "spaces", "reconstructions", "sensitivity", "anchors"
+        "samples",
+        "lines",
+        "tradeoff",
+        "rescaling",
+        "invariances",
+        "spaces",
+        "reconstructions",
+        "sensitivity",
+        "anchors",
     ] = "samples"
 
     @model_validator(mode="after")
