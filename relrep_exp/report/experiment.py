@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.errors import UserError
+from relrep_exp.report.cited import beside_cited
 from relrep_exp.report.compare import beside_paper
 from relrep_exp.report.gaps import described
 from relrep_exp.report.latex import to_latex
@@ -87,7 +88,7 @@ def experiment_table(closing: Closing, records: Mapping[str, Record]) -> tuple[T
     changed = [f"Not as its file has it: {' '.join(closing.changes)}."] if closing.changes else []
     remarks = (*said(experiment), *([experiment.note] if experiment.note else []), *changed)
     table = replace(table, title=f"{experiment.title}: {table.title}", missing=missing, remarks=remarks)
-    return beside_paper(table, experiment, points), points
+    return beside_cited(beside_paper(table, experiment, points), experiment, points), points
 
 
 def _maker(name: str) -> Callable[..., Any]:

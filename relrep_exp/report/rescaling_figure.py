@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.ticker import FuncFormatter
 
 from relrep_exp.errors import user_error
 from relrep_exp.report.cells import cell_of
@@ -37,6 +38,7 @@ def rescaling_figure(experiment: ExperimentConfig, points: Sequence[Point]) -> D
         figure = blank_figure(5.2, 3.6)
         panel = figure.add_subplot()
         panel.set(xscale="log", xlabel="inputs multiplied by", ylabel="accuracy in %", title=experiment.title)
+        panel.xaxis.set_major_formatter(FuncFormatter(lambda factor, _: f"{factor:g}"))
         panel.axvline(1, color="0.6", linestyle=":", linewidth=0.8)
         panel.grid(axis="y", color="0.92", linewidth=0.6)
         for method, style in zip(found, marked_lines(len(found)), strict=True):

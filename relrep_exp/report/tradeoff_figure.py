@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib import rc_context
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from relrep_exp.errors import user_error
 from relrep_exp.report.cells import Cell
@@ -53,7 +54,8 @@ def tradeoff_figure(experiment: ExperimentConfig, points: Sequence[Point]) -> Dr
         for row, place in enumerate(places):
             for column, measure in enumerate(measures):
                 number = row * len(measures) + column + 1
-                panel = figure.add_subplot(len(places), len(measures), number)
+                first = figure.axes[0] if figure.axes else None
+                panel = figure.add_subplot(len(places), len(measures), number, sharex=first)
                 panel.set_title(f"{measure.unit}{arrow(measure.better)}, {_said(experiment, place)}")
                 _frame(panel, last=row + 1 == len(places))
                 for one in series_of(experiment, points, measure.name):
@@ -70,10 +72,12 @@ def _said(experiment: ExperimentConfig, place: Any) -> str:
 
 def _frame(panel: Axes, last: bool) -> None:
     panel.set_xscale("log")
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{1000 * seconds:g} ms"))
+    panel.xaxis.set_minor_formatter(NullFormatter())
     panel.grid(color="0.92", linewidth=0.6)
     panel.set_axisbelow(True)
     if last:
-        panel.set_xlabel("seconds to join a new encoder (one process)")
+        panel.set_xlabel("time to join a new encoder")
 
 
 def _mark(style: dict[str, Any]) -> dict[str, Any]:
