@@ -9,6 +9,7 @@ from relrep_exp.methods import OnCurve, aligner_factory
 from relrep_exp.runtime import Runtime
 from relrep_exp.schema import Config, DecoderConfig, HeadConfig, PairwiseConfig, PickedAnchors, RelativeConfig
 from relrep_exp.tasks.decoders import decoder_fitter
+from relrep_exp.tasks.embedding_problems import embedding_problems
 from relrep_exp.tasks.geometry import geometry
 from relrep_exp.tasks.image_decoders import image_decoder_fitter
 from relrep_exp.tasks.images import images_of, own_decoders
@@ -51,8 +52,8 @@ def run_task(config: Config, runtime: Runtime, on_curve: OnCurve) -> Result:
 
 
 def fit_problems(config: Config, embeddings: Embeddings) -> list[Problem]:
-    """What the sizes of the data do not allow."""
-    problems = zoo.encoder_problems(embeddings.names, config.task)
+    """What the data do not allow."""
+    problems = zoo.encoder_problems(embeddings.names, config.task) + embedding_problems(config, embeddings)
     paired = min(int(corpus.is_train.sum()) for corpus in embeddings.paired.values())
     aligner = config.aligner
     if isinstance(aligner, RelativeConfig | PairwiseConfig) and isinstance(config.anchors, PickedAnchors):
