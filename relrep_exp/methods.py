@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -22,6 +22,7 @@ from relrep_exp.alignment.anchors import (
 from relrep_exp.alignment.consensus import ConsensusAligner
 from relrep_exp.alignment.inverse import inverse_relative
 from relrep_exp.alignment.pairwise import PairMap, PairwiseAligner
+from relrep_exp.alignment.parallel import UnusableAnchors
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.relative_aligner import (
     FirstRelativeAligner,
@@ -29,13 +30,15 @@ from relrep_exp.alignment.relative_aligner import (
     SingleRelativeAligner,
 )
 from relrep_exp.alignment.similarity import get_similarity
-from relrep_exp.alignment.translation import translation
+from relrep_exp.alignment.translation import Descent, Kind, translation
 from relrep_exp.encoders.embeddings import Embeddings
+from relrep_exp.errors import user_error
 from relrep_exp.identity import method_name
 from relrep_exp.modules.param import Param, param_from
 from relrep_exp.modules.training import Training
 from relrep_exp.plugins import digests
 from relrep_exp.schema import (
+    AffineConfig,
     AnchorsConfig,
     Config,
     ConsensusConfig,
@@ -104,13 +107,20 @@ def _relative(
 def _pairwise(config: Config, aligner: PairwiseConfig, embeddings: Embeddings) -> Callable[[], Aligner]:
     """Translations and inverse relative projection."""
     choose = anchor_chooser(config, aligner, embeddings)
-    settings = {k: v for k, v in asdict(aligner).items() if k not in ("name", "support")}
+    scaling, ridge = aligner.scaling, getattr(aligner, "ridge", 0.0)
+    descent = None
+    if isinstance(aligner, AffineConfig) and aligner.solver == "gradient":
+        descent = Descent(aligner.steps, aligner.lr)
 
-    def estimate(x: Tensor, y: Tensor) -> PairMap:
-        if isinstance(aligner, InverseRelativeConfig):
-            return inverse_relative(x, y, **settings)
-        kept = {k: v for k, v in settings.items() if k in ("scaling", "ridge")}
-        return translation(aligner.name, x, y, **kept)  # type: ignore[arg-type]  # the schema has its names
+    def estimate(x: Tensor, y: Tensor, pair: str) -> PairMap:
+        try:
+            if isinstance(aligner, InverseRelativeConfig):
+                return inverse_relative(x, y, scaling, ridge)
+            return translation(cast(Kind, aligner.name), x, y, scaling, ridge, descent)
+        except UnusableAnchors as error:
+            chosen = f"anchors.m={config.anchors.m} of anchors={config.anchors.name}"
+            remedy = f"take other anchors ({chosen}), or leave out an encoder"
+            raise user_error(f"aligner={aligner.name}, {pair}: {error}", remedy) from error
 
     return lambda: PairwiseAligner(method_name(config), choose, estimate)
 

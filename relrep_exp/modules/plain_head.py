@@ -1,4 +1,4 @@
-"""A classifier without any norm: one hidden layer, so that what it does to rescaled inputs is its activation's."""
+"""A classifier of one hidden layer and no norm: what it makes of rescaled inputs is its activation's doing."""
 
 from __future__ import annotations
 
@@ -50,12 +50,6 @@ class PlainHead(pl.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam."""
         return torch.optim.Adam(self.parameters(), LR)
-
-    @torch.no_grad()
-    def predict(self, x: Tensor) -> Tensor:
-        """Class numbers of x [N, k], [N]."""
-        predicted: Tensor = self(x).argmax(1)
-        return predicted
 
 
 def fit_plain_head(

@@ -67,7 +67,7 @@ _KNOWN = (
     Measure(JOIN, "join in s", decimals=4, better=0, per_encoder=True),
     Measure("parallel_points", "parallel points", decimals=0, better=0, per_encoder=True),
     Measure("reconstruction_cosine", "cosine to the original", decimals=4, per_encoder=True),
-    Measure("reconstruction_error", "relative error", decimals=4, better=-1, per_encoder=True),
+    Measure("reconstruction_relative_error", "relative error", decimals=4, better=-1, per_encoder=True),
     Measure("reconstruction_rank", "rank of the anchors", decimals=1, better=0, per_encoder=True),
     Measure("reconstruction_condition", "condition", decimals=0, better=0, per_encoder=True),
     Measure("effective_rank", "eff. rank", decimals=1, better=0, per_encoder=True),

@@ -21,7 +21,7 @@ Cells = dict[Any, Cell | None]
 
 _TOLD = {
     JOIN: "join: seconds of one process until the decoders of all other encoders can read a new one, mean "
-    "over test encoders, measured on the machine that made the record; learning anchors beforehand is no part",
+    "over test encoders, measured on the machine that made the record; learning anchors before is no part",
     "parallel_points": "parallel points: samples of a new encoder that must be paired with the others'",
 }
 
@@ -34,7 +34,9 @@ def methods_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: S
     """
     x = str(experiment.x)
     columns = tuple(Column(measure_of(m).unit, "", measure_of(m)) for m in experiment.metrics)
-    found = {(one.method, m): one.cells for m in experiment.metrics for one in series_of(experiment, points, m)}
+    found = {
+        (one.method, m): one.cells for m in experiment.metrics for one in series_of(experiment, points, m)
+    }
     lacking = by_method(base_gaps(gaps))
     places = {place for cells in found.values() for place in cells} | {gap.at[x] for gap in base_gaps(gaps)}
     methods = methods_of(experiment, points, gaps)

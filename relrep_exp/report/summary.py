@@ -35,7 +35,7 @@ _SHOWN = (
     "variance",
     "autoencoder_mse",
     "reconstruction_cosine",
-    "reconstruction_error",
+    "reconstruction_relative_error",
     "reconstruction_rank",
     "reconstruction_condition",
     *(f"{RESCALED}{factor}" for factor in ("0.01", "0.1", "1", "10", "100")),

@@ -23,7 +23,9 @@ def to_csv(table: Table) -> str:
     compared = _COMPARED if table.compares else []
     paper = _PAPER if _has_paper(table) else []
     rows_of_methods = [] if "method" in table.fields else ["method"]
-    writer.writerow([*table.fields, *rows_of_methods, "metric", "mean", "std", "n", *compared, *paper, "reason"])
+    writer.writerow(
+        [*table.fields, *rows_of_methods, "metric", "mean", "std", "n", *compared, *paper, "reason"]
+    )
     for line in table.rows:
         for cell, column in [] if line.closing else cells_of(line, table):
             numbers = [repr(cell.mean), repr(cell.std), cell.n] if cell and cell.n else ["", "", 0]

@@ -32,7 +32,7 @@ Cells = Mapping[Any, Cell | None]
 
 
 def tradeoff_figure(experiment: ExperimentConfig, points: Sequence[Point]) -> Drawing:
-    """A row of panels for each value of `experiment.x`, a panel for each metric that ranks, a marker a method.
+    """A row of panels for each value of `experiment.x`, a panel for each metric that ranks, a marker each.
 
     Bars are the std over seeds. A method that reads nothing but its own encoder is a horizontal line.
 

@@ -19,6 +19,7 @@ from relrep_exp.schema import (
     RescalingTask,
 )
 from relrep_exp.tasks.decoders import decoder_fitter
+from relrep_exp.tasks.embedding_problems import embedding_problems
 from relrep_exp.tasks.geometry import geometry
 from relrep_exp.tasks.image_decoders import image_decoder_fitter
 from relrep_exp.tasks.images import images_of, own_decoders
@@ -73,9 +74,10 @@ def _measured(config: Config, embeddings: Embeddings, runtime: Runtime, on_curve
 
 
 def fit_problems(config: Config, embeddings: Embeddings) -> list[Problem]:
-    """What the sizes of the data do not allow."""
+    """What the data do not allow."""
     alone = config.task.kind in ("invertibility", "rescaling")  # every encoder is measured by itself
     problems = [] if alone else zoo.encoder_problems(embeddings.names, config.task)
+    problems += embedding_problems(config, embeddings)
     paired = min(int(corpus.is_train.sum()) for corpus in embeddings.paired.values())
     aligner = config.aligner
     if isinstance(aligner, RelativeConfig | PairwiseConfig) and isinstance(config.anchors, PickedAnchors):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from relrep_exp.alignment.anchors import AnchorSet, Space
 from relrep_exp.alignment.inverse import reconstruction
-from relrep_exp.alignment.translation import Scaler
+from relrep_exp.alignment.parallel import Parallel
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.schema import InverseRelativeConfig
 from relrep_exp.tasks.result import Result
@@ -34,10 +34,10 @@ def invertibility(
         train: Tensor = corpus.x[corpus.is_train]
         with result.timed("align"):
             chosen = choose({name: Space(train)})
-            anchors = chosen.mix(train[chosen.ids.to(train.device)]).double()
+            anchors = chosen.mix(train[chosen.ids.to(train.device)])
         with result.timed("measure"):
-            scale = Scaler.fit(aligner.scaling, anchors)
-            test = scale(corpus.x[~corpus.is_train].double())
-            found = reconstruction(test, scale(anchors), aligner.ridge)
-            result.add(name, name, method, {f"reconstruction_{key}": value for key, value in found.items()})
+            scale = Parallel.of(anchors, anchors, aligner.scaling).before
+            found = reconstruction(scale(corpus.x[~corpus.is_train]), scale(anchors), aligner.ridge)
+            kept = ("cosine", "relative_error", "rank", "condition")
+            result.add(name, name, method, {f"reconstruction_{key}": found[key] for key in kept})
     return result

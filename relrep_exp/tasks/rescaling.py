@@ -1,8 +1,8 @@
-"""Is a decoder blind to the scale of what it reads (arXiv:2406.15057, 2311.00664)? Inverse projection assumes so."""
+"""Is a decoder blind to the scale of what it reads? Inverse relative projection (arXiv:2406.15057) assumes so."""
 
 from __future__ import annotations
 
-from relrep_exp.alignment import metrics
+from relrep_exp.alignment.invariance import rescaling as scale_study
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.modules.plain_head import fit_plain_head
 from relrep_exp.modules.training import Training
@@ -37,6 +37,6 @@ def rescaling(
             head = fit_plain_head(x, y, embeddings.classes, task.activation, seed, training)
         with result.timed("measure"):
             test, labels = scale(corpus.x[~train]), corpus.labels[~train]
-            found = {f: metrics.accuracy(head.predict(f * test), labels) for f in FACTORS}
+            found = scale_study(head, test, labels, FACTORS)
             result.add(name, name, method, {f"accuracy@{f:g}": value for f, value in found.items()})
     return result
