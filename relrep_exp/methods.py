@@ -19,7 +19,8 @@ from relrep_exp.alignment.anchors import (
     choose_anchors,
     get_anchor_strategy,
 )
-from relrep_exp.alignment.consensus import ConsensusAligner
+from relrep_exp.alignment.consensus import Consensus
+from relrep_exp.alignment.consensus_aligner import ConsensusAligner
 from relrep_exp.alignment.inverse import inverse_relative
 from relrep_exp.alignment.pairwise import PairMap, PairwiseAligner
 from relrep_exp.alignment.parallel import UnusableAnchors
@@ -71,8 +72,7 @@ def aligner_factory(
     if isinstance(aligner, PairwiseConfig):
         return _pairwise(config, aligner, embeddings)
     if isinstance(aligner, ConsensusConfig):
-        settings = {k: v for k, v in asdict(aligner).items() if k != "name"}
-        return lambda: ConsensusAligner(aligner.name, **settings, seed=config.seed)
+        return _consensus(config, aligner)
     return AbsoluteAligner
 
 
@@ -102,6 +102,16 @@ def _relative(
 
     kind = _kind(config.anchors)
     return lambda: kind(method_name(config), make_space, relative.statistics)
+
+
+def _consensus(config: Config, aligner: ConsensusConfig) -> Callable[[], Aligner]:
+    settings = {k: v for k, v in asdict(aligner).items() if k not in ("name", "support")}
+
+    def make() -> Aligner:
+        space = Consensus(**settings, seed=config.seed)
+        return ConsensusAligner(aligner.name, space, aligner.support, config.seed)
+
+    return make
 
 
 def _pairwise(config: Config, aligner: PairwiseConfig, embeddings: Embeddings) -> Callable[[], Aligner]:

@@ -84,6 +84,7 @@ class ConsensusConfig:
     support: Support = 5000
     m: Count | Literal["auto"] = "auto"
     ridge: Positive | Literal["auto"] = "auto"
+    features: Annotated[int, Field(ge=0)] = 400
     shrinkage: Share = 0.15
     eps: NonNegative = 5e-8
 
