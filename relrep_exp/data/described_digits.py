@@ -1,8 +1,8 @@
 """scikit-learn's digits in two views: the pixels, and a text that says row by row where there is ink.
 
-A row is named by its number, then each run of adjacent pixels with ink by its width and its place:
-"first empty, second dot left and wide right, ...". Places are thirds of the row, widths four words, so the
-text is a coarser and different description of the same image. It stands in for captions of one's own.
+Each run of adjacent pixels with ink is one word: the row, a to h, the third of it that the run's middle is
+in, and its width: "amiddlethin bmiddlewide cleftdot crightthin ...". So the text is a coarser and different
+description of the same image. It stands in for captions where there are none.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 LANGUAGE = "en"
-ROWS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+ROWS = "abcdefgh"
 PLACES = ("left", "middle", "right")
 WIDTHS = ("dot", "thin", "wide", "wide")  # of 1 to 4 pixels; wider ones are "full"
 
@@ -58,12 +58,12 @@ def load(config: DescribedDigitsData, views: Sequence[str], offline: bool) -> Sa
 
 def described(image: Array, ink: int) -> str:
     """The text of an image, uint8 [8, 8], whose pixels are ink from the value `ink` on."""
-    return ", ".join(_row(name, row >= ink) for name, row in zip(ROWS, image, strict=True))
+    return " ".join(word for name, row in zip(ROWS, image, strict=True) for word in _words(name, row >= ink))
 
 
-def _row(name: str, marked: Array) -> str:
-    words = [f"{_width(end - start)} {_place(start, end, len(marked))}" for start, end in _runs(marked)]
-    return f"{name} {' and '.join(words) or 'empty'}"
+def _words(name: str, marked: Array) -> list[str]:
+    """A word for each run of ink in a row, bool [8]."""
+    return [f"{name}{_place(start, end, len(marked))}{_width(end - start)}" for start, end in _runs(marked)]
 
 
 def _runs(marked: Array) -> list[tuple[int, int]]:

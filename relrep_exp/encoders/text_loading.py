@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from relrep_exp.encoders.text_model import TextEncoder
 
 _CASED = 0.05  # share of words; an uncased vocabulary has next to none, a cased one many more
+_CLIP = ("clip", "clip_text_model")
 _NAMED = 3  # keys that a message spells out
 _FEW = 16  # tokens that a tokenizer may have beyond the model's: Gemma 3 has one, people add [PAD] to GPT-2
 
@@ -44,6 +45,7 @@ def load(folder: Path, config: TransformersEncoderConfig, dtype: Dtype, key: str
         raise UserError(found)
     with _quiet():
         settings = _settings(folder, key)
+        _check_pooling(settings, config, key)
         tokenizer = _tokenizer(folder, key)
         model = _model(folder, settings, dtype, key)
         _check_vocabulary(model, tokenizer, folder, key)
@@ -76,6 +78,17 @@ def _settings(folder: Path, key: str) -> PreTrainedConfig:
     return settings
 
 
+def _check_pooling(settings: PreTrainedConfig, config: TransformersEncoderConfig, key: str) -> None:
+    """CLIP's text tower reads from left to right, so its first token is the same for all texts.
+
+    Raises:
+        UserError: that token was asked for.
+    """
+    if settings.model_type in _CLIP and config.pooling == "cls":
+        what = f"{key}.pooling=cls: the first token of CLIP's text tower has seen nothing of the text"
+        raise user_error(what, f"use {key}.pooling=last, the end of the text, or mean")
+
+
 def _tokenizer(folder: Path, key: str) -> PreTrainedTokenizerFast:
     import transformers
 
@@ -103,7 +116,11 @@ def _check_case(tokenizer: PreTrainedTokenizerFast, folder: Path, key: str) -> N
     Raises:
         UserError: texts are lowered for a vocabulary that is not.
     """
+    from tokenizers.models import WordPiece
+
     normalizer = tokenizer.backend_tokenizer.normalizer
+    if not isinstance(tokenizer.backend_tokenizer.model, WordPiece):
+        return  # that of CLIP lowers texts, too, and spells bytes as letters of either case
     if normalizer is None or normalizer.normalize_str("A") != "a":
         return
     special = set(tokenizer.all_special_tokens)
@@ -123,14 +140,18 @@ def _check_case(tokenizer: PreTrainedTokenizerFast, folder: Path, key: str) -> N
 def _model(folder: Path, settings: PreTrainedConfig, dtype: Dtype, key: str) -> PreTrainedModel:
     """Without a head; every weight comes from the folder."""
     import torch
-    from transformers import AutoModel
+    from transformers import AutoModel, CLIPTextModel
+
+    # Of the two towers of CLIP's checkpoints the one of texts; the other's weights are not read.
+    tower = settings.model_type == "clip"
+    make: Any = CLIPTextModel if tower else AutoModel
 
     def read() -> Any:
         # Weights that the folder lacks are drawn before they are told of.
         with torch.random.fork_rng(devices=[]):
-            return AutoModel.from_pretrained(
+            return make.from_pretrained(
                 folder,
-                config=settings,
+                config=settings.get_text_config() if tower else settings,
                 dtype=_torch_dtype(dtype),
                 local_files_only=True,
                 trust_remote_code=False,
