@@ -30,7 +30,7 @@ def record_identity(config: Config) -> dict[str, Any]:
         "task": asdict(config.task),
         **zoo.identity(config),
         "method": _method(config),
-        **({} if config.task.compares else {"decoder": asdict(config.decoder)}),
+        **({"decoder": asdict(config.decoder)} if config.task.decodes else {}),
         "seed": config.seed,
         "versions": {
             "alignment": versions.ALIGNMENT,

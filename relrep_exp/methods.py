@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -19,9 +19,11 @@ from relrep_exp.alignment.anchors import (
     choose_anchors,
     get_anchor_strategy,
 )
-from relrep_exp.alignment.consensus import ConsensusAligner
+from relrep_exp.alignment.consensus import Consensus
+from relrep_exp.alignment.consensus_aligner import ConsensusAligner
 from relrep_exp.alignment.inverse import inverse_relative
 from relrep_exp.alignment.pairwise import PairMap, PairwiseAligner
+from relrep_exp.alignment.parallel import UnusableAnchors
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.relative_aligner import (
     FirstRelativeAligner,
@@ -29,13 +31,15 @@ from relrep_exp.alignment.relative_aligner import (
     SingleRelativeAligner,
 )
 from relrep_exp.alignment.similarity import get_similarity
-from relrep_exp.alignment.translation import translation
+from relrep_exp.alignment.translation import Descent, Kind, translation
 from relrep_exp.encoders.embeddings import Embeddings
+from relrep_exp.errors import user_error
 from relrep_exp.identity import method_name
 from relrep_exp.modules.param import Param, param_from
 from relrep_exp.modules.training import Training
 from relrep_exp.plugins import digests
 from relrep_exp.schema import (
+    AffineConfig,
     AnchorsConfig,
     Config,
     ConsensusConfig,
@@ -68,8 +72,7 @@ def aligner_factory(
     if isinstance(aligner, PairwiseConfig):
         return _pairwise(config, aligner, embeddings)
     if isinstance(aligner, ConsensusConfig):
-        settings = {k: v for k, v in asdict(aligner).items() if k != "name"}
-        return lambda: ConsensusAligner(aligner.name, **settings, seed=config.seed)
+        return _consensus(config, aligner)
     return AbsoluteAligner
 
 
@@ -101,21 +104,43 @@ def _relative(
     return lambda: kind(method_name(config), make_space, relative.statistics)
 
 
-def _pairwise(config: Config, aligner: PairwiseConfig, embeddings: Embeddings) -> Callable[[], Aligner]:
-    """Translations and inverse relative projection."""
-    m, strategy = anchor_count(config, embeddings), get_anchor_strategy(config.anchors.name)
+def _consensus(config: Config, aligner: ConsensusConfig) -> Callable[[], Aligner]:
     settings = {k: v for k, v in asdict(aligner).items() if k not in ("name", "support")}
 
-    def choose(spaces: Mapping[str, Space]) -> AnchorSet:
-        return choose_anchors(strategy, spaces, m, support=aligner.support, seed=config.seed)
+    def make() -> Aligner:
+        space = Consensus(**settings, seed=config.seed)
+        return ConsensusAligner(aligner.name, space, aligner.support, config.seed)
 
-    def estimate(x: Tensor, y: Tensor) -> PairMap:
-        if isinstance(aligner, InverseRelativeConfig):
-            return inverse_relative(x, y, **settings)
-        kept = {k: v for k, v in settings.items() if k in ("scaling", "ridge")}
-        return translation(aligner.name, x, y, **kept)  # type: ignore[arg-type]  # the schema has its names
+    return make
+
+
+def _pairwise(config: Config, aligner: PairwiseConfig, embeddings: Embeddings) -> Callable[[], Aligner]:
+    """Translations and inverse relative projection."""
+    choose = anchor_chooser(config, aligner, embeddings)
+    scaling, ridge = aligner.scaling, getattr(aligner, "ridge", 0.0)
+    descent = None
+    if isinstance(aligner, AffineConfig) and aligner.solver == "gradient":
+        descent = Descent(aligner.steps, aligner.lr)
+
+    def estimate(x: Tensor, y: Tensor, pair: str) -> PairMap:
+        try:
+            if isinstance(aligner, InverseRelativeConfig):
+                return inverse_relative(x, y, scaling, ridge)
+            return translation(cast(Kind, aligner.name), x, y, scaling, ridge, descent)
+        except UnusableAnchors as error:
+            chosen = f"anchors.m={config.anchors.m} of anchors={config.anchors.name}"
+            remedy = f"take other anchors ({chosen}), or leave out an encoder"
+            raise user_error(f"aligner={aligner.name}, {pair}: {error}", remedy) from error
 
     return lambda: PairwiseAligner(method_name(config), choose, estimate)
+
+
+def anchor_chooser(
+    config: Config, aligner: PairwiseConfig, embeddings: Embeddings
+) -> Callable[[Mapping[str, Space]], AnchorSet]:
+    """A function that picks a method's parallel anchors, seeing the spaces that it is given."""
+    m, strategy = anchor_count(config, embeddings), get_anchor_strategy(config.anchors.name)
+    return lambda spaces: choose_anchors(strategy, spaces, m, support=aligner.support, seed=config.seed)
 
 
 def _kind(anchors: AnchorsConfig) -> type[RelativeAligner | SingleRelativeAligner]:

@@ -19,6 +19,7 @@ from relrep_exp.schema import (
     Config,
     ConsensusConfig,
     ConvConfig,
+    InverseRelativeConfig,
     PairwiseConfig,
     ParamAnchors,
 )
@@ -145,6 +146,9 @@ def _absolute(config: Config) -> list[Problem]:
 
 def _decoder(config: Config) -> list[Problem]:
     """A decoder that cannot do what the task asks of it, and encoders of something else than images."""
+    if config.task.kind == "invertibility" and not isinstance(config.aligner, InverseRelativeConfig):
+        what = f"task={config.task.name} inverts cosines, which aligner={config.aligner.name} does not"
+        return [Problem(what, "use aligner=inverse_relative")]
     name, draws = config.decoder.name, isinstance(config.decoder, ConvConfig)
     if config.task.kind == "stitching" and draws:
         return [

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -50,8 +51,16 @@ class AnchorSet:
         """
         if len(support) != len(self.ids):
             raise ValueError(f"{len(support)} support embeddings given, P mixes {len(self.ids)}")
+        if self._picks is not None:  # the product, without 2 m K d multiplications by 0 and 1
+            return support[self._picks.to(support.device)]
         mixed: Tensor = self.weights.to(support) @ support
         return mixed
+
+    @cached_property
+    def _picks(self) -> Tensor | None:
+        """The column of each row's only sample, [m]; None where a row mixes several."""
+        mixes = bool((self.weights.amax(1) != 1).any())
+        return None if mixes else self.weights.argmax(1)
 
     def used_points(self) -> int:
         """How many support samples have any part in the anchors."""
@@ -82,25 +91,38 @@ class Space:
         return self._whitenings[key]
 
 
-@dataclass(frozen=True)
 class WhitenedSpace:
-    """What a strategy sees of one training encoder.
+    """What a strategy sees of one training encoder; a strategy that never asks for whitening does not pay for it.
 
-    Attributes:
+    Args:
         x: embeddings of all parallel training samples, [N, d].
-        whitening: their statistics.
-        whitened: x in whitened coordinates, [N, d].
+        whitening: their statistics, or what gives them when they are asked for.
+        whitened: x in whitened coordinates, [N, d]; computed when asked for if it is not given.
     """
 
-    x: Tensor
-    whitening: Whitening
-    whitened: Tensor
+    def __init__(
+        self, x: Tensor, whitening: Whitening | Callable[[], Whitening], whitened: Tensor | None = None
+    ):
+        self.x, self._whitening, self._whitened = x, whitening, whitened
 
     @classmethod
     def of(cls, space: Space, shrinkage: float = SHRINKAGE, eps: float = EPS) -> WhitenedSpace:
         """A training encoder as strategies see it."""
-        whitening = space.whitening(shrinkage, eps)
-        return cls(space.x, whitening, whitening(space.x))
+        return cls(space.x, lambda: space.whitening(shrinkage, eps))
+
+    @property
+    def whitening(self) -> Whitening:
+        """Statistics of x."""
+        if not isinstance(self._whitening, Whitening):
+            self._whitening = self._whitening()
+        return self._whitening
+
+    @property
+    def whitened(self) -> Tensor:
+        """x in whitened coordinates, [N, d]."""
+        if self._whitened is None:
+            self._whitened = self.whitening(self.x)
+        return self._whitened
 
 
 AnchorStrategy = Callable[[Mapping[str, WhitenedSpace], Tensor, int, int], AnchorSet]

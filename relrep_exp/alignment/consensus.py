@@ -2,94 +2,292 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from pathlib import Path
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
 
-from relrep_exp.alignment.aligner import Aligner
-from relrep_exp.alignment.anchors import Space, draw_support
-from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Whitening
+from relrep_exp.alignment.agreement import Agreement, RidgeMaps, agree
+from relrep_exp.alignment.consensus_choice import RIDGES, Choice, held_out_error
+from relrep_exp.alignment.features import FeatureRows, Features
+from relrep_exp.alignment.moments import Moments, folded, united, with_target
+from relrep_exp.alignment.whitening import EPS, SHRINKAGE
+
+Auto = Literal["auto"]
+FOLDS = 5
+ALONE_RIDGE = 0.1  # where one encoder votes, and so nothing can be held out of the vote
+ALONE_SHARE = 0.9  # of its variance that its leading directions hold
+FORMAT = "relrep_exp.consensus/1"
 
 
 @dataclass(frozen=True)
 class ConsensusMap:
-    """x -> (x - mean) W + offset. W [d, m]."""
+    """x -> (features(x) - mean) W, into the consensus, whose mean over the support is 0.
 
+    Attributes:
+        features: of the encoder.
+        mean: of its features over the support, float64, [p].
+        matrix: W, float64, [p, m].
+    """
+
+    features: Features
     mean: Tensor
     matrix: Tensor
-    offset: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
-        """x [N, d] -> [N, m]."""
-        return ((x.double() - self.mean) @ self.matrix + self.offset).to(x.dtype)
+        """x [N, d] -> [N, m], in the dtype of x."""
+        return ((self.features(x) - self.mean) @ self.matrix).to(x.dtype)
 
 
-class ConsensusAligner(Aligner):
-    """The leading m directions on which the training encoders agree, and every encoder's ridge map to them.
+@dataclass(frozen=True)
+class Solution:
+    """Of one set of voters.
+
+    Attributes:
+        folds: moments of the voters' features in parts of the support.
+        moments: in all of it.
+        agreement: the voters' directions, all there are.
+        choice: how many of them are used, and the ridge.
+    """
+
+    folds: list[Moments]
+    moments: Moments
+    agreement: Agreement
+    choice: Choice
+
+
+class Consensus:
+    """The leading m directions on which encoders agree, and every encoder's ridge map to them.
+
+    The encoders of `fit` are voters: the consensus is theirs. One that joins later is mapped to it and changes nothing.
+    Of the rows only means and covariances are kept, of a size that does not depend on K; the support embeddings
+    themselves are referred to, not copied, and read in blocks, so they may be memory-mapped.
+
+    Example:
+        space = Consensus().fit({"a": x_a, "b": x_b})          # the same K samples, row by row
+        space.join("c", x_c)                                   # the same samples again
+        shared = space.transform(x_c_test, encoder="c")        # [N, m]
 
     Args:
-        method: the name in tables.
-        support: K.
-        m: dimensions of the space.
-        ridge: of the maps, times K.
-        shrinkage: lambda of the shrunk covariance.
+        m: dimensions; `auto`: by cross-validation on the support (`consensus_choice`).
+        ridge: of the maps, relative to the mean variance of an encoder's features; `auto`: as m.
+        features: F, random Fourier features that the maps have beside the whitened embedding; 0: the maps are linear.
+        shrinkage: lambda of the shrunk covariance (Appendix B).
         eps: its additive constant.
-        seed: draws the support set.
+        seed: draws the random features.
     """
 
     def __init__(
         self,
-        method: str,
-        support: int = 5000,
-        m: int | Literal["auto"] = "auto",
-        ridge: float | Literal["auto"] = "auto",
+        m: int | Auto = "auto",
+        ridge: float | Auto = "auto",
+        *,
+        features: int = 400,
         shrinkage: float = SHRINKAGE,
         eps: float = EPS,
         seed: int = 0,
     ):
-        self.method, self._support, self._m, self._ridge = method, support, m, ridge
-        self._shrinkage, self._eps, self._seed = shrinkage, eps, seed
+        self.m, self.ridge, self.features = m, ridge, features
+        self.shrinkage, self.eps, self.seed = shrinkage, eps, seed
+        self.voters: tuple[str, ...] = ()
+        self._rows: dict[str, FeatureRows] = {}
         self._maps: dict[str, ConsensusMap] = {}
-        self._ids = torch.empty(0, dtype=torch.int64)
-        self._consensus = torch.empty(0, 0)
+        self._solution: Solution | None = None
 
-    def fit(self, spaces: Mapping[str, Space]) -> Self:
-        """Solve for the consensus of the support and map every training encoder to it."""
-        first = next(iter(spaces.values()))
-        self._ids = draw_support(len(first.x), self._support, self._seed).to(first.x.device)
-        supports = [space.x[self._ids].double() for space in spaces.values()]
-        whitened = [Whitening.fit(x, self._shrinkage, self._eps)(x) for x in supports]
-        left, values, _ = torch.linalg.svd(torch.cat(whitened, dim=1), full_matrices=False)
-        m = 16 if self._m == "auto" else self._m
-        self._consensus = left[:, :m] * values[:m]
-        for name, space in spaces.items():
-            self.join(name, space)
+    @property
+    def solution(self) -> Solution:
+        """Moments, directions, and the m and the ridge in use.
+
+        Raises:
+            RuntimeError: before `fit`.
+        """
+        if self._solution is None:
+            raise RuntimeError("the consensus is not fitted: call fit({name: embeddings}) first")
+        return self._solution
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The encoders that `transform` knows: voters and those that joined."""
+        return tuple(self._maps)
+
+    def fit(self, support: Mapping[str, Tensor]) -> Self:
+        """Solve for the consensus of these encoders and map each of them to it.
+
+        Args:
+            support: embeddings [K, d_i] of the same K samples, row by row, for each encoder; K >= 4.
+
+        Raises:
+            ValueError: no encoder, rows that are not parallel or too few, numbers that are not finite, an encoder
+                whose embeddings are all equal, or m above the number of directions.
+        """
+        _check(support)
+        self._rows = {name: self._features(name, x) for name, x in support.items()}
+        self.voters = tuple(support)
+        self._solve(folded(self._rows, min(FOLDS, len(next(iter(support.values()))) // 2)))
         return self
 
-    def join(self, name: str, space: Space) -> None:
-        """Ridge regression from the support embeddings to the consensus."""
-        x = space.x[self._ids].double()
-        centred = x - x.mean(0)
-        ridge = 1e-2 if self._ridge == "auto" else self._ridge
-        gram = centred.T @ centred + ridge * len(x) * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
-        matrix = torch.linalg.solve(gram, centred.T @ self._consensus)
-        self._maps[name] = ConsensusMap(x.mean(0), matrix, self._consensus.mean(0))
+    def join(self, name: str, support: Tensor) -> Self:
+        """Map one more encoder to the consensus, by its embeddings [K, d] of the support samples.
 
-    def native(self, x: Tensor, encoder: str) -> Tensor:
-        """x in the consensus, [N, m]."""
-        return self._maps[encoder](x)
+        Raises:
+            RuntimeError: before `fit`.
+            ValueError: not K rows, not finite, all equal, or a voter's name.
+        """
+        count = self.solution.moments.count
+        if name in self.voters:
+            raise ValueError(f"{name!r} is one of those whose consensus it is: it cannot join again")
+        if support.ndim != 2 or len(support) != count or not support.is_floating_point():
+            raise ValueError(
+                f"{name!r}: give floats [K, d] for the K = {count} samples, not {tuple(support.shape)}"
+            )
+        self._rows[name] = self._features(name, support)
+        self._maps[name] = self._map(name)
+        return self
 
-    def carry(self, x: Tensor, source: str, target: str) -> Tensor:
-        """The target's x in the consensus: every decoder reads the same space."""
-        return self._maps[target](x)
+    def leave(self, name: str) -> Self:
+        """Take an encoder out. Where it is a voter, the others' consensus takes the place of theirs together.
 
-    def points(self, name: str) -> int:
-        """The support set."""
-        return len(self._ids)
+        Its blocks of the moments are dropped, the eigenproblem is solved again, and all others are mapped anew:
+        everything is as if the encoder had never been there.
 
-    def diagnostics(self) -> dict[str, Any]:
-        """Its size."""
-        return {"support_size": len(self._ids), "m": self._consensus.shape[1]}
+        Raises:
+            ValueError: it is not there, or it is the last voter.
+        """
+        if name not in self._maps:
+            raise ValueError(self._unknown(name))
+        if self.voters == (name,):
+            raise ValueError(f"{name!r} is the last of those whose consensus it is")
+        del self._maps[name], self._rows[name]
+        if name in self.voters:
+            self.voters = tuple(voter for voter in self.voters if voter != name)
+            self._solve([fold.only(self.voters) for fold in self.solution.folds])
+        return self
+
+    def transform(self, x: Tensor, encoder: str) -> Tensor:
+        """x [N, d] of an encoder in the consensus, [N, m].
+
+        Raises:
+            ValueError: the encoder is unknown or x has another dimension.
+        """
+        if encoder not in self._maps:
+            raise ValueError(self._unknown(encoder))
+        found = self._maps[encoder]
+        if x.ndim != 2 or x.shape[1] != found.features.whitened:
+            raise ValueError(f"{encoder!r} has dimension {found.features.whitened}, x is {tuple(x.shape)}")
+        return found(x)
+
+    def save(self, path: str | Path) -> None:
+        """Write everyone's support embeddings and the settings as one safetensors file.
+
+        The embeddings are in it because others can only join, and voters only leave, with them at hand.
+        """
+        from safetensors.torch import save_file
+
+        choice = self.solution.choice
+        settings = {
+            name: getattr(self, name) for name in ("m", "ridge", "features", "shrinkage", "eps", "seed")
+        }
+        header = {
+            "settings": settings,
+            "choice": [choice.m, choice.ridge, choice.score],
+            "members": list(self._maps),
+            "voters": list(self.voters),
+        }
+        tensors = {f"{i}": self._rows[name].x.detach().cpu().clone() for i, name in enumerate(self._maps)}
+        save_file(tensors, path, {"format": FORMAT, "consensus": json.dumps(header)})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Consensus:
+        """Read what `save` wrote, and solve again with the m and the ridge of then; nothing in it is executed.
+
+        Raises:
+            ValueError: the file is not a consensus.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            opened = safe_open(path, framework="pt")
+        except SafetensorError as error:
+            raise ValueError(f"{path} is not a consensus ({FORMAT}): {error}") from error
+        with opened as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise ValueError(f"{path} is not a consensus ({FORMAT})")
+            header = json.loads(metadata["consensus"])
+            support = {name: file.get_tensor(f"{i}") for i, name in enumerate(header["members"])}
+        space = cls(**header["settings"])
+        space.voters = tuple(header["voters"])
+        space._rows = {name: space._features(name, x) for name, x in support.items()}
+        rows = {name: space._rows[name] for name in space.voters}
+        folds = folded(rows, min(FOLDS, len(next(iter(support.values()))) // 2))
+        space._solve(folds, Choice(*header["choice"]))
+        return space
+
+    def _features(self, name: str, x: Tensor) -> FeatureRows:
+        try:
+            return FeatureRows(Features.fit(x, self.features, self.shrinkage, self.eps, self.seed), x)
+        except ValueError as error:
+            raise ValueError(f"{name!r}: {error}") from None
+
+    def _solve(self, folds: list[Moments], choice: Choice | None = None) -> None:
+        """The voters' consensus from their moments, and everyone's map to it; m and ridge as given, or chosen."""
+        moments = united(folds)
+        whitened = {name: self._rows[name].features.whitened for name in self.voters}
+        agreement = agree(moments, whitened)
+        found = choice or self._choose(folds, agreement, whitened)
+        if found.m > agreement.rank:
+            raise ValueError(
+                f"m = {found.m}: these encoders have {agreement.rank} directions in {moments.count} samples"
+            )
+        self._solution = Solution(folds, moments, agreement, found)
+        self._maps = {name: self._map(name) for name in self._rows}
+
+    def _choose(self, folds: list[Moments], agreement: Agreement, whitened: Mapping[str, int]) -> Choice:
+        """The m and the ridge that are left open."""
+        m = None if self.m == "auto" else self.m
+        if m is not None and self.ridge != "auto":
+            return Choice(m, self.ridge)
+        ridges = RIDGES if self.ridge == "auto" else (self.ridge,)
+        if len(self.voters) > 1:
+            return held_out_error(folds, whitened, ridges).choose(m, ridges)
+        half = int((agreement.values.cumsum(0) < agreement.values.sum() * ALONE_SHARE).sum()) + 1
+        return Choice(m or half, ALONE_RIDGE if self.ridge == "auto" else self.ridge)
+
+    def _map(self, name: str) -> ConsensusMap:
+        """Ridge regression from an encoder's features to the consensus of the support."""
+        rows, solution = self._rows[name], self.solution
+        moments, m = solution.moments, solution.choice.m
+        directions = solution.agreement.stacked(moments)[:, :m]
+        if name in self.voters:
+            own = moments.columns[name]
+            mean, covariance, cross = (
+                moments.mean[own],
+                moments.covariance(name, name),
+                moments.scatter[own] / moments.count,
+            )
+        else:
+            mean, covariance, cross = with_target(moments, self._rows, rows)
+        return ConsensusMap(
+            rows.features, mean, RidgeMaps(covariance, cross @ directions)(solution.choice.ridge)
+        )
+
+    def _unknown(self, name: str) -> str:
+        return f"encoder {name!r} never joined; there are {', '.join(self._maps) or 'none'}"
+
+
+def _check(support: Mapping[str, Tensor]) -> None:
+    """Matrices of floats with the same number of rows, four or more."""
+    if not support:
+        raise ValueError("no encoder given")
+    for name, x in support.items():
+        if not isinstance(x, Tensor) or x.ndim != 2 or not x.is_floating_point():
+            raise ValueError(f"{name!r}: embeddings must be a torch tensor of floats, [K, d]")
+    rows = {name: len(x) for name, x in support.items()}
+    if len(set(rows.values())) > 1:
+        raise ValueError(f"rows must be parallel, the same samples for every encoder; got {rows}")
+    if min(rows.values()) < 4:
+        raise ValueError(f"a consensus needs four parallel samples or more, not {min(rows.values())}")

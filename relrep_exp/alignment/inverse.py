@@ -1,4 +1,4 @@
-"""Inverse relative projection (arXiv:2406.15057)."""
+"""Inverse relative projection (arXiv:2406.15057): through the cosines to parallel anchors, and back."""
 
 from __future__ import annotations
 
@@ -9,57 +9,102 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from relrep_exp.alignment.translation import Preprocessing, Scaler
+from relrep_exp.alignment.least_squares import Solution, least_squares
+from relrep_exp.alignment.parallel import SMALLEST, Parallel, Preprocessing, Scaler, rounding_share
 
 
 @dataclass(frozen=True)
 class InverseRelativeMap:
-    """Cosines to the anchors of one space, inverted with the anchors of another.
+    """Cosines to the anchors of one space, inverted with the anchors of another: one matrix, then a norm.
 
     Attributes:
         before: scales what comes in.
-        anchors: unit anchors of the first space, [n, d1].
-        inverse: pseudo-inverse of the unit anchors of the second, [n, d2].
-        after: scales what goes out, which has norm `length` before it.
-        length: mean norm of the second space's scaled anchors.
+        matrix: unit anchors of the first space, transposed, times the inverse of those of the second, [d1, d2].
+        after: what goes out is scaled by it.
+        length: mean norm of the second space's scaled anchors, which everything that goes out is given: cosines
+            know no norms, and the decoder is taken not to ask for them.
+        told: what is known of the estimate.
     """
 
     before: Scaler
-    anchors: Tensor
-    inverse: Tensor
+    matrix: Tensor
     after: Scaler
     length: float
     told: dict[str, Any]
 
     def __call__(self, x: Tensor) -> Tensor:
-        """x [N, d1] -> [N, d2]."""
-        cosines = F.normalize(self.before(x.double()), dim=1) @ self.anchors.T
-        moved = F.normalize(cosines @ self.inverse, dim=1) * self.length
-        return self.after.undo(moved).to(x.dtype)
+        """x [N, d1] -> [N, d2], in the dtype of x."""
+        matrix = self.before.gain[:, None] * self.matrix  # with l2 nothing is centred, and norms play no part
+        moved = torch.addmm((-self.before.mean @ matrix).to(x), x, matrix.to(x))
+        norms = moved.norm(dim=1, keepdim=True).clamp_min(SMALLEST).div_(self.length)
+        return moved.div_(norms).mul_(self.after.slope().to(x)).add_(self.after.level().to(x))
 
     def diagnostics(self) -> dict[str, Any]:
-        """Anchors, rank and condition number."""
+        """Anchors, rank and condition number of the inverted anchors, constant features."""
         return self.told
 
 
 def inverse_relative(
-    x: Tensor, y: Tensor, scaling: Preprocessing = "standard", ridge: float = 0.0
+    x: Tensor, y: Tensor, scaling: Preprocessing = "center", ridge: float = 0.0
 ) -> InverseRelativeMap:
-    """The map from the space of x [n, d1] to that of y [n, d2], parallel anchors."""
-    x, y = x.double(), y.double()
-    before, after = Scaler.fit(scaling, x), Scaler.fit(scaling, y)
-    scaled = after(y)
-    unit = F.normalize(scaled, dim=1)
-    left, values, right = torch.linalg.svd(unit, full_matrices=False)
-    kept = values > values[0] * max(unit.shape) * torch.finfo(unit.dtype).eps
-    values = values[kept]
-    scale = values / (values.square() + ridge * values.square().mean())
-    told = {"anchors": len(x), "rank": int(kept.sum()), "condition": float(values[0] / values[-1])}
-    return InverseRelativeMap(
-        before,
-        F.normalize(before(x), dim=1),
-        (left[:, kept] * scale) @ right[kept],
-        after,
-        float(scaled.norm(dim=1).mean()),
-        told,
-    )
+    """The map from the space of x [n, d1] to that of y [n, d2], by these parallel anchors alone.
+
+    With unit anchors A of the first and B of the second space, x is sent to x A^T (B^T)^+: its cosines, and of
+    all vectors the one whose cosines in the second space come closest to them. As (B^T)^+ is the transpose of
+    B^+, the matrix A^T (B^T)^+ is that of the linear translation the other way, B to A, transposed: exact
+    between rotations of each other, like every translation, but where the spaces differ it divides by
+    the small singular values of the space to reach, and blows up what there is noise. A ridge takes that away; large
+    ones leave x A^T B, and in between it comes close to `ortho`, the isometry of the same singular vectors.
+
+    Args:
+        x: anchors of the space to leave.
+        y: the same samples in the space to reach.
+        scaling: before norms are taken away, by the anchors' statistics; undone on the side of y.
+        ridge: added to the squared singular values of B, as a share of their mean; 0 is the pseudo-inverse.
+
+    Raises:
+        UnusableAnchors: fewer than two, unequal numbers, not finite, or all the same.
+    """
+    anchors = Parallel.of(x, y, scaling)
+    scaled_x, scaled_y = anchors.scaled()
+    back = _invert(F.normalize(scaled_y, dim=1), F.normalize(scaled_x, dim=1), ridge, anchors.tolerance)
+    told = {**anchors.told(), **back.told()}
+    length = float(scaled_y.norm(dim=1).mean())
+    return InverseRelativeMap(anchors.before, back.matrix.T, anchors.after, length, told)
+
+
+def reconstruction(x: Tensor, anchors: Tensor, ridge: float = 0.0) -> dict[str, float]:
+    """How well directions are recovered from their own cosines to anchors, which are all that is kept.
+
+    Fewer independent anchors than dimensions keep a part alone; from d on, nothing is lost.
+
+    Args:
+        x: embeddings, centred or not, as the cosines are to see them, [N, d].
+        anchors: [n, d].
+        ridge: as of `inverse_relative`.
+
+    Returns:
+        `cosine`, the mean between what is recovered and x; `relative_error`, |recovered - x| / |x| over all rows
+        brought to norm 1; `anchors`, their `rank` and `condition`.
+
+    Raises:
+        UnusableAnchors: fewer than two anchors, not finite, or all the same.
+    """
+    tolerance = rounding_share(anchors, x)
+    unit, points = F.normalize(anchors.double(), dim=1), F.normalize(x.double(), dim=1)
+    found = _invert(unit, unit, ridge, tolerance)
+    recovered = points @ found.matrix.T
+    error = (recovered - points).norm() / points.norm()
+    cosine = F.cosine_similarity(recovered, points, dim=1).mean()
+    return {
+        "cosine": float(cosine),
+        "relative_error": float(error),
+        "anchors": float(len(anchors)),
+        "rank": float(found.rank),
+        "condition": found.condition,
+    }
+
+
+def _invert(unit: Tensor, other: Tensor, ridge: float, tolerance: float) -> Solution:
+    """B^+ A of unit anchors B [n, d2] and A [n, d1]; what rounding makes up in B is left out."""
+    return least_squares(Parallel.of(unit, other, "none", tolerance=tolerance), ridge)

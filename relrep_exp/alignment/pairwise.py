@@ -22,7 +22,7 @@ class PairMap(Protocol):
 
 
 Choose = Callable[[Mapping[str, Space]], AnchorSet]
-Estimate = Callable[[Tensor, Tensor], PairMap]
+Estimate = Callable[[Tensor, Tensor, str], PairMap]
 
 
 class PairwiseAligner(Aligner):
@@ -31,7 +31,7 @@ class PairwiseAligner(Aligner):
     Args:
         method: the name in tables.
         choose: picks the anchors, seeing the training encoders.
-        estimate: the map from anchors [n, d1] to anchors [n, d2].
+        estimate: the map from anchors [n, d1] to anchors [n, d2]; also told the pair's names, for messages.
     """
 
     def __init__(self, method: str, choose: Choose, estimate: Estimate):
@@ -60,7 +60,18 @@ class PairwiseAligner(Aligner):
         return x
 
     def carry(self, x: Tensor, source: str, target: str) -> Tensor:
-        """The target's x translated to the source's space, [N, d of the source]."""
+        """The target's x translated to the source's space, [N, d of the source].
+
+        Raises:
+            ValueError: one of them never joined, or x has another dimension than the target's anchors.
+        """
+        for name in (source, target):
+            if name not in self._anchors:
+                known = ", ".join(self._anchors) or "none"
+                raise ValueError(f"encoder {name!r} never joined; there are {known}")
+        d = self._anchors[target].shape[1]
+        if x.ndim != 2 or x.shape[1] != d:
+            raise ValueError(f"{target!r} has dimension {d}, x is {tuple(x.shape)}")
         return x if source == target else self._map(target, source)(x)
 
     def points(self, name: str) -> int:
@@ -72,10 +83,12 @@ class PairwiseAligner(Aligner):
         return {f"{a} to {b}": pair.diagnostics() for (a, b), pair in self._maps.items()}
 
     def _of(self, space: Space) -> Tensor:
-        assert self._anchor_set is not None, "fit comes first"
+        if self._anchor_set is None:
+            raise RuntimeError("the aligner is not fitted: call fit({name: space}) first")
         return self._anchor_set.mix(space.x[self._anchor_set.ids.to(space.x.device)])
 
     def _map(self, start: str, end: str) -> PairMap:
         if (start, end) not in self._maps:
-            self._maps[start, end] = self._estimate(self._anchors[start], self._anchors[end])
+            anchors = self._anchors[start], self._anchors[end]
+            self._maps[start, end] = self._estimate(*anchors, f"{start} to {end}")
         return self._maps[start, end]

@@ -1,4 +1,8 @@
-"""Latent translation (arXiv:2311.00664): affine, linear, l-ortho and ortho maps between two spaces."""
+"""Latent translation (arXiv:2311.00664): affine, linear, l-ortho and ortho maps between two spaces.
+
+Every map scales what comes in by the anchors' statistics, multiplies by a matrix, and undoes the scaling of
+the other space. All of it is one product and one offset: y = x W + b.
+"""
 
 from __future__ import annotations
 
@@ -7,45 +11,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from relrep_exp.alignment.least_squares import least_squares
+from relrep_exp.alignment.parallel import SMALLEST, Parallel, Preprocessing, Scaler
+
 Kind = Literal["affine", "linear", "l_ortho", "ortho"]
-Preprocessing = Literal["standard", "l2", "none"]
-
-
-@dataclass(frozen=True)
-class Scaler:
-    """x -> (x - mean) / scale by the anchors' statistics; with l2, every row over its norm.
-
-    Attributes:
-        mean: [d].
-        scale: [d]; of l2 the mean norm of the anchors, by which `undo` multiplies.
-        unit: whether rows are brought to norm 1.
-    """
-
-    mean: Tensor
-    scale: Tensor
-    unit: bool = False
-
-    @classmethod
-    def fit(cls, kind: Preprocessing, anchors: Tensor) -> Scaler:
-        """Statistics of anchors [n, d], float64; a feature that does not vary among them keeps its scale."""
-        zeros = anchors.new_zeros(anchors.shape[1])
-        if kind == "none":
-            return cls(zeros, zeros + 1.0)
-        if kind == "l2":
-            return cls(zeros, zeros + anchors.norm(dim=1).mean(), unit=True)
-        scale = anchors.std(0, correction=0)
-        return cls(anchors.mean(0), torch.where(scale > 0, scale, 1.0))
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Scaled x, [N, d]."""
-        return F.normalize(x, dim=1) if self.unit else (x - self.mean) / self.scale
-
-    def undo(self, x: Tensor) -> Tensor:
-        """The inverse; norms that l2 took away come back as the anchors' mean norm."""
-        return x * self.scale + self.mean
+QUICK_FROM = 10**10  # multiplications from which float32 products are tried first
+QUICK_LIMIT = 1e3  # how much a map may amplify their error, about 1e-7, and still stand
 
 
 @dataclass(frozen=True)
@@ -54,80 +27,166 @@ class TranslationMap:
 
     Attributes:
         before: scales what comes in.
-        matrix: [d1, d2].
-        offset: [d2].
-        after: scales what goes out.
+        matrix: between scaled spaces, [d1, d2].
+        after: what goes out is scaled by it.
+        told: what is known of the estimate.
     """
 
     before: Scaler
     matrix: Tensor
-    offset: Tensor
     after: Scaler
     told: dict[str, Any]
 
     def __call__(self, x: Tensor) -> Tensor:
-        """x [N, d1] -> [N, d2]."""
-        moved = self.before(x.double()) @ self.matrix + self.offset
-        return self.after.undo(moved).to(x.dtype)
+        """x [N, d1] -> [N, d2], in the dtype of x."""
+        matrix, offset = (part.to(x) for part in self.folded())
+        if self.before.length is None:
+            return torch.addmm(offset, x, matrix)
+        norms = x.norm(dim=1, keepdim=True).clamp_min(SMALLEST)
+        return (x @ matrix).div_(norms).add_(offset)
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """W [d1, d2] and b [d2]: scaling, matrix and the scaling undone; with l2 of rows of norm 1."""
+        matrix = self.before.gain[:, None] * self.matrix * self.after.slope()
+        return matrix, self.after.level() - self.before.mean @ matrix
+
+    def inverse(self) -> TranslationMap:
+        """The way back: the transposed map of an orthogonal one, else the pseudo-inverse."""
+        orthogonal = self.told["kind"] in ("ortho", "l_ortho")
+        back = self.matrix.T if orthogonal else torch.linalg.pinv(self.matrix)
+        return TranslationMap(self.after, back, self.before, self.told)
 
     def diagnostics(self) -> dict[str, Any]:
-        """Anchors, rank and condition number."""
+        """Anchors, rank and condition number, constant features, how it was solved."""
         return self.told
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """A matrix between scaled spaces.
+
+    Attributes:
+        matrix: [d1, d2].
+        amplifies: by how much an error of the sums of products may grow in it.
+        told: rank, condition, route.
+    """
+
+    matrix: Tensor
+    amplifies: float
+    told: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Full-batch gradient descent by Adam: steps and learning rate."""
+
+    steps: int
+    lr: float
+
+
 def translation(
-    kind: Kind, x: Tensor, y: Tensor, scaling: Preprocessing = "standard", ridge: float = 0.0
+    kind: Kind,
+    x: Tensor,
+    y: Tensor,
+    scaling: Preprocessing = "standard",
+    ridge: float = 0.0,
+    descent: Descent | None = None,
 ) -> TranslationMap:
-    """The map from x [n, d1] to y [n, d2], parallel anchors."""
-    x, y = x.double(), y.double()
-    before, after = Scaler.fit(scaling, x), Scaler.fit(scaling, y)
-    matrix, offset = _MAPS[kind](before(x), after(y), ridge)
-    return TranslationMap(before, matrix, offset, after, {"anchors": len(x)})
+    """The map from the space of x [n, d1] to that of y [n, d2], estimated on these parallel anchors alone.
+
+    Computed in float64. Of many float32 anchors the sums of products are taken in float32 first, and again in
+    float64 if the map would amplify their error to more than about 1e-4 of it.
+
+    Args:
+        kind: `affine`, `linear`, `l_ortho` or `ortho`.
+        x: anchors of the space to leave.
+        y: the same samples in the space to reach.
+        scaling: of both spaces, by the anchors' statistics; undone on the side of y.
+        ridge: of all but `ortho`: added to the squared singular values of scaled x, as a share of their mean.
+        descent: of `affine`: by gradient descent; in closed form without.
+
+    Raises:
+        UnusableAnchors: fewer than two, unequal numbers, not finite, or all the same.
+        ValueError: `descent` with another kind than `affine`, or `ridge` with `ortho`.
+    """
+    if (descent and kind != "affine") or (ridge and kind == "ortho"):
+        raise ValueError(f"{kind}: gradient descent is for affine alone, and ortho has no ridge")
+
+    def estimate(exact: bool) -> tuple[Parallel, Estimate]:
+        anchors = Parallel.of(x, y, scaling, exact=exact, centre=kind == "affine")
+        return anchors, _descend(anchors, ridge, descent) if descent else _ESTIMATES[kind](anchors, ridge)
+
+    work = len(x) * x.shape[-1] * (x.shape[-1] + y.shape[-1])
+    quick = descent is None and work >= QUICK_FROM and x.dtype == y.dtype == torch.float32
+    anchors, found = estimate(exact=not quick)
+    if quick and not found.amplifies <= QUICK_LIMIT:
+        anchors, found = estimate(exact=True)
+    told = {"kind": kind, **anchors.told(), **found.told}
+    return TranslationMap(anchors.before, found.matrix, anchors.after, told)
 
 
-def ortho(x: Tensor, y: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
-    """Procrustes: R orthogonal that minimises |x R - y|, of zero-padded x and y; [d1, d2] of it."""
-    d = max(x.shape[1], y.shape[1])
-    padded = [F.pad(z, (0, d - z.shape[1])) for z in (x, y)]
-    return _nearest_orthogonal(padded[0].T @ padded[1])[: x.shape[1], : y.shape[1]], y.new_zeros(y.shape[1])
+def ortho(anchors: Parallel, ridge: float) -> Estimate:
+    """Procrustes: R that minimises |x R - y|, R orthogonal after zero-padding to equal dimensions.
+
+    R = U V^T of the singular vectors of x^T y. Directions of which the anchors say nothing (fewer anchors than
+    dimensions, dead units) could be turned anyhow; they are mapped to 0, that is to the anchors' mean, so that
+    R is a partial isometry. Padding adds such directions alone, so none is needed.
+    """
+    if anchors.xy is not None:
+        return _nearest(anchors.xy, anchors.tolerance, "svd")
+    x, y = anchors.scaled()  # fewer anchors than dimensions: x^T y has their rank, and a core [n, n] holds it
+    (q_x, r_x), (q_y, r_y) = torch.linalg.qr(x.T), torch.linalg.qr(y.T)
+    core = _nearest(r_x @ r_y.T, anchors.tolerance, "thin")
+    return Estimate(q_x @ core.matrix @ q_y.T, core.amplifies, core.told)
 
 
-def linear(x: Tensor, y: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
-    """Least squares, of least norm where anchors are few."""
-    return _least_squares(x, y, ridge), y.new_zeros(y.shape[1])
+def linear(anchors: Parallel, ridge: float) -> Estimate:
+    """Least squares, of least norm where anchors are few. With a scaling that centres it is `affine`, too."""
+    found = least_squares(anchors, ridge)
+    return Estimate(found.matrix, found.amplifies, found.told())
 
 
-def l_ortho(x: Tensor, y: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
-    """The orthogonal map nearest to the linear one."""
-    found = _least_squares(x, y, ridge)
-    d = max(found.shape)
-    padded = F.pad(found, (0, d - found.shape[1], 0, d - found.shape[0]))
-    return _nearest_orthogonal(padded)[: found.shape[0], : found.shape[1]], y.new_zeros(y.shape[1])
+def l_ortho(anchors: Parallel, ridge: float) -> Estimate:
+    """The orthogonal map nearest to the linear one; a partial isometry as `ortho` is."""
+    found = least_squares(anchors, ridge)
+    nearest = _nearest(found.core, anchors.tolerance, found.route)
+    told = found.told() | {"rank": nearest.told["rank"]}
+    return Estimate(found.basis @ nearest.matrix, found.amplifies * nearest.amplifies, told)
 
 
-def affine(x: Tensor, y: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
-    """Least squares with an offset."""
-    matrix = _least_squares(x - x.mean(0), y - y.mean(0), ridge)
-    return matrix, y.mean(0) - x.mean(0) @ matrix
+def _nearest(matrix: Tensor, tolerance: float, route: str) -> Estimate:
+    """The partial isometry nearest to a matrix [a, b]: U V^T of the singular vectors that count."""
+    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    kept = values > values[0] * tolerance
+    condition = float(values[0] / values[kept][-1]) if bool(kept.any()) else 1.0
+    told = {"rank": int(kept.sum()), "condition": condition, "route": route}
+    return Estimate(left[:, kept] @ right[kept], condition, told)
 
 
-def _nearest_orthogonal(matrix: Tensor) -> Tensor:
-    left, _, right = torch.linalg.svd(matrix, full_matrices=False)
-    nearest: Tensor = left @ right
-    return nearest
+def _descend(anchors: Parallel, ridge: float, descent: Descent) -> Estimate:
+    """Least squares by full-batch Adam in float64, as the paper fits `affine`.
+
+    The loss is the mean squared error of centred anchors, so that the offset is that of the means at every step
+    and needs no steps of its own. Its gradient needs x^T x and x^T y alone. It starts at 0: the problem
+    is convex, a start at random would stay in directions that the anchors leave open.
+    """
+    x, y = anchors.scaled()
+    xx, xy = (x.T @ x, x.T @ y) if anchors.xx is None or anchors.xy is None else (anchors.xx, anchors.xy)
+    size, added = y.numel(), ridge * xx.diagonal().sum() / min(len(x), int((x != 0).any(0).sum()))
+    matrix = torch.zeros_like(xy).requires_grad_()
+    adam = torch.optim.Adam([matrix], lr=descent.lr)
+    for _ in range(descent.steps):
+        with torch.no_grad():
+            matrix.grad = (xx @ matrix + added * matrix - xy) * (2 / size)
+        adam.step()
+    found = matrix.detach()
+    gradient = (xx @ found + added * found - xy).norm() / xy.norm()
+    told = {"route": "gradient", "steps": descent.steps, "lr": descent.lr, "gradient": float(gradient)}
+    return Estimate(found, 1.0, told)
 
 
-def _least_squares(x: Tensor, y: Tensor, ridge: float) -> Tensor:
-    left, values, right = torch.linalg.svd(x, full_matrices=False)
-    kept = values > values[0] * max(x.shape) * torch.finfo(x.dtype).eps
-    values, added = values[kept], ridge * values.square().mean()
-    scale = values / (values.square() + added)
-    solved: Tensor = (right[kept].T * scale) @ (left[:, kept].T @ y)
-    return solved
-
-
-_MAPS: dict[str, Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]] = {
-    "affine": affine,
+_ESTIMATES: dict[str, Callable[[Parallel, float], Estimate]] = {
+    "affine": linear,  # its anchors are centred
     "linear": linear,
     "l_ortho": l_ortho,
     "ortho": ortho,

@@ -51,12 +51,8 @@ class Whitening:
         mean, covariance = moments(x)
         if bool((x == x[0]).all()) or not bool(covariance.diagonal().sum() > 0):
             raise ValueError("all embeddings are equal: there is no covariance to whiten with")
-        values, vectors = torch.linalg.eigh(shrunk(covariance, shrinkage, eps))
-        kept = values > values[-1] * len(values) * torch.finfo(torch.float64).eps
-        scale = torch.where(kept, values.clamp_min(torch.finfo(torch.float64).tiny).rsqrt(), 0.0)
-        matrix = (vectors * scale) @ vectors.T
-        condition = float(values[-1] / values[kept][0])
-        return cls(mean.to(x.dtype), matrix.to(x.dtype), condition, int(kept.sum()), len(x))
+        matrix, condition, rank = inverse_root(shrunk(covariance, shrinkage, eps))
+        return cls(mean.to(x.dtype), matrix.to(x.dtype), condition, rank, len(x))
 
     def to(self, device: torch.device) -> Whitening:
         """The same map on a device."""
@@ -73,6 +69,14 @@ def shrunk(covariance: Tensor, shrinkage: float, eps: float) -> Tensor:
     identity = torch.eye(d, dtype=covariance.dtype, device=covariance.device)
     isotropic = covariance.diagonal().sum() / d
     return (1 - shrinkage) * covariance + (shrinkage * isotropic + eps) * identity
+
+
+def inverse_root(sigma: Tensor) -> tuple[Tensor, float, int]:
+    """The square root of the pseudo-inverse, [d, d], its condition number and rank. sigma [d, d], float64."""
+    values, vectors = torch.linalg.eigh(sigma)
+    kept = values > values[-1] * len(values) * torch.finfo(torch.float64).eps
+    scale = torch.where(kept, values.clamp_min(torch.finfo(torch.float64).tiny).rsqrt(), 0.0)
+    return (vectors * scale) @ vectors.T, float(values[-1] / values[kept][0]), int(kept.sum())
 
 
 def moments(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from relrep_exp.report.cells import ABSOLUTE, RANKING, Cell, Column, Line, Table, cell_of
+from relrep_exp.report.cells import RANKING, Cell, Column, Line, Table, cell_of
 from relrep_exp.report.effects import BASE, Effect, effects_of
-from relrep_exp.report.gaps import base_gaps, by_method, methods_of, missing_cell
+from relrep_exp.report.gaps import base_gaps, by_method, is_absolute, methods_of, missing_cell
 from relrep_exp.report.marks import mark_best, seeds_legend
 from relrep_exp.report.measures import Measure, measure_of
 from relrep_exp.report.points import base_points, by_seed, of_methods, score
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from relrep_exp.store.records import Record
 
 _OVER = "mean over pairs of different encoders"
+_ALONE = "mean over encoders, each by itself"
 
 
 def metrics_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Gap] = ()) -> Table:
@@ -32,7 +33,7 @@ def metrics_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: S
     lacking = by_method(base_gaps(gaps))
     methods = methods_of(experiment, points, gaps)
     measures = [measure_of(metric) for metric in experiment.metrics]
-    columns = tuple(Column(method, method, measures[0]) for method in methods)
+    columns = tuple(Column(m, m, measures[0], is_absolute(experiment, m)) for m in methods)
     lines = []
     for measure in measures:
         cells = tuple(
@@ -52,7 +53,7 @@ def axis_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequ
     """
     measures = [measure_of(metric) for metric in experiment.metrics]
     methods = methods_of(experiment, points, gaps)
-    columns = tuple(Column(method, method, measures[0]) for method in methods)
+    columns = tuple(Column(m, m, measures[0], is_absolute(experiment, m)) for m in methods)
     lacking = by_method(base_gaps(gaps))
     x = str(experiment.x)
     found = {
@@ -86,7 +87,8 @@ def variations_table(
     effects = effects_of(experiment, points)
     measures = {effect.method: effect.measure for effect in effects}
     methods = methods_of(experiment, points, gaps)
-    columns = tuple(Column(m, m, measures.get(m, measure_of(experiment.metric))) for m in methods)
+    shown = {method: measures.get(method, measure_of(experiment.metric)) for method in methods}
+    columns = tuple(Column(m, m, measure, is_absolute(experiment, m)) for m, measure in shown.items())
     places: dict[tuple[str, str], dict[str, Cell | None]] = {(BASE, ""): {}}
     for effect in effects:
         places.setdefault(_place(effect), {})[effect.method] = effect.cell
@@ -144,6 +146,10 @@ def _table(
 
 
 def _legend(held: Sequence[Measure], columns: Sequence[Column]) -> str:
-    what = f"{held[0].unit}, {_OVER}" if len(held) == 1 else _OVER
-    absolute = bool(columns) and columns[0].method == ABSOLUTE
-    return f"{what} (absolute: each with itself)" if absolute else what
+    alone = bool(held) and all(measure.per_encoder for measure in held)
+    over = _ALONE if alone else _OVER
+    what = f"{held[0].unit}, {over}" if len(held) == 1 else over
+    if alone:
+        return what
+    own = [column.method for column in columns if column.own]
+    return f"{what} ({', '.join(own)}: each with itself)" if own else what

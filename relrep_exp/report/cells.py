@@ -67,11 +67,19 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """One column of values: its heading, the method that was measured, and what was measured."""
+    """One column of values.
+
+    Attributes:
+        label: its heading.
+        method: the one that was measured; "" where rows say it.
+        measure: what was measured.
+        own: whether the method reads nothing but its own encoder: no rival of those that read others.
+    """
 
     label: str
     method: str
     measure: Measure
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,7 @@ class Line:
         cells: one for each column.
         closing: whether it averages.
         measure: what the row holds, where rows hold different measures; else the columns say.
+        method: the method of the row, where each has rows; else the columns say.
     """
 
     target: str
@@ -91,10 +100,15 @@ class Line:
     cells: tuple[Cell | None, ...]
     closing: bool = False
     measure: Measure | None = None
+    method: str = ""
 
     def measure_in(self, column: Column) -> Measure:
         """What the row's cell in this column holds."""
         return self.measure or column.measure
+
+    def method_in(self, column: Column) -> str:
+        """Whose number the row's cell in this column is."""
+        return self.method or column.method
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.errors import UserError
+from relrep_exp.report.cited import beside_cited
 from relrep_exp.report.compare import beside_paper
 from relrep_exp.report.gaps import described
 from relrep_exp.report.latex import to_latex
@@ -30,11 +31,14 @@ _TABLES = {
     "pairs": "relrep_exp.report.tables:pairs_table",
     "metrics": "relrep_exp.report.axis_tables:metrics_table",
     "axis": "relrep_exp.report.axis_tables:axis_table",
+    "methods": "relrep_exp.report.method_table:methods_table",
     "variations": "relrep_exp.report.axis_tables:variations_table",
 }
 _FIGURES = {
     "samples": "relrep_exp.report.figures:samples_figure",
+    "tradeoff": "relrep_exp.report.tradeoff_figure:tradeoff_figure",
     "lines": "relrep_exp.report.line_figure:lines_figure",
+    "rescaling": "relrep_exp.report.rescaling_figure:rescaling_figure",
     "sensitivity": "relrep_exp.report.sensitivity_figure:sensitivity_figure",
     "anchors": "relrep_exp.report.anchor_figure:anchors_figure",
     "invariances": "relrep_exp.report.geometry_figures:invariances_figure",
@@ -84,7 +88,7 @@ def experiment_table(closing: Closing, records: Mapping[str, Record]) -> tuple[T
     changed = [f"Not as its file has it: {' '.join(closing.changes)}."] if closing.changes else []
     remarks = (*said(experiment), *([experiment.note] if experiment.note else []), *changed)
     table = replace(table, title=f"{experiment.title}: {table.title}", missing=missing, remarks=remarks)
-    return beside_paper(table, experiment, points), points
+    return beside_cited(beside_paper(table, experiment, points), experiment, points), points
 
 
 def _maker(name: str) -> Callable[..., Any]:

@@ -14,7 +14,8 @@ from matplotlib import rc_context
 from matplotlib.lines import Line2D
 
 from relrep_exp.errors import user_error
-from relrep_exp.report.cells import ABSOLUTE, Table
+from relrep_exp.report.cells import Table
+from relrep_exp.report.gaps import is_absolute
 from relrep_exp.report.measures import measure_of
 from relrep_exp.report.points import Drawing, base_points, view_of
 from relrep_exp.report.series import natural
@@ -61,7 +62,7 @@ def samples_figure(experiment: ExperimentConfig, points: Sequence[Point]) -> Dra
     with rc_context(RC):
         figure, panels = _panels(len(shown))
         for panel, record, view in zip(panels, shown, views, strict=True):
-            panel.set_title(_panel_title(record.method, table))
+            panel.set_title(_panel_title(record.method, table, is_absolute(experiment, record.method)))
             _draw_view(panel, view, colours)
         _class_legend(figure, colours)
     return Drawing(figure, _SAMPLE_COLUMNS, _sample_rows(shown, views))
@@ -158,8 +159,8 @@ def _lowest_seed(records: Sequence[Record], method: str) -> Record:
     )
 
 
-def _panel_title(method: str, table: Table) -> str:
-    if method == ABSOLUTE:
+def _panel_title(method: str, table: Table, own: bool) -> str:
+    if own:
         return f"{method}\ndimensions differ: no common plane"
     index = [column.method for column in table.columns].index(method)
     cells = [line.cells[index] for line in table.rows if line.closing and line.source == OFF_DIAGONAL]

@@ -40,8 +40,12 @@ def to_html(table: Table, runs: Runs | None = None) -> str:
 def _heading(name: str, column: Column | None) -> str:
     if column is None:
         return f'<th scope="col" data-sort="text">{html.escape(name)}</th>'
-    method = html.escape(column.method)
-    return f'<th scope="col" data-sort="number" data-method="{method}">{html.escape(name)}</th>'
+    return f'<th scope="col" data-sort="number"{_of_method(column.method)}>{html.escape(name)}</th>'
+
+
+def _of_method(method: str) -> str:
+    """What the filter goes by; nothing where rows or columns, the others, are those of methods."""
+    return f' data-method="{html.escape(method)}"' if method else ""
 
 
 def _body(lines: Sequence[Line], table: Table, runs: Runs, closing: bool) -> str:
@@ -55,7 +59,8 @@ def _body(lines: Sequence[Line], table: Table, runs: Runs, closing: bool) -> str
             _cell(cell, line, column, table, runs)
             for cell, column in zip(line.cells, table.columns, strict=True)
         )
-        rows.append(f"<tr{'' if repeated else ' class=first'}>{names}{cells}</tr>\n")
+        first = "" if repeated else " class=first"
+        rows.append(f"<tr{first}{_of_method(line.method)}>{names}{cells}</tr>\n")
         above = line.target
     return f"<tbody{' class=closing' if closing else ''}>\n{''.join(rows)}</tbody>\n"
 

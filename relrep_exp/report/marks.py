@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from relrep_exp.report.cells import ABSOLUTE, Column, Line, Table
+from relrep_exp.report.cells import Column, Line, Table
 from relrep_exp.report.measures import Measure
 
 
 def mark_best(line: Line, columns: Sequence[Column]) -> Line:
-    """Mark the best cells besides `absolute`, which is not zero-shot; equal as printed is a tie.
+    """Mark the best cells besides those of `absolute`, which is not zero-shot; equal as printed is a tie.
 
     Columns that hold different measures are ranked apart, and only where a measure has a choice.
     """
@@ -28,7 +28,7 @@ def _marked(line: Line, columns: Sequence[Column], measure: Measure) -> Line:
     rivals = {
         index: cell
         for index, (cell, column) in enumerate(zip(line.cells, columns, strict=True))
-        if cell and column.method != ABSOLUTE and line.measure_in(column) == measure
+        if cell and not column.own and line.measure_in(column) == measure
     }
     means = [cell.mean for cell in rivals.values() if math.isfinite(cell.mean)]
     if not means or not measure.better:

@@ -42,6 +42,9 @@ class Measure:
         return f"{self.label} in %" if self.percent else self.label
 
 
+JOIN = "join_seconds"  # of a record's timings, not of its rows: seconds until a new encoder can be read
+RESCALED = "accuracy@"  # followed by the factor
+
 _KNOWN = (
     Measure("f1_weighted", "weighted F1", percent=True, decimals=2),
     Measure("accuracy", "accuracy", percent=True, decimals=2),
@@ -61,6 +64,12 @@ _KNOWN = (
     Measure("shift_near", "shift near 0", better=-1),
     Measure("shift_far", "shift far off", better=-1),
     Measure("rr_std", "RR std", better=0, per_encoder=True),
+    Measure(JOIN, "join in s", decimals=4, better=0, per_encoder=True),
+    Measure("parallel_points", "parallel points", decimals=0, better=0, per_encoder=True),
+    Measure("reconstruction_cosine", "cosine to the original", decimals=4, per_encoder=True),
+    Measure("reconstruction_relative_error", "relative error", decimals=4, better=-1, per_encoder=True),
+    Measure("reconstruction_rank", "rank of the anchors", decimals=1, better=0, per_encoder=True),
+    Measure("reconstruction_condition", "condition", decimals=0, better=0, per_encoder=True),
     Measure("effective_rank", "eff. rank", decimals=1, better=0, per_encoder=True),
 )
 _BY_NAME = {measure.name: measure for measure in _KNOWN}
@@ -68,4 +77,7 @@ _BY_NAME = {measure.name: measure for measure in _KNOWN}
 
 def measure_of(metric: str) -> Measure:
     """The known measure of that name; an unknown metric prints under its own name and is not ranked."""
+    if metric.startswith(RESCALED):
+        factor = metric.removeprefix(RESCALED)
+        return Measure(metric, f"accuracy at {factor}x", True, decimals=2, better=0, per_encoder=True)
     return _BY_NAME.get(metric) or Measure(metric, metric, better=0)

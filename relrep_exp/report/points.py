@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.report.cells import ABSOLUTE, mean_of
+from relrep_exp.report.measures import JOIN
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -99,12 +100,22 @@ def of_methods(points: Sequence[Point]) -> dict[str, list[Point]]:
 def score(record: Record, metric: str) -> float | None:
     """One number of a run: the mean over pairs of different encoders, or over each encoder with itself.
 
-    The latter where the run has nothing else: `absolute`, and metrics that describe one encoder.
+    The latter where the run has nothing else: `absolute`, and metrics that describe one encoder. The time to
+    join is measured, and so is no number of the run: its timings have it.
     """
+    if metric == JOIN:
+        return _seconds_to_join(record)
     rows = [row for row in record.rows if row.metric == metric]
     across = [row.value for row in rows if row.source != row.target]
     values = across or [row.value for row in rows]
     return mean_of(values) if values else None
+
+
+def _seconds_to_join(record: Record) -> float | None:
+    """Mean over the test encoders; None where no other encoder's decoder can read them."""
+    joined = {row.target for row in record.rows if row.metric == "parallel_points"}
+    seconds = record.timings.get("join")
+    return seconds / len(joined) if joined and seconds is not None else None
 
 
 def view_of(record: Record, kind: str) -> dict[str, Any] | None:

@@ -136,7 +136,7 @@ def _shown(table: Table, runs: Runs) -> dict[str, Any]:
     """The table less its list of missing runs, which the page shows whole."""
     from markupsafe import Markup
 
-    methods = list(dict.fromkeys(column.method for column in table.columns))
+    methods = list(dict.fromkeys(line.method_in(c) for line in table.rows for c in table.columns))
     return {"table": Markup(to_html(replace(table, missing=()), runs)), "methods": methods}
 
 

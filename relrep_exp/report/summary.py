@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from relrep_exp.report.cells import Cell, Column, Line, Table, mean_of
-from relrep_exp.report.measures import Measure, measure_of
+from relrep_exp.report.measures import RESCALED, Measure, measure_of
 from relrep_exp.report.tables import MATCHING, MEAN, OFF_DIAGONAL, Pair, encoder_order, source_role
 
 if TYPE_CHECKING:
@@ -31,8 +31,14 @@ _SHOWN = (
     "shift_far",
     "rr_std",
     "effective_rank",
+    "parallel_points",
     "variance",
     "autoencoder_mse",
+    "reconstruction_cosine",
+    "reconstruction_relative_error",
+    "reconstruction_rank",
+    "reconstruction_condition",
+    *(f"{RESCALED}{factor}" for factor in ("0.01", "0.1", "1", "10", "100")),
 )
 # Ten metrics share a line of 100 columns with two names: the heading has to be short.
 _SHORT = {
@@ -45,6 +51,7 @@ _SHORT = {
     "shift_near": "near",
     "shift_far": "far",
     "effective_rank": "rank",
+    "parallel_points": "points",
 }
 
 Values = dict[tuple[str, str, str], float]
@@ -70,8 +77,9 @@ def run_table(record: Record) -> Table:
 
 
 def _pairs(values: Values, measures: Sequence[Measure]) -> list[Pair]:
-    """The pairs that were stitched; a metric of the test encoder alone makes no pair of its own."""
-    shown = {measure.name for measure in measures if not measure.per_encoder}
+    """The pairs that were stitched; a metric of the test encoder alone makes none beside them."""
+    of_pairs = {measure.name for measure in measures if not measure.per_encoder}
+    shown = of_pairs or {measure.name for measure in measures}
     present = dict.fromkeys((target, source) for target, source, metric in values if metric in shown)
     order = encoder_order((source, target) for target, source in present)
     return [(target, source) for target in order for source in order if (target, source) in present]

@@ -22,11 +22,15 @@ def to_csv(table: Table) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     compared = _COMPARED if table.compares else []
     paper = _PAPER if _has_paper(table) else []
-    writer.writerow([*table.fields, "method", "metric", "mean", "std", "n", *compared, *paper, "reason"])
+    rows_of_methods = [] if "method" in table.fields else ["method"]
+    writer.writerow(
+        [*table.fields, *rows_of_methods, "metric", "mean", "std", "n", *compared, *paper, "reason"]
+    )
     for line in table.rows:
         for cell, column in [] if line.closing else cells_of(line, table):
             numbers = [repr(cell.mean), repr(cell.std), cell.n] if cell and cell.n else ["", "", 0]
-            names = [line.target, line.source, column.method, line.measure_in(column).name]
+            method = [line.method_in(column)] if rows_of_methods else []
+            names = [line.target, line.source, *method, line.measure_in(column).name]
             more = [*(_compared(cell) if compared else []), *(_paper(cell) if paper else [])]
             writer.writerow([*names, *numbers, *more, _reason(cell)])
     return stream.getvalue()

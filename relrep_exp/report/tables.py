@@ -30,7 +30,7 @@ RETRIEVAL = ("source_encoder", "zero_shot_encoder")
 
 Pair = tuple[str, str]  # (target, source)
 
-_HEADLINES = ("f1_weighted", "mse", "rr_cosine", "recall@1")
+_HEADLINES = ("f1_weighted", "mse", "rr_cosine", "recall@1", "reconstruction_cosine", "accuracy@1")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class _Grid:
     Attributes:
         runs: method -> one run a seed, in the order of the columns.
         missing: the cell of a method without any run.
-        own: those of them that read nothing but their own encoder.
+        own: the methods that read nothing but their own encoder.
         pairs: the rows.
         measures: what is shown of each method.
         fields: the names of the rows' two encoders.
@@ -65,7 +65,7 @@ class _Grid:
         """A column for each method and measure."""
         several = len(self.measures) > 1
         return tuple(
-            Column(f"{method} {measure.label}" if several else method, method, measure)
+            Column(f"{method} {measure.label}" if several else method, method, measure, method in self.own)
             for method in self.runs
             for measure in self.measures
         )
@@ -125,7 +125,7 @@ def comparison(records: Sequence[Record], metric: str = "f1_weighted") -> Table:
     runs = _runs(records)
     fields = _fields(records)
     measures = [measure_of(metric)]
-    return _table(records, _Grid(runs, {}, (), _pairs(runs, measures, fields), measures, fields))
+    return _table(records, _Grid(runs, {}, [ABSOLUTE], _pairs(runs, measures, fields), measures, fields))
 
 
 def pairs_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Gap] = ()) -> Table:
@@ -141,7 +141,7 @@ def pairs_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: Seq
     found = _runs(records)
     runs = {method: found.get(method, []) for method in methods_of(experiment, points, gaps)}
     missing = {method: missing_cell(lacking.get(method, [])) for method, own in runs.items() if not own}
-    own = [method for method in missing if is_absolute(experiment, method)]
+    own = [method for method in runs if is_absolute(experiment, method)]
     measures = [measure_of(metric) for metric in experiment.metrics or [experiment.metric]]
     fields = _fields(records) if records else _planned_fields(experiment)
     pairs = _pairs(runs, measures, fields, complete=bool(missing)) if records else _planned(experiment)

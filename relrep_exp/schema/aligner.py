@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from relrep_exp.schema.types import Count, NonNegative, Positive, Share, strict
 
 Support = Annotated[int, Field(ge=2)]
-Preprocessing = Literal["standard", "l2", "none"]
+Preprocessing = Literal["standard", "center", "l2", "none"]
 
 
 @dataclass(frozen=True, config=strict)
@@ -72,6 +72,7 @@ class InverseRelativeConfig(PairwiseConfig):
     """conf/aligner/inverse_relative."""
 
     name: Literal["inverse_relative"]
+    scaling: Preprocessing = "center"
     ridge: NonNegative = 0.0
 
 
@@ -83,6 +84,7 @@ class ConsensusConfig:
     support: Support = 5000
     m: Count | Literal["auto"] = "auto"
     ridge: Positive | Literal["auto"] = "auto"
+    features: Annotated[int, Field(ge=0)] = 400
     shrinkage: Share = 0.15
     eps: NonNegative = 5e-8
 

@@ -70,16 +70,24 @@ class ExperimentConfig:
     paper: PaperConfig | None = None
     note: str = ""
     x: str | None = None
-    table: Literal["pairs", "metrics", "axis", "variations"] = "pairs"
+    table: Literal["pairs", "metrics", "axis", "methods", "variations"] = "pairs"
     figure: Literal[
-        "samples", "lines", "invariances", "spaces", "reconstructions", "sensitivity", "anchors"
+        "samples",
+        "lines",
+        "tradeoff",
+        "rescaling",
+        "invariances",
+        "spaces",
+        "reconstructions",
+        "sensitivity",
+        "anchors",
     ] = "samples"
 
     @model_validator(mode="after")
     def _says_what_it_needs(self) -> Self:
         if unknown := [name for name in self.vary_of if name not in self.methods]:
             raise ValueError(f"vary_of names what is none of its methods: {', '.join(unknown)}")
-        along = self.table == "axis" or self.figure == "lines"
+        along = self.table in ("axis", "methods") or self.figure in ("lines", "tradeoff")
         if (along or self.table == "metrics") and not self.metrics:
             raise ValueError(f"table={self.table} with figure={self.figure} needs metrics")
         if along and not any(

@@ -23,7 +23,7 @@ class TaskConfig:
     """conf/task: what is measured."""
 
     name: Name
-    kind: Literal["stitching", "retrieval", "reconstruction", "geometry"]
+    kind: Literal["stitching", "retrieval", "reconstruction", "geometry", "invertibility", "rescaling"]
     neighbours: Count = 10
     view_samples: Count = 60
     view_anchors: Annotated[int, Field(ge=0)] = 0
@@ -33,6 +33,18 @@ class TaskConfig:
     def compares(self) -> bool:
         """Whether representations are compared as they are, with no decoder and so in one common space."""
         return self.kind in ("retrieval", "geometry")
+
+    @property
+    def decodes(self) -> bool:
+        """Whether the decoder that `decoder=` chooses reads representations."""
+        return self.kind in ("stitching", "reconstruction")
+
+
+@dataclass(frozen=True, config=strict)
+class RescalingTask(TaskConfig):
+    """conf/task/rescaling: what decoders make of embeddings that are scaled."""
+
+    activation: Literal["relu", "tanh", "cosine"] = "relu"
 
 
 @dataclass(frozen=True, config=strict)
@@ -155,6 +167,16 @@ def _anchors_kind(value: Any) -> str:
     return str(name) if name in ("param", "param_single") else "picked"
 
 
+def _task_kind(value: Any) -> str:
+    """One kind of task has a key of its own."""
+    kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
+    return "rescaling" if kind == "rescaling" else "other"
+
+
+AnyTask = Annotated[
+    Annotated[TaskConfig, Tag("other")] | Annotated[RescalingTask, Tag("rescaling")],
+    Discriminator(_task_kind),
+]
 AnchorsConfig = Annotated[
     Annotated[ParamAnchors, Tag("param")]
     | Annotated[SingleParamAnchors, Tag("param_single")]
@@ -168,7 +190,7 @@ DecoderConfig = Annotated[HeadConfig | LinearConfig | SvmConfig | ConvConfig, Fi
 class Config:
     """One run."""
 
-    task: TaskConfig
+    task: AnyTask
     data: DataConfig
     parallel: ParallelConfig
     zoo: ZooConfig

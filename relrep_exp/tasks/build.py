@@ -8,11 +8,23 @@ from relrep_exp.alignment.aligner import Aligner
 from relrep_exp.encoders import zoo
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.errors import Problem, UserError
-from relrep_exp.methods import OnCurve, aligner_factory
+from relrep_exp.identity import method_name
+from relrep_exp.methods import OnCurve, aligner_factory, anchor_chooser
 from relrep_exp.runtime import Runtime
-from relrep_exp.schema import Config, DecoderConfig, HeadConfig, PairwiseConfig, PickedAnchors, RelativeConfig
+from relrep_exp.schema import (
+    Config,
+    DecoderConfig,
+    HeadConfig,
+    InverseRelativeConfig,
+    PairwiseConfig,
+    PickedAnchors,
+    RelativeConfig,
+    RescalingTask,
+)
 from relrep_exp.tasks.decoders import decoder_fitter
+from relrep_exp.tasks.embedding_problems import embedding_problems
 from relrep_exp.tasks.geometry import geometry
+from relrep_exp.tasks.invertibility import invertibility
 from relrep_exp.tasks.result import Result
 from relrep_exp.tasks.retrieval import retrieval
 from relrep_exp.tasks.stitching import Stitching
@@ -30,21 +42,33 @@ def run_task(config: Config, runtime: Runtime, on_curve: OnCurve) -> Result:
     problems = fit_problems(config, embeddings)
     if problems:
         raise UserError(problems)
-    training = runtime.training()
-    make_aligner = aligner_factory(config, embeddings, training, on_curve)
-    if config.task.kind == "retrieval":
-        result = retrieval(embeddings, make_aligner, config.task)
-    elif config.task.kind == "reconstruction":
-        result = _reconstruction(config, runtime, embeddings, make_aligner)
-    elif config.task.kind == "geometry":
-        result = geometry(embeddings, make_aligner, config.task)
-    else:
-        fit_decoders = decoder_fitter(config.decoder, config.seed, training)
-        result = Stitching(embeddings, make_aligner, fit_decoders, config.task).run()
+    result = _measured(config, embeddings, runtime, on_curve)
     result.timings = timings.timings | result.timings
     if embeddings.notes:
         result.diagnostics["samples"] = dict(embeddings.notes)
     return result
+
+
+def _measured(config: Config, embeddings: Embeddings, runtime: Runtime, on_curve: OnCurve) -> Result:
+    """What the task's kind measures on the embeddings."""
+    training = runtime.training()
+    if isinstance(config.task, RescalingTask):
+        from relrep_exp.tasks.rescaling import rescaling  # Lightning takes seconds to import
+
+        return rescaling(embeddings, config.task, config.seed, training, method_name(config))
+    if config.task.kind == "invertibility":
+        assert isinstance(config.aligner, InverseRelativeConfig), "this task is checked to have it"
+        choose = anchor_chooser(config, config.aligner, embeddings)
+        return invertibility(embeddings, choose, config.aligner, method_name(config))
+    make_aligner = aligner_factory(config, embeddings, training, on_curve)
+    if config.task.kind == "retrieval":
+        return retrieval(embeddings, make_aligner, config.task)
+    if config.task.kind == "reconstruction":
+        return _reconstruction(config, runtime, embeddings, make_aligner)
+    if config.task.kind == "geometry":
+        return geometry(embeddings, make_aligner, config.task)
+    fit_decoders = decoder_fitter(config.decoder, config.seed, training)
+    return Stitching(embeddings, make_aligner, fit_decoders, config.task).run()
 
 
 def _reconstruction(
@@ -63,8 +87,10 @@ def _reconstruction(
 
 
 def fit_problems(config: Config, embeddings: Embeddings) -> list[Problem]:
-    """What the sizes of the data do not allow."""
-    problems = zoo.encoder_problems(embeddings.names, config.task)
+    """What the data do not allow."""
+    alone = config.task.kind in ("invertibility", "rescaling")  # every encoder is measured by itself
+    problems = [] if alone else zoo.encoder_problems(embeddings.names, config.task)
+    problems += embedding_problems(config, embeddings)
     paired = min(int(corpus.is_train.sum()) for corpus in embeddings.paired.values())
     aligner = config.aligner
     if isinstance(aligner, RelativeConfig | PairwiseConfig) and isinstance(config.anchors, PickedAnchors):
@@ -72,7 +98,7 @@ def fit_problems(config: Config, embeddings: Embeddings) -> list[Problem]:
         if config.anchors.m != "all" and config.anchors.m > support:
             what = f"anchors.m={config.anchors.m}: {config.anchors.name} picks from {support} support samples"
             problems.append(Problem(what, f"set anchors.m={support} or less, or use anchors=param"))
-    if config.task.kind != "stitching":
+    if config.task.kind not in ("stitching", "rescaling"):
         return problems
     return problems + _decoder_problems(config.decoder, embeddings)
 

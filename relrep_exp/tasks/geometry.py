@@ -21,8 +21,7 @@ DIGITS = 6
 def geometry(embeddings: Embeddings, make_aligner: Callable[[], Aligner], task: TaskConfig) -> Result:
     """One run: how well the representations of the same test samples agree between every two encoders."""
     result, protocol = Result(), HeldOut(embeddings, make_aligner, task)
-    with result.timed("align"):
-        aligners = protocol.aligners()
+    aligners = protocol.aligners(result)
     with result.timed("measure"):
         protocol.describe(aligners, result)
         for source in protocol.test:

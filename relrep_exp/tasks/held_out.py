@@ -40,13 +40,26 @@ class HeldOut:
         self.images = _training_images(embeddings)
         self.test_labels = None if first.labels is None else first.labels[~first.is_train]
 
-    def aligners(self) -> dict[str, Aligner]:
-        """For each test encoder an aligner fitted on all others, which it then joins (lines 3 and 9)."""
-        return {target: self._aligner(target) for target in self.task.test_encoders or self.train}
+    def aligners(self, result: Result) -> dict[str, Aligner]:
+        """For each test encoder an aligner fitted on all others, which it then joins (lines 3 and 9).
 
-    def _aligner(self, target: str) -> Aligner:
-        aligner = self.make_aligner().fit({n: space for n, space in self.train.items() if n != target})
-        aligner.join(target, self.train[target])
+        Args:
+            result: is added the seconds of both, `align` and `join`: of joining until every decoder can read
+                the test encoder, so that maps which are estimated when they are first asked for count.
+        """
+        return {target: self._aligner(target, result) for target in self.task.test_encoders or self.train}
+
+    def _aligner(self, target: str, result: Result) -> Aligner:
+        others = {name: space for name, space in self.train.items() if name != target}
+        with result.timed("align"):
+            aligner = self.make_aligner().fit(others)
+            for source, space in others.items():  # anchors that are learned on a decoder's own encoder
+                aligner.native(space.x[:1], source)
+        with result.timed("join"):
+            aligner.join(target, self.train[target])
+            for source in others:
+                if aligner.carries(source, target):
+                    aligner.carry(self.train[target].x[:1], source, target)
         return aligner
 
     def describe(self, aligners: dict[str, Aligner], result: Result) -> None:
@@ -54,6 +67,8 @@ class HeldOut:
         for target, aligner in aligners.items():
             own = aligner.carry(self.test[target], target, target)
             values = {"rr_std": metrics.feature_std(own), "effective_rank": metrics.effective_rank(own)}
+            if any(aligner.carries(source, target) for source in self.train if source != target):
+                values["parallel_points"] = aligner.points(target)
             result.add(target, target, aligner.method, values)
             result.diagnostics[target] = aligner.diagnostics()
         for source in self.train:

@@ -57,8 +57,7 @@ class Reconstruction:
     def run(self) -> Result:
         """Fit, train, draw, measure."""
         result = Result()
-        with result.timed("align"):
-            aligners = self.protocol.aligners()
+        aligners = self.protocol.aligners(result)
         with result.timed("measure"):
             self.protocol.describe(aligners, result)
             self._references(aligners, result)

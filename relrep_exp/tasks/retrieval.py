@@ -17,8 +17,7 @@ def retrieval(embeddings: Embeddings, make_aligner: Callable[[], Aligner], task:
     The aligner of each pair never saw the zero-shot encoder (the row's target).
     """
     result, protocol = Result(), HeldOut(embeddings, make_aligner, task)
-    with result.timed("align"):
-        aligners = protocol.aligners()
+    aligners = protocol.aligners(result)
     with result.timed("measure"):
         protocol.describe(aligners, result)
     return result

@@ -48,8 +48,8 @@ class Stitching:
     def run(self) -> Result:
         """Fit, train, measure."""
         result = Result()
+        aligners = self.protocol.aligners(result)
         with result.timed("align"):
-            aligners = self.protocol.aligners()
             features = self._features(aligners)
         with result.timed("decoders"):
             decoders = self._decoders(features)

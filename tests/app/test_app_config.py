@@ -58,6 +58,15 @@ OPTIONS = {
         "fig3",
         "fig4",
         "fig5",
+        "irp",
+        "irp_inversion",
+        "irp_scale",
+        "irp_stitching",
+        "lst_anchors",
+        "lst_architecture",
+        "lst_autoencoding",
+        "lst_modality",
+        "lst_scaling",
         "sensitivity",
         "table1",
         "table2",
@@ -65,6 +74,7 @@ OPTIONS = {
         "table4",
         "table6",
         "table7",
+        "versus",
     },
     "hydra/help": {"relrep"},
     "hydra/launcher": {"basic", "joblib", "ray", "slurm", "submitit_local"},
@@ -77,10 +87,12 @@ OPTIONS = {
         "cifar_stitch",
         "digits_stitch",
         "geometry",
+        "invertibility",
         "marc_stitch",
         "mnist_ae",
         "modality_stitch",
         "precomputed_stitch",
+        "rescaling",
         "sib200_stitch",
         "slm_retrieval",
         "text_stitch",
@@ -112,6 +124,15 @@ RUNS = {
     "fig3": 5 * 6 * 6,
     "fig4": 2 * 9 * 6,
     "fig5": 5 * 2 * 6,
+    "irp": (4 * 8 + 3 + 4 * 6) * 6,
+    "irp_inversion": 4 * 8 * 6,
+    "irp_scale": 3 * 6,
+    "irp_stitching": 4 * 6 * 6,
+    "lst_anchors": 5 * 7 * 6,
+    "lst_architecture": 5 * 4 * 2 * 6,
+    "lst_autoencoding": 8 * 2 * 6,
+    "lst_modality": 5 * 6,
+    "lst_scaling": 5 * 3 * 6,
     "sensitivity": 3 + 71 + 2 + 2,  # of one seed: methods, values of `vary`, of two methods' own variations
     "table1": 4 * 6,
     "table2": 4 * 6,
@@ -119,6 +140,7 @@ RUNS = {
     "table4": 3 * 6,
     "table6": 4 * 6,
     "table7": 2 * 6,
+    "versus": 10 * 2 * 6,
 }
 FILES = 1 + sum(map(len, OPTIONS.values()))
 CHOICES = [(group, name) for group, names in OPTIONS.items() for name in sorted(names) if name != "all"]
@@ -148,7 +170,7 @@ def test_every_file_is_counted():
         found.setdefault(path.parent.relative_to(conf_dir()).as_posix(), set()).add(path.stem)
     assert found.pop(".") == {"config"}
     assert found == OPTIONS
-    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 106
+    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 118
 
 
 @cache

@@ -129,7 +129,9 @@ def test_a_table_that_there_is_not_is_told_with_those_that_there_are():
 
 def test_the_figures_on_latent_translation():
     header, *found = lines("lst")
-    assert header == ["dataset", "setting", "method", "metric", "mean", "std"]
+    assert header == ["experiment", "dataset", "setting", "method", "metric", "mean", "std"]
+    assert {line[0] for line in found} <= {path.stem for path in (conf_dir() / "experiment").iterdir()}
+    found = [line[1:] for line in found]
     assert len(found) == len({tuple(line[:4]) for line in found}) == 21
     assert {line[5] for line in found} == {""}  # none is stated
     values = {(line[0], line[1], line[3]): float(line[4]) for line in found}

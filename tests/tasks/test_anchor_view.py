@@ -146,7 +146,7 @@ def test_a_run_keeps_it_beside_the_view_of_samples(arrays):
     embeddings = Embeddings(corpora, corpora, dict.fromkeys("ab", "key"), images=ArrayImages(pixels(8, 6)))
     protocol = HeldOut(embeddings, lambda: RelativeAligner("x", lambda: RelativeSpace("random", m=M)), TASK)
     result = Result()
-    protocol.describe(protocol.aligners(), result)
+    protocol.describe(protocol.aligners(result), result)
     assert [view["kind"] for view in result.views] == ["samples", "anchors"]
     assert result.diagnostics["a"]["b"]["dims"] == {"b": 8, "a": 6}
 

@@ -91,7 +91,8 @@ def test_the_cosine_is_the_mean_over_matching_rows_in_both_directions():
     cosines = [p @ q / np.sqrt((p @ p) * (q @ q)) for p, q in zip(a, b, strict=True)]
     for pair in (("original", "mapped"), ("mapped", "original")):
         assert values(result)[*pair, "rr_cosine"] == pytest.approx(np.mean(cosines))
-    assert {row.metric for row in result.rows if row.source == row.target} == {"rr_std", "effective_rank"}
+    own = {row.metric for row in result.rows if row.source == row.target}
+    assert own == {"rr_std", "effective_rank", "parallel_points"}
 
 
 @pytest.mark.parametrize("sim", ["exact wip", "cosine"])

@@ -103,12 +103,17 @@
   // --- Filters. What they leave out is hidden on the screen only; paper shows all.
   const boxes = all("#methods input");
   const sections = all("section[data-task]");
-  function filterColumns(table, chosen) {
+  function filterMethods(table, chosen) {
     let left = 0;
     for (const header of all("th[data-method]", table.tHead)) {
       const out = !chosen.has(header.dataset.method);
       left += !out;
       for (const row of table.rows) row.cells[header.cellIndex].classList.toggle("out", out);
+    }
+    for (const row of all("tr[data-method]", table)) {
+      const out = !chosen.has(row.dataset.method);
+      left += !out;
+      row.classList.toggle("out", out);
     }
     return left;
   }
@@ -119,7 +124,7 @@
     let shown = 0;
     for (const section of sections) {
       const table = section.querySelector("table");
-      const columns = table ? filterColumns(table, chosen) : 1;
+      const columns = table ? filterMethods(table, chosen) : 1;
       const out = (task && section.dataset.task !== task) || (!every && !columns);
       section.classList.toggle("out", Boolean(out));
       document.querySelector(`nav a[href="#${section.id}"]`).parentElement.classList.toggle("out", Boolean(out));
