@@ -21,8 +21,8 @@ from relrep_exp.alignment.anchors import (
 )
 from relrep_exp.alignment.consensus import ConsensusAligner
 from relrep_exp.alignment.inverse import inverse_relative
-from relrep_exp.alignment.parallel import UnusableAnchors
 from relrep_exp.alignment.pairwise import PairMap, PairwiseAligner
+from relrep_exp.alignment.parallel import AnchorsError
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.relative_aligner import (
     FirstRelativeAligner,
@@ -120,8 +120,8 @@ def _pairwise(config: Config, aligner: PairwiseConfig, embeddings: Embeddings) -
             if isinstance(aligner, InverseRelativeConfig):
                 return inverse_relative(x, y, scaling, ridge)
             return translation(cast(Kind, aligner.name), x, y, scaling, ridge, descent)
-        except UnusableAnchors as error:
-            remedy = f"take other anchors (anchors.m={m} of anchors={config.anchors.name}), or leave out an encoder"
+        except AnchorsError as error:
+            remedy = f"take more anchors than anchors.m={m}, or leave out an encoder"
             raise user_error(f"aligner={aligner.name}, {pair}: {error}", remedy) from error
 
     return lambda: PairwiseAligner(method_name(config), choose, estimate)
