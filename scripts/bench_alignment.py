@@ -3,7 +3,7 @@
 python scripts/bench_alignment.py                       # N = 50,000, d = 768, 300 anchors, float32
 taskset -c 0 python scripts/bench_alignment.py --threads 1 --repeats 3
 
-Both sides get the same tensors, by turns; the table has medians. pip install "relrep_exp[bench]" brings latentis.
+Both sides get the same tensors, by turns; the table has medians. latentis comes with the extra `bench`.
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from literal import cosine, embeddings, rotation
 
 from relrep_exp.alignment.invariance import rescaling
 from relrep_exp.alignment.inverse import inverse_relative, reconstruction
 from relrep_exp.alignment.translation import translation
+from tests.alignment.literal import cosine, embeddings, rotation
 
 
 @pytest.mark.parametrize("scaling", ["none", "center"])

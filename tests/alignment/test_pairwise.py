@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from literal import embeddings
 
 from relrep_exp.alignment.anchors import AnchorSet, Space, WhitenedSpace, choose_anchors, get_anchor_strategy
 from relrep_exp.alignment.pairwise import PairwiseAligner
 from relrep_exp.alignment.translation import translation
+from tests.alignment.literal import embeddings
 
 RANDOM = get_anchor_strategy("random")
 
