@@ -48,9 +48,9 @@ class _Pairwise(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         """
         if Y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
-        X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
-        Y = check_array(Y, dtype=FLOATS, ensure_2d=False, input_name="Y")
-        self.map_ = self._estimate(_tensor(X), _tensor(Y.reshape(len(Y), -1)))
+        x: Array = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
+        y: Array = check_array(Y, dtype=FLOATS, ensure_2d=False, input_name="Y")
+        self.map_ = self._estimate(_tensor(x), _tensor(y.reshape(len(y), -1)))
         return self
 
     def transform(self, X: ArrayLike) -> Array:
@@ -61,8 +61,8 @@ class _Pairwise(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sciki
             ValueError: another number of features, NaN or infinite values.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
-        return _array(self.map_(_tensor(X)))
+        x: Array = validate_data(self, X, dtype=FLOATS, reset=False)
+        return _array(self.map_(_tensor(x)))
 
     def diagnostics(self) -> dict[str, Any]:
         """Number of anchors, rank, condition number, constant features.
@@ -120,11 +120,11 @@ class Translation(_Pairwise):
             ValueError: Y has another number of features than the space that `transform` reaches.
         """  # noqa: D205  # the first sentence needs two lines
         check_is_fitted(self)
-        Y = check_array(Y, dtype=FLOATS, input_name="Y")
+        y: Array = check_array(Y, dtype=FLOATS, input_name="Y")
         d = self.map_.matrix.shape[1]
-        if Y.shape[1] != d:
-            raise ValueError(f"Y has {Y.shape[1]} features, the space that is left has {d}")
-        return _array(self.map_.inverse()(_tensor(Y)))
+        if y.shape[1] != d:
+            raise ValueError(f"Y has {y.shape[1]} features, the space that is left has {d}")
+        return _array(self.map_.inverse()(_tensor(y)))
 
     def _estimate(self, x: Tensor, y: Tensor) -> TranslationMap:
         if self.solver not in ("closed", "gradient"):

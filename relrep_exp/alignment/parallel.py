@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
 import torch
@@ -120,8 +120,8 @@ class Parallel:
             _scaler(scaling, centre, mean, std, eps, length)
             for mean, std, eps, length in zip(sums.means, sums.stds, _eps(x, y), lengths, strict=True)
         )
-        found = cls(x, y, before, after, tolerance, exact=exact)
-        return found if sums.xy is None else replace(found, **_scaled_products(sums, before, after))
+        xx, xy = _scaled_products(sums, before, after)
+        return cls(x, y, before, after, tolerance, xx, xy, exact)
 
     def scaled(self) -> tuple[Tensor, Tensor]:
         """Scaled anchors in float64, [n, d1] and [n, d2]."""
@@ -179,8 +179,8 @@ def _scaler(
     return Scaler(mean, torch.where(varies, gain, 0.0), length)
 
 
-def _scaled_products(sums: _Sums, before: Scaler, after: Scaler) -> dict[str, Tensor | None]:
-    """The sums of products as of scaled anchors; those not centred get their means back."""
+def _scaled_products(sums: _Sums, before: Scaler, after: Scaler) -> tuple[Tensor | None, Tensor | None]:
+    """x^T x and x^T y of scaled anchors; those that are not centred get their means back."""
     ends = [before, after]
     left = [(mean - end.mean) * end.gain for mean, end in zip(sums.means, ends, strict=True)]
 
@@ -190,7 +190,7 @@ def _scaled_products(sums: _Sums, before: Scaler, after: Scaler) -> dict[str, Te
         gained = before.gain[:, None] * products * ends[i].gain
         return gained + sums.count * torch.outer(left[0], left[i])
 
-    return {"xx": scaled(sums.xx, 0), "xy": scaled(sums.xy, 1)}
+    return scaled(sums.xx, 0), scaled(sums.xy, 1)
 
 
 def check_anchors(x: Tensor, y: Tensor) -> None:
@@ -215,7 +215,7 @@ def check_anchors(x: Tensor, y: Tensor) -> None:
 
 def rounding_share(x: Tensor, y: Tensor) -> float:
     """The relative size of singular values that rounding makes up, in the data or in the computation."""
-    computed = max(*x.shape, *y.shape) * torch.finfo(torch.float64).eps
+    computed: float = max(*x.shape, *y.shape) * torch.finfo(torch.float64).eps
     return max(computed, 32 * max(_eps(x, y)))
 
 
