@@ -8,6 +8,12 @@ From Python, with no configuration:
     space.join("c", x_c[space.support_ids], metric=x_c)
     relative = space.transform(x_c_test, encoder="c")
 
+One space translated to another, in the style of scikit-learn:
+
+    from relrep_exp import Translation
+
+    in_b = Translation("ortho").fit(x_a[anchors], x_b[anchors]).transform(x_a_test)
+
 All numbers of the store, as a frame of pandas:
 
     from relrep_exp import load_records
@@ -24,10 +30,12 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "AnchorSet": "relrep_exp.alignment.anchors",
+    "InverseRelative": "relrep_exp.estimators",
     "Param": "relrep_exp.modules.param",
     "ParamSettings": "relrep_exp.modules.param",
     "RelativeSpace": "relrep_exp.alignment.relative",
     "Space": "relrep_exp.alignment.anchors",
+    "Translation": "relrep_exp.estimators",
     "Whitening": "relrep_exp.alignment.whitening",
     "anchor_strategy": "relrep_exp.alignment.anchors",
     "load_records": "relrep_exp.load",

@@ -23,7 +23,7 @@ from relrep_exp.alignment.consensus import Consensus
 from relrep_exp.alignment.consensus_aligner import ConsensusAligner
 from relrep_exp.alignment.inverse import inverse_relative
 from relrep_exp.alignment.pairwise import PairMap, PairwiseAligner
-from relrep_exp.alignment.parallel import UnusableAnchors
+from relrep_exp.alignment.parallel import AnchorsError
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.relative_aligner import (
     FirstRelativeAligner,
@@ -127,7 +127,7 @@ def _pairwise(config: Config, aligner: PairwiseConfig, embeddings: Embeddings) -
             if isinstance(aligner, InverseRelativeConfig):
                 return inverse_relative(x, y, scaling, ridge)
             return translation(cast(Kind, aligner.name), x, y, scaling, ridge, descent)
-        except UnusableAnchors as error:
+        except AnchorsError as error:
             chosen = f"anchors.m={config.anchors.m} of anchors={config.anchors.name}"
             remedy = f"take other anchors ({chosen}), or leave out an encoder"
             raise user_error(f"aligner={aligner.name}, {pair}: {error}", remedy) from error

@@ -92,7 +92,7 @@ class Space:
 
 
 class WhitenedSpace:
-    """What a strategy sees of one training encoder; a strategy that never asks for whitening does not pay for it.
+    """What a strategy sees of one training encoder; it pays for whitening only if it asks for it.
 
     Args:
         x: embeddings of all parallel training samples, [N, d].

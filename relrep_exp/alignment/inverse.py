@@ -19,10 +19,10 @@ class InverseRelativeMap:
 
     Attributes:
         before: scales what comes in.
-        matrix: unit anchors of the first space, transposed, times the inverse of those of the second, [d1, d2].
+        matrix: unit anchors of the first space, transposed, times the inverse of the second's, [d1, d2].
         after: what goes out is scaled by it.
-        length: mean norm of the second space's scaled anchors, which everything that goes out is given: cosines
-            know no norms, and the decoder is taken not to ask for them.
+        length: mean norm of the second space's scaled anchors, which everything that goes out is given:
+            cosines know no norms, and the decoder is taken not to ask for them.
         told: what is known of the estimate.
     """
 
@@ -49,12 +49,12 @@ def inverse_relative(
 ) -> InverseRelativeMap:
     """The map from the space of x [n, d1] to that of y [n, d2], by these parallel anchors alone.
 
-    With unit anchors A of the first and B of the second space, x is sent to x A^T (B^T)^+: its cosines, and of
-    all vectors the one whose cosines in the second space come closest to them. As (B^T)^+ is the transpose of
-    B^+, the matrix A^T (B^T)^+ is that of the linear translation the other way, B to A, transposed: exact
-    between rotations of each other, like every translation, but where the spaces differ it divides by
-    the small singular values of the space to reach, and blows up what there is noise. A ridge takes that away; large
-    ones leave x A^T B, and in between it comes close to `ortho`, the isometry of the same singular vectors.
+    With unit anchors A [n, d1] of the first and B [n, d2] of the second space, x goes to x A^T (B^T)^+: its
+    cosines, and of all vectors the one whose cosines in the second space come closest to them. As (B^T)^+ is
+    the transpose of B^+, the matrix A^T (B^T)^+ is that of the linear translation the other way, from B to A,
+    transposed. Between rotations of each other both are exact; where spaces differ, this one divides by the
+    small singular values of the space to reach, and blows up what is noise there. A ridge takes that away; a
+    large one leaves x A^T B.
 
     Args:
         x: anchors of the space to leave.
@@ -63,7 +63,7 @@ def inverse_relative(
         ridge: added to the squared singular values of B, as a share of their mean; 0 is the pseudo-inverse.
 
     Raises:
-        UnusableAnchors: fewer than two, unequal numbers, not finite, or all the same.
+        AnchorsError: fewer than two, unequal numbers, not finite, or all the same.
     """
     anchors = Parallel.of(x, y, scaling)
     scaled_x, scaled_y = anchors.scaled()
@@ -84,11 +84,11 @@ def reconstruction(x: Tensor, anchors: Tensor, ridge: float = 0.0) -> dict[str, 
         ridge: as of `inverse_relative`.
 
     Returns:
-        `cosine`, the mean between what is recovered and x; `relative_error`, |recovered - x| / |x| over all rows
-        brought to norm 1; `anchors`, their `rank` and `condition`.
+        `cosine`, the mean between what is recovered and x; `relative_error`, |recovered - x| / |x| over all
+        rows brought to norm 1; `anchors`, their number, `rank` and `condition`.
 
     Raises:
-        UnusableAnchors: fewer than two anchors, not finite, or all the same.
+        AnchorsError: fewer than two anchors, not finite, or all the same.
     """
     tolerance = rounding_share(anchors, x)
     unit, points = F.normalize(anchors.double(), dim=1), F.normalize(x.double(), dim=1)

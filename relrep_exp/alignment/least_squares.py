@@ -52,7 +52,12 @@ def least_squares(anchors: Parallel, ridge: float) -> Solution:
     Args:
         anchors: n parallel anchors.
         ridge: added to the squared singular values, as a share of their mean.
+
+    Raises:
+        ValueError: a ridge below 0.
     """
+    if not ridge >= 0:
+        raise ValueError(f"ridge={ridge}: it must be 0 or more")
     solved = _normal_equations(anchors, ridge) if anchors.xx is not None else None
     return solved or _by_singular_values(anchors, ridge)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,7 @@ BLOCK_ROWS = 8192
 SMALLEST = 1e-12  # norms below it count as this, as in torch's `normalize`
 
 
-class UnusableAnchors(ValueError):
+class AnchorsError(ValueError):
     """Nothing can be estimated on these anchors."""
 
 
@@ -104,8 +104,11 @@ class Parallel:
             tolerance: of singular values, if it is above that of the dtypes.
 
         Raises:
-            UnusableAnchors: fewer than two, another number in y, not finite, or all the same.
+            AnchorsError: fewer than two, another number in y, not finite, or all the same.
+            ValueError: no such scaling.
         """
+        if scaling not in get_args(Preprocessing):
+            raise ValueError(f"no scaling {scaling!r}; there are {', '.join(get_args(Preprocessing))}")
         check_anchors(x, y)
         tolerance = max(tolerance, rounding_share(x, y))
         lengths: list[float | None] = [None, None]
@@ -117,8 +120,8 @@ class Parallel:
             _scaler(scaling, centre, mean, std, eps, length)
             for mean, std, eps, length in zip(sums.means, sums.stds, _eps(x, y), lengths, strict=True)
         )
-        found = cls(x, y, before, after, tolerance, exact=exact)
-        return found if sums.xy is None else replace(found, **_scaled_products(sums, before, after))
+        xx, xy = _scaled_products(sums, before, after)
+        return cls(x, y, before, after, tolerance, xx, xy, exact)
 
     def scaled(self) -> tuple[Tensor, Tensor]:
         """Scaled anchors in float64, [n, d1] and [n, d2]."""
@@ -176,8 +179,8 @@ def _scaler(
     return Scaler(mean, torch.where(varies, gain, 0.0), length)
 
 
-def _scaled_products(sums: _Sums, before: Scaler, after: Scaler) -> dict[str, Tensor | None]:
-    """The sums of products as of scaled anchors; those not centred get their means back."""
+def _scaled_products(sums: _Sums, before: Scaler, after: Scaler) -> tuple[Tensor | None, Tensor | None]:
+    """x^T x and x^T y of scaled anchors; those that are not centred get their means back."""
     ends = [before, after]
     left = [(mean - end.mean) * end.gain for mean, end in zip(sums.means, ends, strict=True)]
 
@@ -187,32 +190,32 @@ def _scaled_products(sums: _Sums, before: Scaler, after: Scaler) -> dict[str, Te
         gained = before.gain[:, None] * products * ends[i].gain
         return gained + sums.count * torch.outer(left[0], left[i])
 
-    return {"xx": scaled(sums.xx, 0), "xy": scaled(sums.xy, 1)}
+    return scaled(sums.xx, 0), scaled(sums.xy, 1)
 
 
 def check_anchors(x: Tensor, y: Tensor) -> None:
     """Refuse what nothing can be estimated on.
 
     Raises:
-        UnusableAnchors: what is wrong.
+        AnchorsError: what is wrong.
     """
     for name, z in (("first", x), ("second", y)):
         if not z.is_floating_point() or z.ndim != 2 or not z.shape[1]:
-            raise UnusableAnchors(f"anchors of the {name} space must be a matrix [n, d] of floats")
+            raise AnchorsError(f"anchors of the {name} space must be a matrix [n, d] of floats")
     if len(x) != len(y):
-        raise UnusableAnchors(f"anchors must be parallel: {len(x)} rows in one space, {len(y)} in the other")
+        raise AnchorsError(f"anchors must be parallel: {len(x)} rows in one space, {len(y)} in the other")
     if len(x) < 2:
-        raise UnusableAnchors(f"at least two anchors are needed, {len(x)} given (n_samples = {len(x)})")
+        raise AnchorsError(f"at least two anchors are needed, {len(x)} given (n_samples = {len(x)})")
     for name, z in (("first", x), ("second", y)):
         if not bool(torch.isfinite(z).all()):
-            raise UnusableAnchors(f"anchors of the {name} space hold NaN or infinite values")
+            raise AnchorsError(f"anchors of the {name} space hold NaN or infinite values")
         if bool((z == z[0]).all()):
-            raise UnusableAnchors(f"all anchors of the {name} space are equal: nothing can be estimated")
+            raise AnchorsError(f"all anchors of the {name} space are equal: nothing can be estimated")
 
 
 def rounding_share(x: Tensor, y: Tensor) -> float:
     """The relative size of singular values that rounding makes up, in the data or in the computation."""
-    computed = max(*x.shape, *y.shape) * torch.finfo(torch.float64).eps
+    computed: float = max(*x.shape, *y.shape) * torch.finfo(torch.float64).eps
     return max(computed, 32 * max(_eps(x, y)))
 
 

@@ -18,6 +18,7 @@ from relrep_exp.alignment.anchors import (
     common_rows,
     get_anchor_strategy,
 )
+from relrep_exp.alignment.parallel import SMALLEST
 from relrep_exp.alignment.similarity import Similarity, get_similarity, inner_product
 from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Whitening
 
@@ -211,9 +212,13 @@ def bind(similarity: Similarity, anchors: Tensor, whitening: Whitening) -> Calla
     """x [N, d] -> [N, m] for fixed anchors, with all that depends on them alone computed once.
 
     WIP folds both whitenings into the anchors: (x - mu) Sigma^-1 (a - mu) is one product per x (Eq. 4).
+    Cosine divides the products by the norms, as there are fewer of them than entries of x.
     """
     points = similarity.points(anchors, whitening)
     if similarity.prepare == "whitened" and similarity.compare is inner_product:
         folded = (points @ whitening.matrix).T.contiguous()
         return lambda x: (x - whitening.mean) @ folded
+    if similarity.prepare == "unit" and similarity.compare is inner_product:
+        unit = points.T.contiguous()
+        return lambda x: (x @ unit) / x.norm(dim=1, keepdim=True).clamp_min(SMALLEST)
     return lambda x: similarity.compare(similarity.points(x, whitening), points)

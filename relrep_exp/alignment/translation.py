@@ -18,7 +18,7 @@ from relrep_exp.alignment.parallel import SMALLEST, Parallel, Preprocessing, Sca
 
 Kind = Literal["affine", "linear", "l_ortho", "ortho"]
 QUICK_FROM = 10**10  # multiplications from which float32 products are tried first
-QUICK_LIMIT = 1e3  # how much a map may amplify their error, about 1e-7, and still stand
+QUICK_LIMIT = 1e3  # by how much a map may amplify their error, about 1e-7, and stand
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def translation(
     """The map from the space of x [n, d1] to that of y [n, d2], estimated on these parallel anchors alone.
 
     Computed in float64. Of many float32 anchors the sums of products are taken in float32 first, and again in
-    float64 if the map would amplify their error to more than about 1e-4 of it.
+    float64 if the map would amplify their error, about 1e-7, by more than 1e3.
 
     Args:
         kind: `affine`, `linear`, `l_ortho` or `ortho`.
@@ -106,9 +106,12 @@ def translation(
         descent: of `affine`: by gradient descent; in closed form without.
 
     Raises:
-        UnusableAnchors: fewer than two, unequal numbers, not finite, or all the same.
-        ValueError: `descent` with another kind than `affine`, or `ridge` with `ortho`.
+        AnchorsError: fewer than two, unequal numbers, not finite, or all the same.
+        ValueError: an unknown kind or scaling, a ridge below 0, one with `ortho`, or `descent` with another
+            kind than `affine`.
     """
+    if kind not in _ESTIMATES:
+        raise ValueError(f"no translation {kind!r}; there are {', '.join(_ESTIMATES)}")
     if (descent and kind != "affine") or (ridge and kind == "ortho"):
         raise ValueError(f"{kind}: gradient descent is for affine alone, and ortho has no ridge")
 
@@ -128,9 +131,9 @@ def translation(
 def ortho(anchors: Parallel, ridge: float) -> Estimate:
     """Procrustes: R that minimises |x R - y|, R orthogonal after zero-padding to equal dimensions.
 
-    R = U V^T of the singular vectors of x^T y. Directions of which the anchors say nothing (fewer anchors than
-    dimensions, dead units) could be turned anyhow; they are mapped to 0, that is to the anchors' mean, so that
-    R is a partial isometry. Padding adds such directions alone, so none is needed.
+    R = U V^T of the singular vectors of x^T y. Directions of which the anchors say nothing (fewer anchors
+    than dimensions, dead units) could be turned anyhow; they are mapped to 0, that is to the anchors' mean,
+    so that R is a partial isometry. Padding adds such directions alone, so none is needed.
     """
     if anchors.xy is not None:
         return _nearest(anchors.xy, anchors.tolerance, "svd")
@@ -158,17 +161,19 @@ def _nearest(matrix: Tensor, tolerance: float, route: str) -> Estimate:
     """The partial isometry nearest to a matrix [a, b]: U V^T of the singular vectors that count."""
     left, values, right = torch.linalg.svd(matrix, full_matrices=False)
     kept = values > values[0] * tolerance
-    condition = float(values[0] / values[kept][-1]) if bool(kept.any()) else 1.0
-    told = {"rank": int(kept.sum()), "condition": condition, "route": route}
-    return Estimate(left[:, kept] @ right[kept], condition, told)
+    values = values[kept] if bool(kept.any()) else torch.ones_like(values[:1])
+    told = {"rank": int(kept.sum()), "condition": float(values[0] / values[-1]), "route": route}
+    # an error E of the matrix turns the pair i, j of singular vectors by about E_ij / (s_i + s_j)
+    grown = 2 * values[0] / (values + values[:, None])
+    return Estimate(left[:, kept] @ right[kept], float(grown.square().mean().sqrt()), told)
 
 
 def _descend(anchors: Parallel, ridge: float, descent: Descent) -> Estimate:
     """Least squares by full-batch Adam in float64, as the paper fits `affine`.
 
-    The loss is the mean squared error of centred anchors, so that the offset is that of the means at every step
-    and needs no steps of its own. Its gradient needs x^T x and x^T y alone. It starts at 0: the problem
-    is convex, a start at random would stay in directions that the anchors leave open.
+    The loss is the mean squared error of centred anchors, so that the offset is that of the means at every
+    step and needs none of its own. Its gradient needs x^T x and x^T y alone. It starts at 0, as the problem
+    is convex: a start at random would stay in the directions that the anchors leave open.
     """
     x, y = anchors.scaled()
     xx, xy = (x.T @ x, x.T @ y) if anchors.xx is None or anchors.xy is None else (anchors.xx, anchors.xy)

@@ -1,0 +1,49 @@
+"""Embeddings that nothing can be estimated on are told before any work, each encoder by name."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from relrep_exp.encoders.embeddings import Corpus, Embeddings
+from relrep_exp.tasks.build import fit_problems
+
+
+def embeddings(**encoders):
+    is_train = torch.arange(40) < 30
+    corpora = {name: Corpus(x, is_train, torch.arange(40) % 2) for name, x in encoders.items()}
+    return Embeddings(corpora, corpora, {name: name for name in corpora})
+
+
+def cloud(seed):
+    return torch.randn(40, 4, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture
+def told_of(config_of):
+    def told(given, *overrides):
+        return [p.what for p in fit_problems(config_of("anchors.m=5", *overrides), given)]
+
+    return told
+
+
+def test_sound_embeddings_have_none(told_of):
+    assert told_of(embeddings(a=cloud(0), b=cloud(1), c=cloud(2)), "aligner=ortho") == []
+
+
+def test_not_finite_and_collapsed_encoders_are_named(told_of):
+    broken, flat = cloud(1), torch.ones(40, 4)
+    broken[33, 2] = torch.inf
+    given = embeddings(a=cloud(0), b=broken, c=flat)
+    assert told_of(given, "aligner=linear") == ["b: its embeddings hold NaN or infinite values"]
+    whole = embeddings(a=cloud(0), b=cloud(1), c=flat)
+    said = ["c: the embeddings of all training samples are equal, so nothing can be estimated"]
+    assert told_of(whole, "aligner=inverse_relative") == said == told_of(whole, "anchors=random")
+    assert told_of(whole, "aligner=absolute") == []
+
+
+def test_one_parallel_sample_is_too_few(told_of):
+    given = embeddings(a=cloud(0), b=cloud(1), c=cloud(2))
+    few = {name: replace(corpus, is_train=torch.arange(40) == 0) for name, corpus in given.paired.items()}
+    said = told_of(replace(given, paired=few), "aligner=ortho", "anchors.m=all")
+    assert said == ["aligner=ortho needs at least two parallel samples, and there are 1"]
