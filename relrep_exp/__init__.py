@@ -24,6 +24,7 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "AnchorSet": "relrep_exp.alignment.anchors",
+    "Consensus": "relrep_exp.alignment.consensus",
     "Param": "relrep_exp.modules.param",
     "ParamSettings": "relrep_exp.modules.param",
     "RelativeSpace": "relrep_exp.alignment.relative",

@@ -22,7 +22,7 @@ class Choice:
     Attributes:
         m: dimensions.
         ridge: relative to the mean variance.
-        score: R^2 of the m dimensions in held-out samples of held-out encoders; None where there was no choice.
+        score: R^2 of the m dimensions in held-out samples of held-out encoders; None where not measured.
     """
 
     m: int
@@ -59,7 +59,7 @@ class HeldOutError:
 def held_out_error(
     folds: Sequence[Moments], whitened: Mapping[str, int], ridges: Sequence[float]
 ) -> HeldOutError:
-    """Leave out a fold and a voter: the others' consensus of the fold, against the left-out voter's map to it.
+    """Leave out a fold and a voter: the others' consensus of it, against the left-out voter's map.
 
     Both the consensus and the map are learned on the other folds. Everything is had from the folds' moments.
 

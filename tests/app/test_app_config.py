@@ -46,6 +46,7 @@ OPTIONS = {
     "experiment": {
         "all",
         "anchors",
+        "consensus",
         "demo",
         "fig1",
         "fig2",
@@ -93,6 +94,7 @@ OPTIONS = {
 }
 RUNS = {
     "anchors": 4 * 3,
+    "consensus": 5 * 7 * 6,
     "demo": 5 * 3,
     "fig1": 5 * 12,
     "fig2": 4 * 6,
@@ -135,7 +137,7 @@ def test_every_file_is_counted():
         found.setdefault(path.parent.relative_to(conf_dir()).as_posix(), set()).add(path.stem)
     assert found.pop(".") == {"config"}
     assert found == OPTIONS
-    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 93
+    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 94
 
 
 @cache
