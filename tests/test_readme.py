@@ -36,9 +36,9 @@ def run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that the README makes."""
     path = tmp_path_factory.mktemp("readme")
-    make_file, use_space, methods, plot = python_blocks()
+    make_file, use_space, consensus, methods, plot = python_blocks()
     (path / "make_file.py").write_text(make_file)
-    (path / "use_space.py").write_text(use_space)
+    (path / "use_space.py").write_text(use_space + consensus)
     (path / "my_methods.py").write_text(methods)
     (path / "plot.py").write_text(plot)
     made = run("make_file.py", folder=path)
@@ -53,7 +53,7 @@ def test_the_python_example_aligns_two_feature_sets(folder: Path) -> None:
     done = run("checked.py", folder=folder)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) > 0.8
-    assert (folder / "space.safetensors").exists()
+    assert (folder / "space.safetensors").exists() and (folder / "consensus.safetensors").exists()
 
 
 def test_the_command_for_own_embeddings_and_a_plot_of_what_it_leaves(folder: Path) -> None:

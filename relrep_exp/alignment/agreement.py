@@ -16,8 +16,8 @@ class Agreement:
     """The directions on which some encoders, the voters, agree; most agreed on first.
 
     Attributes:
-        values: eigenvalues of the Gram matrix of the whitened embeddings side by side, [r]. Without shrinkage they
-            run from the number of voters (all agree) over 1 (of one encoder alone) to 0.
+        values: eigenvalues of the Gram matrix of the whitened embeddings side by side, [r]. Without
+            shrinkage they run from the number of voters (all agree) over 1 (of one encoder alone) to 0.
         directions: H of each voter, [d, r]: the consensus of a sample is the sum over voters of w H.
     """
 
@@ -41,8 +41,8 @@ class Agreement:
 def agree(moments: Moments, whitened: Mapping[str, int]) -> Agreement:
     """Eigenvectors of the Gram matrix [sum d, sum d] of the whitened embeddings of all voters side by side.
 
-    They are the right singular vectors of the stacked whitened embeddings [K, sum d], so that stacked embeddings times
-    eigenvectors are left singular vectors times singular values: the consensus.
+    They are the right singular vectors of the stacked whitened embeddings [K, sum d], so that stacked
+    embeddings times eigenvectors are left singular vectors times singular values: the consensus.
 
     Args:
         moments: of the features of the voters at least.
@@ -67,8 +67,8 @@ def agree(moments: Moments, whitened: Mapping[str, int]) -> Agreement:
 class RidgeMaps:
     """(S + ridge tr(S)/p I)^-1 B for any ridge: from centred features to what B is their covariance with.
 
-    S and B are divided by K, so that the ridge counts relative to the mean variance, whatever K. Directions without
-    variance are left out.
+    S and B are divided by K, so that the ridge counts relative to the mean variance, whatever K. Directions
+    without variance are left out.
 
     Args:
         own: S, covariance of the features, [p, p].

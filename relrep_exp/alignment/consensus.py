@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
-import torch
 from torch import Tensor
 
 from relrep_exp.alignment.agreement import Agreement, RidgeMaps, agree
@@ -63,9 +62,10 @@ class Solution:
 class Consensus:
     """The leading m directions on which encoders agree, and every encoder's ridge map to them.
 
-    The encoders of `fit` are voters: the consensus is theirs. One that joins later is mapped to it and changes nothing.
-    Of the rows only means and covariances are kept, of a size that does not depend on K; the support embeddings
-    themselves are referred to, not copied, and read in blocks, so they may be memory-mapped.
+    The encoders of `fit` are voters: the consensus is theirs. One that joins later is mapped to it and
+    changes nothing. Of the rows only means and covariances are kept, of a size that does not depend on K;
+    the support embeddings themselves are referred to, not copied, and read in blocks, so they may be
+    memory-mapped.
 
     Example:
         space = Consensus().fit({"a": x_a, "b": x_b})          # the same K samples, row by row
@@ -75,7 +75,8 @@ class Consensus:
     Args:
         m: dimensions; `auto`: by cross-validation on the support (`consensus_choice`).
         ridge: of the maps, relative to the mean variance of an encoder's features; `auto`: as m.
-        features: F, random Fourier features that the maps have beside the whitened embedding; 0: the maps are linear.
+        features: F, random Fourier features that the maps have beside the whitened embedding; 0: the maps
+            are linear.
         shrinkage: lambda of the shrunk covariance (Appendix B).
         eps: its additive constant.
         seed: draws the random features.
@@ -121,8 +122,8 @@ class Consensus:
             support: embeddings [K, d_i] of the same K samples, row by row, for each encoder; K >= 4.
 
         Raises:
-            ValueError: no encoder, rows that are not parallel or too few, numbers that are not finite, an encoder
-                whose embeddings are all equal, or m above the number of directions.
+            ValueError: no encoder, rows that are not parallel or too few, numbers that are not finite, an
+                encoder whose embeddings are all equal, or m above the number of directions.
         """
         _check(support)
         self._rows = {name: self._features(name, x) for name, x in support.items()}
@@ -151,20 +152,26 @@ class Consensus:
     def leave(self, name: str) -> Self:
         """Take an encoder out. Where it is a voter, the others' consensus takes the place of theirs together.
 
-        Its blocks of the moments are dropped, the eigenproblem is solved again, and all others are mapped anew:
-        everything is as if the encoder had never been there.
+        Its blocks of the moments are dropped, the eigenproblem is solved again, and all others are mapped
+        anew: everything is as if the encoder had never been there.
 
         Raises:
-            ValueError: it is not there, or it is the last voter.
+            ValueError: it is not there, it is the last voter, or the others have fewer than m directions.
         """
         if name not in self._maps:
             raise ValueError(self._unknown(name))
         if self.voters == (name,):
             raise ValueError(f"{name!r} is the last of those whose consensus it is")
-        del self._maps[name], self._rows[name]
-        if name in self.voters:
-            self.voters = tuple(voter for voter in self.voters if voter != name)
-            self._solve([fold.only(self.voters) for fold in self.solution.folds])
+        rows, voters = dict(self._rows), self.voters
+        del self._rows[name]
+        if name in voters:
+            self.voters = tuple(voter for voter in voters if voter != name)
+            try:
+                self._solve([fold.only(self.voters) for fold in self.solution.folds])
+            except ValueError:  # fewer directions than m are left: all stays as it was
+                self._rows, self.voters = rows, voters
+                raise
+        self._maps.pop(name, None)
         return self
 
     def transform(self, x: Tensor, encoder: str) -> Tensor:
@@ -188,21 +195,22 @@ class Consensus:
         from safetensors.torch import save_file
 
         choice = self.solution.choice
-        settings = {
-            name: getattr(self, name) for name in ("m", "ridge", "features", "shrinkage", "eps", "seed")
-        }
+        names = ("m", "ridge", "features", "shrinkage", "eps", "seed")
         header = {
-            "settings": settings,
+            "settings": {name: getattr(self, name) for name in names},
             "choice": [choice.m, choice.ridge, choice.score],
             "members": list(self._maps),
             "voters": list(self.voters),
         }
-        tensors = {f"{i}": self._rows[name].x.detach().cpu().clone() for i, name in enumerate(self._maps)}
+        tensors = {
+            f"{i}": self._rows[name].x.detach().cpu().contiguous().clone()
+            for i, name in enumerate(self._maps)
+        }
         save_file(tensors, path, {"format": FORMAT, "consensus": json.dumps(header)})
 
     @classmethod
     def load(cls, path: str | Path) -> Consensus:
-        """Read what `save` wrote, and solve again with the m and the ridge of then; nothing in it is executed.
+        """Read what `save` wrote, solve again with the m and the ridge of then; nothing in it is executed.
 
         Raises:
             ValueError: the file is not a consensus.
@@ -234,7 +242,7 @@ class Consensus:
             raise ValueError(f"{name!r}: {error}") from None
 
     def _solve(self, folds: list[Moments], choice: Choice | None = None) -> None:
-        """The voters' consensus from their moments, and everyone's map to it; m and ridge as given, or chosen."""
+        """The voters' consensus from its moments, and all maps to it; m and ridge as given, or chosen."""
         moments = united(folds)
         whitened = {name: self._rows[name].features.whitened for name in self.voters}
         agreement = agree(moments, whitened)

@@ -14,7 +14,7 @@ from relrep_exp.alignment.consensus import Consensus
 
 
 class ConsensusAligner(Aligner):
-    """Every decoder reads the consensus of the training encoders; a joining encoder gives its K support embeddings.
+    """Every decoder reads the training encoders' consensus; a joining encoder gives K support embeddings.
 
     Args:
         method: the name in tables.

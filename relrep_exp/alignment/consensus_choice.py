@@ -12,7 +12,7 @@ from relrep_exp.alignment.agreement import Agreement, RidgeMaps, agree
 from relrep_exp.alignment.moments import Moments, united
 
 RIDGES = (1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4)
-FLOOR = 0.5  # a dimension is worth having where more of it is agreed on than not
+FLOOR = 0.5  # a dimension is worth having where half as much of it is agreed on as of the best one
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Choice:
     Attributes:
         m: dimensions.
         ridge: relative to the mean variance.
-        score: R^2 of the m dimensions in held-out samples of held-out encoders; None where there was no choice.
+        score: R^2 of the m dimensions in held-out samples of held-out encoders; None where not measured.
     """
 
     m: int
@@ -36,30 +36,34 @@ class HeldOutError:
 
     Attributes:
         variance: of the others' consensus about its training mean, [r].
-        error: squared difference from it of what the left-out encoder's map says, [ridges, r].
+        cross: its products with what the left-out encoder's map says, [ridges, r].
+        power: squares of what that map says, [ridges, r].
     """
 
     variance: Tensor
-    error: Tensor
+    cross: Tensor
+    power: Tensor
 
     def choose(self, m: int | None, ridges: Sequence[float]) -> Choice:
-        """The m, where it is not given, and the ridge with the largest sum of FLOOR x variance - error.
+        """The m, unless given, and the ridge with the largest sum of variance x (rho^2 - FLOOR max rho^2).
 
-        Of equals the smaller m and the ridge that is named first.
+        rho is the correlation of the consensus with the map. Of equals the smaller m and the first ridge.
         """
-        gains = (FLOOR * self.variance - self.error).cumsum(1)
+        correlation = self.cross.clamp_min(0).square() / (self.variance * self.power)
+        correlation = correlation.nan_to_num(0.0)
+        gains = (self.variance * (correlation - FLOOR * correlation.max())).cumsum(1)
         first = 0 if m is None else min(m, len(self.variance)) - 1
         considered = gains if m is None else gains[:, first : first + 1]
         row, column = divmod(int(considered.flatten().argmax()), considered.shape[1])
         size = first + column + 1
-        score = 1 - self.error[row, :size].sum() / self.variance[:size].sum()
-        return Choice(size if m is None else m, ridges[row], float(score))
+        error = (self.variance - 2 * self.cross[row] + self.power[row])[:size].sum()
+        return Choice(size if m is None else m, ridges[row], float(1 - error / self.variance[:size].sum()))
 
 
 def held_out_error(
     folds: Sequence[Moments], whitened: Mapping[str, int], ridges: Sequence[float]
 ) -> HeldOutError:
-    """Leave out a fold and a voter: the others' consensus of the fold, against the left-out voter's map to it.
+    """Leave out a fold and a voter: the others' consensus of it, against the left-out voter's map.
 
     Both the consensus and the map are learned on the other folds. Everything is had from the folds' moments.
 
@@ -76,18 +80,19 @@ def held_out_error(
             found.append(_error(seen, held, agreement, left_out, ridges))
     r = min(len(one.variance) for one in found)
     variance = torch.stack([one.variance[:r] for one in found]).sum(0)
-    return HeldOutError(variance, torch.stack([one.error[:, :r] for one in found]).sum(0))
+    cross = torch.stack([one.cross[:, :r] for one in found]).sum(0)
+    return HeldOutError(variance, cross, torch.stack([one.power[:, :r] for one in found]).sum(0))
 
 
 def _error(
     seen: Moments, held: Moments, agreement: Agreement, left_out: str, ridges: Sequence[float]
 ) -> HeldOutError:
-    """Of one left-out encoder in one fold: E (c - a)^2 = E c^2 - 2 E a c + E a^2 from second moments."""
+    """Of one left-out encoder in one fold, from second moments alone."""
     own, directions = held.columns[left_out], agreement.stacked(held)
     second = held.count * held.about(seen.mean)
-    variance, cross = (directions * (second @ directions)).sum(0), second[own] @ directions
-    maps = RidgeMaps(seen.covariance(left_out, left_out), seen.scatter[own] @ directions / seen.count)
-    error = []
-    for a in map(maps, ridges):
-        error.append(variance - 2 * (a * cross).sum(0) + (a * (second[own, own] @ a)).sum(0))
-    return HeldOutError(variance, torch.stack(error))
+    with_own = second[own] @ directions
+    solve = RidgeMaps(seen.covariance(left_out, left_out), seen.scatter[own] @ directions / seen.count)
+    maps = [solve(ridge) for ridge in ridges]
+    cross = torch.stack([(a * with_own).sum(0) for a in maps])
+    power = torch.stack([(a * (second[own, own] @ a)).sum(0) for a in maps])
+    return HeldOutError((directions * (second @ directions)).sum(0), cross, power)

@@ -1,4 +1,4 @@
-"""What a consensus is solved in: whitened coordinates of an encoder and, beside them, random Fourier features."""
+"""What a consensus is solved in: whitened coordinates and, beside them, random Fourier features."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ ROUNDING = 1e-26  # variance over squared mean: below, rows differ by the roundi
 class Features:
     """x -> [w, sqrt(2 d / F) cos(w Omega + b)], with w = (x - mean) L. All float64.
 
-    The cosines' inner products estimate d times a Gaussian kernel of w (Rahimi and Recht 2007), so that a linear map of
-    the features is a smooth map of the embedding.
+    The cosines' inner products estimate d times a Gaussian kernel of w (Rahimi and Recht 2007), so that a
+    linear map of the features is a smooth map of the embedding.
 
     Attributes:
         mean: [d].
@@ -35,7 +35,7 @@ class Features:
 
     @classmethod
     def fit(cls, x: Tensor, count: int, shrinkage: float, eps: float, seed: int) -> Features:
-        """Statistics of x [K, d], read in blocks; F = count. The kernel is as wide as whitened samples are long.
+        """Statistics of x [K, d]; F = count. The kernel is as wide as whitened samples are long.
 
         Raises:
             ValueError: numbers that are not finite, or embeddings that are all equal.

@@ -14,7 +14,7 @@ BLOCK_ROWS = 8_192
 
 
 class Rows(Protocol):
-    """Embeddings or features of K samples, of which some are taken at a time: a tensor, or what makes them."""
+    """Embeddings or features of K samples, some are taken at a time: a tensor, or what makes them."""
 
     def __len__(self) -> int:
         """K."""
@@ -25,7 +25,7 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class Moments:
-    """First and second moments of encoders side by side; of a size that does not depend on how many rows there were.
+    """First and second moments of encoders side by side; of a size that does not depend on K.
 
     Attributes:
         dims: d of each encoder, in the order of the columns; D is their sum.
@@ -104,7 +104,7 @@ def united(parts: Sequence[Moments]) -> Moments:
 
 
 def with_target(voters: Moments, spaces: Mapping[str, Rows], x: Rows) -> tuple[Tensor, Tensor, Tensor]:
-    """What one more encoder's rows add: mean [d], covariance [d, d], and covariance with the voters' columns [d, D].
+    """What one more encoder adds: mean [d], covariance [d, d], and that with the voters' columns [d, D].
 
     Args:
         voters: moments of `spaces`.

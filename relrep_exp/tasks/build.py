@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from relrep_exp.alignment.aligner import Aligner
 from relrep_exp.encoders import zoo
@@ -13,6 +13,7 @@ from relrep_exp.methods import OnCurve, aligner_factory, anchor_chooser
 from relrep_exp.runtime import Runtime
 from relrep_exp.schema import (
     Config,
+    ConsensusConfig,
     DecoderConfig,
     HeadConfig,
     InverseRelativeConfig,
@@ -98,9 +99,29 @@ def fit_problems(config: Config, embeddings: Embeddings) -> list[Problem]:
         if config.anchors.m != "all" and config.anchors.m > support:
             what = f"anchors.m={config.anchors.m}: {config.anchors.name} picks from {support} support samples"
             problems.append(Problem(what, f"set anchors.m={support} or less, or use anchors=param"))
+    if isinstance(aligner, ConsensusConfig):
+        problems += _consensus_problems(aligner, embeddings, config.task.test_encoders)
     if config.task.kind not in ("stitching", "rescaling"):
         return problems
     return problems + _decoder_problems(config.decoder, embeddings)
+
+
+def _consensus_problems(
+    aligner: ConsensusConfig, embeddings: Embeddings, tested: Sequence[str] | None
+) -> list[Problem]:
+    """Too few parallel samples, or more dimensions than the training encoders can have in them."""
+    paired = {name: corpus.x[corpus.is_train] for name, corpus in embeddings.paired.items()}
+    support = min(aligner.support, *map(len, paired.values()))
+    if support < 4:
+        return [Problem(f"a consensus of {support} parallel samples", "set aligner.support=4 or more")]
+    dims = [sum(x.shape[1] for name, x in paired.items() if name != test) for test in tested or paired]
+    most = min(support - 1, *dims)
+    if aligner.m == "auto" or aligner.m <= most:
+        return []
+    what = (
+        f"aligner.m={aligner.m}: these encoders have at most {most} dimensions in {support} parallel samples"
+    )
+    return [Problem(what, f"set aligner.m={most} or less, or aligner.m=auto")]
 
 
 def _decoder_problems(decoder: DecoderConfig, embeddings: Embeddings) -> list[Problem]:

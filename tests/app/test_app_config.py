@@ -52,6 +52,7 @@ OPTIONS = {
     "experiment": {
         "all",
         "anchors",
+        "consensus",
         "demo",
         "fig1",
         "fig2",
@@ -118,6 +119,7 @@ OPTIONS = {
 }
 RUNS = {
     "anchors": 4 * 3,
+    "consensus": 5 * 7 * 6,
     "demo": 5 * 3,
     "fig1": 5 * 12,
     "fig2": 4 * 6,
@@ -170,7 +172,7 @@ def test_every_file_is_counted():
         found.setdefault(path.parent.relative_to(conf_dir()).as_posix(), set()).add(path.stem)
     assert found.pop(".") == {"config"}
     assert found == OPTIONS
-    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 118
+    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 119
 
 
 @cache
