@@ -272,11 +272,8 @@ class Consensus:
         directions = solution.agreement.stacked(moments)[:, :m]
         if name in self.voters:
             own = moments.columns[name]
-            mean, covariance, cross = (
-                moments.mean[own],
-                moments.covariance(name, name),
-                moments.scatter[own] / moments.count,
-            )
+            mean, covariance = moments.mean[own], moments.covariance(name, name)
+            cross = moments.scatter[own] / moments.count
         else:
             mean, covariance, cross = with_target(moments, self._rows, rows)
         return ConsensusMap(

@@ -1,4 +1,4 @@
-"""Is a decoder blind to the scale of what it reads? Inverse relative projection (arXiv:2406.15057) assumes so."""
+"""Is a decoder blind to the scale of its input? Inverse relative projection (arXiv:2406.15057) assumes it."""
 
 from __future__ import annotations
 
