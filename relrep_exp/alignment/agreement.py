@@ -49,13 +49,17 @@ def agree(moments: Moments, whitened: Mapping[str, int]) -> Agreement:
         whitened: the voters, each with d: its leading features are its whitened coordinates.
     """
     places = moments.columns
-    columns = torch.cat([torch.arange(places[name].start, places[name].start + d) for name, d in whitened.items()])
+    columns = torch.cat(
+        [torch.arange(places[name].start, places[name].start + d) for name, d in whitened.items()]
+    )
     columns = columns.to(moments.mean.device)
     values, vectors = torch.linalg.eigh(moments.scatter[columns][:, columns] / moments.count)
     values, vectors = values.flip(0), vectors.flip(1)
     kept = values > values[0] * max(len(values), moments.count) * torch.finfo(values.dtype).eps
     vectors = vectors[:, kept]
-    vectors = vectors * vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()  # of the two, one for good
+    vectors = (
+        vectors * vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()
+    )  # of the two, one for good
     parts = vectors.split(list(whitened.values()))
     return Agreement(values[kept], dict(zip(whitened, parts, strict=True)))
 

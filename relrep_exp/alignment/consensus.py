@@ -141,7 +141,9 @@ class Consensus:
         if name in self.voters:
             raise ValueError(f"{name!r} is one of those whose consensus it is: it cannot join again")
         if support.ndim != 2 or len(support) != count or not support.is_floating_point():
-            raise ValueError(f"{name!r}: give floats [K, d] for the K = {count} samples, not {tuple(support.shape)}")
+            raise ValueError(
+                f"{name!r}: give floats [K, d] for the K = {count} samples, not {tuple(support.shape)}"
+            )
         self._rows[name] = self._features(name, support)
         self._maps[name] = self._map(name)
         return self
@@ -186,7 +188,9 @@ class Consensus:
         from safetensors.torch import save_file
 
         choice = self.solution.choice
-        settings = {name: getattr(self, name) for name in ("m", "ridge", "features", "shrinkage", "eps", "seed")}
+        settings = {
+            name: getattr(self, name) for name in ("m", "ridge", "features", "shrinkage", "eps", "seed")
+        }
         header = {
             "settings": settings,
             "choice": [choice.m, choice.ridge, choice.score],
@@ -236,7 +240,9 @@ class Consensus:
         agreement = agree(moments, whitened)
         found = choice or self._choose(folds, agreement, whitened)
         if found.m > agreement.rank:
-            raise ValueError(f"m = {found.m}: these encoders have {agreement.rank} directions in {moments.count} samples")
+            raise ValueError(
+                f"m = {found.m}: these encoders have {agreement.rank} directions in {moments.count} samples"
+            )
         self._solution = Solution(folds, moments, agreement, found)
         self._maps = {name: self._map(name) for name in self._rows}
 
@@ -258,10 +264,16 @@ class Consensus:
         directions = solution.agreement.stacked(moments)[:, :m]
         if name in self.voters:
             own = moments.columns[name]
-            mean, covariance, cross = moments.mean[own], moments.covariance(name, name), moments.scatter[own] / moments.count
+            mean, covariance, cross = (
+                moments.mean[own],
+                moments.covariance(name, name),
+                moments.scatter[own] / moments.count,
+            )
         else:
             mean, covariance, cross = with_target(moments, self._rows, rows)
-        return ConsensusMap(rows.features, mean, RidgeMaps(covariance, cross @ directions)(solution.choice.ridge))
+        return ConsensusMap(
+            rows.features, mean, RidgeMaps(covariance, cross @ directions)(solution.choice.ridge)
+        )
 
     def _unknown(self, name: str) -> str:
         return f"encoder {name!r} never joined; there are {', '.join(self._maps) or 'none'}"

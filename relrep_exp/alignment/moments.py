@@ -45,7 +45,9 @@ class Moments:
         x = torch.cat([block.double() for block in blocks.values()], dim=1)
         mean = x.mean(0)
         centred = x - mean
-        return cls({name: block.shape[1] for name, block in blocks.items()}, len(x), mean, centred.T @ centred)
+        return cls(
+            {name: block.shape[1] for name, block in blocks.items()}, len(x), mean, centred.T @ centred
+        )
 
     @property
     def columns(self) -> dict[str, slice]:
@@ -116,5 +118,7 @@ def with_target(voters: Moments, spaces: Mapping[str, Rows], x: Rows) -> tuple[T
     for rows in blocks:
         centred = x[rows].double() - mean
         own.addmm_(centred.T, centred)
-        cross.addmm_(centred.T, torch.cat([spaces[name][rows].double() for name in voters.dims], dim=1) - voters.mean)
+        cross.addmm_(
+            centred.T, torch.cat([spaces[name][rows].double() for name in voters.dims], dim=1) - voters.mean
+        )
     return mean, own / len(x), cross / len(x)

@@ -1,4 +1,4 @@
-"""Is a decoder blind to the scale of what it reads? Inverse relative projection (arXiv:2406.15057) assumes so."""
+"""Is a decoder blind to scale? Inverse relative projection (arXiv:2406.15057) assumes so."""
 
 from __future__ import annotations
 
