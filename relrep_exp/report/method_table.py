@@ -75,7 +75,7 @@ def _marked(lines: Sequence[Line], columns: Sequence[Column], own: Collection[st
         }
         if not rivals or not measure.better:
             continue
-        best = measure.text(max(rivals.values(), key=lambda mean, sign=measure.better: sign * mean))
+        best = measure.text(max(rivals.values()) if measure.better > 0 else min(rivals.values()))
         for row, mean in rivals.items():
             if measure.text(mean) == best:
                 marked[row] = _best(marked[row], number)
