@@ -1,4 +1,4 @@
-"""A classifier of one hidden layer and no norm: what it makes of scaled inputs is its activation's doing."""
+"""A classifier of one hidden layer without a norm: what rescaling does to it, its activation does."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def _marked(lines: Sequence[Line], columns: Sequence[Column], own: Collection[st
         }
         if not rivals or not measure.better:
             continue
-        best = measure.text(measure.better * max(measure.better * mean for mean in rivals.values()))
+        best = measure.text(max(rivals.values()) if measure.better > 0 else min(rivals.values()))
         for row, mean in rivals.items():
             if measure.text(mean) == best:
                 marked[row] = _best(marked[row], number)

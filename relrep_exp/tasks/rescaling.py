@@ -1,4 +1,4 @@
-"""Is a decoder blind to the scale of its input? Inverse relative projection (arXiv:2406.15057) assumes it."""
+"""Is a decoder blind to scale? Inverse relative projection (arXiv:2406.15057) assumes so."""
 
 from __future__ import annotations
 

@@ -1,12 +1,14 @@
 """The stitching protocol: which numbers there are, what they mean, and that nothing leaks into training."""
 
 import dataclasses
+import time
 
 import numpy as np
 import pytest
 import torch
 
 from relrep_exp.alignment.aligner import AbsoluteAligner
+from relrep_exp.alignment.anchors import get_anchor_strategy
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.relative_aligner import (
     FirstRelativeAligner,
@@ -307,3 +309,16 @@ def test_one_encoder_cannot_be_stitched(embeddings, config_of, run):
     assert "one encoder only: a" in problem.what
     with pytest.raises(UserError, match="at least two"):
         run("anchors=random", "zoo.encoders=[a]")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_learning_anchors_is_no_part_of_the_time_to_join(embeddings, kind):
+    slow = 0.2
+
+    def strategy(spaces, ids, m, seed):
+        time.sleep(slow)
+        return get_anchor_strategy("random")(spaces, ids, m, seed)
+
+    watched = Watched(embeddings, strategy, kind=kind)
+    taken = watched.result.timings
+    assert taken["align"] >= 3 * slow and taken["join"] < taken["align"] / 2
