@@ -36,9 +36,9 @@ def run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that the README makes."""
     path = tmp_path_factory.mktemp("readme")
-    make_file, use_space, consensus, methods, plot = python_blocks()
+    make_file, use_space, translate, consensus, methods, plot = python_blocks()
     (path / "make_file.py").write_text(make_file)
-    (path / "use_space.py").write_text(use_space + consensus)
+    (path / "use_space.py").write_text(use_space + translate + consensus)
     (path / "my_methods.py").write_text(methods)
     (path / "plot.py").write_text(plot)
     made = run("make_file.py", folder=path)

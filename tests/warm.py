@@ -49,6 +49,7 @@ def _run(arguments, environment, cwd, folder):
         os.dup2(os.open(Path(folder, name), os.O_CREAT | os.O_WRONLY), fd)
     os.environ.clear()
     os.environ.update(environment)
+    tempfile.tempdir = None  # the server may have been started while a fit had its own
     runpy.run_path(str(ROOT / "tests" / "no_network" / "sitecustomize.py"))
     os.chdir(cwd)
     sys.argv = arguments

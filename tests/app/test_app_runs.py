@@ -83,7 +83,7 @@ def test_the_record_says_what_was_run(run, config_of, outputs):
     assert record == RecordStore(outputs / "records").find(
         record_key(config_of("anchors=random", "sim=cosine", "seed=3"))
     )
-    assert {"embed", "align", "decoders", "measure"} == record.timings.keys()
+    assert {"embed", "align", "join", "decoders", "measure"} == record.timings.keys()
     assert record.provenance["command"] == "python run.py"
 
 

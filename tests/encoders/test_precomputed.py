@@ -268,7 +268,7 @@ def test_a_split_of_zeros_and_ones_and_column_major_arrays(tmp_path, arrays):
 def test_param_takes_more_anchors_than_dimensions_and_samples(run, m):
     outcome = run("anchors=param", "anchors.epochs=2", f"anchors.m={m}", "aligner.support=50")
     values = [row.value for row in outcome.record.rows]
-    assert len(values) == 9 * 2 + 6 * 6 + 3 * 2
+    assert len(values) == 9 * 2 + 6 * 6 + 3 * 3
     assert np.isfinite(values).all()
 
 

