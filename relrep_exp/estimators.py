@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
@@ -26,7 +26,7 @@ Array = NDArray[np.floating[Any]]
 FLOATS = (np.float64, np.float32)
 
 
-class _Pairwise(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class _Pairwise(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # untyped
     """What translations share. Arrays come out in the dtype that goes in, float32 or float64.
 
     Attributes:
@@ -63,6 +63,11 @@ class _Pairwise(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         check_is_fitted(self)
         x: Array = validate_data(self, X, dtype=FLOATS, reset=False)
         return _array(self.map_(_tensor(x)))
+
+    @property
+    def _n_features_out(self) -> int:
+        """d2, by which scikit-learn names what comes out."""
+        return self.map_.matrix.shape[1]
 
     def diagnostics(self) -> dict[str, Any]:
         """Number of anchors, rank, condition number, constant features.

@@ -60,6 +60,8 @@ def test_pipelines_clones_and_float32():
     x, y = views()
     made = make_pipeline(StandardScaler(), clone(Translation("linear", ridge=0.1))).fit(x, y)
     assert made.transform(x).shape == (50, 7) and made[-1].get_params()["ridge"] == 0.1
+    named = made.set_output(transform="pandas").transform(x)
+    assert list(named.columns) == [f"translation{i}" for i in range(7)]
     assert (
         Translation().fit(x.astype("float32"), y.astype("float32")).transform(x.astype("float32")).dtype
         == "float32"

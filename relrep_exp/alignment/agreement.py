@@ -29,13 +29,13 @@ class Agreement:
         """How many directions there are."""
         return len(self.values)
 
-    def stacked(self, moments: Moments) -> Tensor:
-        """The directions on the columns of moments, zero where an encoder has no say, [D, r]."""
-        rows = moments.mean.new_zeros(len(moments.mean), self.rank)
-        for name, h in self.directions.items():
-            start = moments.columns[name].start
-            rows[start : start + len(h)] = h
-        return rows
+    def stacked(self) -> Tensor:
+        """The directions of all voters, [sum d, r]."""
+        return torch.cat(list(self.directions.values()))
+
+    def columns(self, moments: Moments) -> Tensor:
+        """Where the voters' whitened coordinates, which `stacked` belongs to, stand in moments, [sum d]."""
+        return _whitened_columns(moments, {name: len(h) for name, h in self.directions.items()})
 
 
 def agree(moments: Moments, whitened: Mapping[str, int]) -> Agreement:
@@ -48,11 +48,7 @@ def agree(moments: Moments, whitened: Mapping[str, int]) -> Agreement:
         moments: of the features of the voters at least.
         whitened: the voters, each with d: its leading features are its whitened coordinates.
     """
-    places = moments.columns
-    columns = torch.cat(
-        [torch.arange(places[name].start, places[name].start + d) for name, d in whitened.items()]
-    )
-    columns = columns.to(moments.mean.device)
+    columns = _whitened_columns(moments, whitened)
     values, vectors = torch.linalg.eigh(moments.scatter[columns][:, columns] / moments.count)
     values, vectors = values.flip(0), vectors.flip(1)
     kept = values > values[0] * max(len(values), moments.count) * torch.finfo(values.dtype).eps
@@ -62,6 +58,14 @@ def agree(moments: Moments, whitened: Mapping[str, int]) -> Agreement:
     )  # of the two, one for good
     parts = vectors.split(list(whitened.values()))
     return Agreement(values[kept], dict(zip(whitened, parts, strict=True)))
+
+
+def _whitened_columns(moments: Moments, whitened: Mapping[str, int]) -> Tensor:
+    """Where the whitened coordinates of some encoders stand, the leading d of each one's features."""
+    places = moments.columns
+    starts = {name: places[name].start for name in whitened}
+    columns = [torch.arange(start, start + whitened[name]) for name, start in starts.items()]
+    return torch.cat(columns).to(moments.mean.device)
 
 
 class RidgeMaps:

@@ -5,14 +5,13 @@ anchors of any encoder are P @ X_sub (Eq. 2). To add one, write a function and r
 
     @anchor_strategy("first")
     def first(spaces, ids, m, seed):
-        return AnchorSet(ids, one_hot(torch.arange(m), len(ids)))
+        return AnchorSet.picking(ids, torch.arange(m))
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -22,26 +21,45 @@ from relrep_exp.alignment.seeding import generator
 from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Whitening
 
 
-@dataclass(frozen=True)
 class AnchorSet:
     """m anchors as mixtures of K support samples.
 
-    Attributes:
+    Anchors that are single samples are kept as their numbers: P is made if somebody asks for it.
+
+    Args:
         ids: row numbers of the support samples in the parallel set, int64, [K].
         weights: P, row-stochastic, [m, K].
         curves: loss per epoch where the anchors were learned, by name; empty otherwise.
+
+    Raises:
+        ValueError: P has other than K columns, or is not row-stochastic.
     """
 
-    ids: Tensor
-    weights: Tensor
-    curves: Mapping[str, list[float]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.weights.ndim != 2 or self.ids.shape != self.weights.shape[1:]:
-            raise ValueError(f"P is {tuple(self.weights.shape)} for {len(self.ids)} support ids")
-        sums = self.weights.sum(1)
-        if bool((self.weights < 0).any()) or not torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
+    def __init__(self, ids: Tensor, weights: Tensor, curves: Mapping[str, list[float]] | None = None):
+        if weights.ndim != 2 or ids.shape != weights.shape[1:]:
+            raise ValueError(f"P is {tuple(weights.shape)} for {len(ids)} support ids")
+        sums = weights.sum(1)
+        if bool((weights < 0).any()) or not torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
             raise ValueError("P must be row-stochastic: no entry below 0, every row summing to 1")
+        self.ids, self.curves = ids, curves or {}
+        mixes = bool((weights.amax(1) != 1).any())
+        self._picks = None if mixes else weights.argmax(1)
+        self._weights: Tensor | None = weights
+
+    @classmethod
+    def picking(cls, ids: Tensor, columns: Tensor) -> Self:
+        """Anchors that are the support samples `columns` [m]; what `one_hot` says, without m K numbers."""
+        made = cls.__new__(cls)
+        made.ids, made.curves, made._picks, made._weights = ids, {}, columns, None
+        return made
+
+    @property
+    def weights(self) -> Tensor:
+        """P, row-stochastic, [m, K]."""
+        if self._weights is not None:
+            return self._weights
+        assert self._picks is not None, "anchors are mixtures or picked"
+        return one_hot(self._picks, len(self.ids))
 
     def mix(self, support: Tensor) -> Tensor:
         """The anchors A = P X_sub (Eq. 2). support [K, d] -> [m, d].
@@ -56,18 +74,16 @@ class AnchorSet:
         mixed: Tensor = self.weights.to(support) @ support
         return mixed
 
-    @cached_property
-    def _picks(self) -> Tensor | None:
-        """The column of each row's only sample, [m]; None where a row mixes several."""
-        mixes = bool((self.weights.amax(1) != 1).any())
-        return None if mixes else self.weights.argmax(1)
-
     def used_points(self) -> int:
         """How many support samples have any part in the anchors."""
+        if self._picks is not None:
+            return len(self._picks.unique())
         return int((self.weights > 0).any(0).sum())
 
     def effective_points(self) -> Tensor:
         """How many support samples carry each anchor: exp of the entropy of P's rows, [m]."""
+        if self._picks is not None:
+            return torch.ones(len(self._picks), dtype=torch.float64)
         entropy: Tensor = torch.special.entr(self.weights.double()).sum(1)
         return entropy.exp()
 
@@ -204,7 +220,7 @@ def random_anchors(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, see
     """m distinct support samples drawn uniformly, as in the original relative representations."""
     _require_enough(m, ids)
     order = torch.randperm(len(ids), generator=generator(seed, "random anchors"))
-    return AnchorSet(ids, one_hot(order[:m], len(ids)))
+    return AnchorSet.picking(ids, order[:m])
 
 
 @anchor_strategy("fps")
@@ -223,7 +239,7 @@ def farthest_point_anchors(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: 
         nearest = torch.minimum(nearest, (points - points[chosen[-1]]).square().sum(1))
         nearest[chosen] = -1.0
         chosen.append(int(nearest.argmax()))
-    return AnchorSet(ids, one_hot(torch.tensor(chosen), len(ids)))
+    return AnchorSet.picking(ids, torch.tensor(chosen))
 
 
 @anchor_strategy("kmeans")
@@ -257,7 +273,7 @@ def collinear_anchors(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, 
     drawn = far.nonzero()[torch.randint(int(far.sum()), (1,), generator=generator(seed, "collinear anchors"))]
     directions = F.normalize(points, dim=1).cpu()
     nearest = ((directions @ directions[drawn.item()]).abs() + far).topk(m).indices
-    return AnchorSet(ids, one_hot(nearest, len(ids)))
+    return AnchorSet.picking(ids, nearest)
 
 
 def _fill_empty(members: Tensor, seed: int) -> Tensor:

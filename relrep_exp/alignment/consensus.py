@@ -6,20 +6,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from torch import Tensor
 
 from relrep_exp.alignment.agreement import Agreement, RidgeMaps, agree
-from relrep_exp.alignment.consensus_choice import RIDGES, Choice, held_out_error
-from relrep_exp.alignment.features import FeatureRows, Features
-from relrep_exp.alignment.moments import Moments, folded, united, with_target
+from relrep_exp.alignment.consensus_choice import Auto, Choice, check_settings, choose
+from relrep_exp.alignment.features import ConsensusRows, FeatureRows, Features
+from relrep_exp.alignment.moments import Moments, folded, united
 from relrep_exp.alignment.whitening import EPS, SHRINKAGE
 
-Auto = Literal["auto"]
 FOLDS = 5
-ALONE_RIDGE = 0.1  # where one encoder votes, and so nothing can be held out of the vote
-ALONE_SHARE = 0.9  # of its variance that its leading directions hold
 FORMAT = "relrep_exp.consensus/1"
 
 
@@ -80,6 +77,9 @@ class Consensus:
         shrinkage: lambda of the shrunk covariance (Appendix B).
         eps: its additive constant.
         seed: draws the random features.
+
+    Raises:
+        ValueError: m below 1, or a ridge or a number of features below 0.
     """
 
     def __init__(
@@ -92,6 +92,7 @@ class Consensus:
         eps: float = EPS,
         seed: int = 0,
     ):
+        check_settings(m, ridge, features)
         self.m, self.ridge, self.features = m, ridge, features
         self.shrinkage, self.eps, self.seed = shrinkage, eps, seed
         self.voters: tuple[str, ...] = ()
@@ -246,7 +247,7 @@ class Consensus:
         moments = united(folds)
         whitened = {name: self._rows[name].features.whitened for name in self.voters}
         agreement = agree(moments, whitened)
-        found = choice or self._choose(folds, agreement, whitened)
+        found = choice or choose(self.m, self.ridge, folds, agreement, whitened)
         if found.m > agreement.rank:
             raise ValueError(
                 f"m = {found.m}: these encoders have {agreement.rank} directions in {moments.count} samples"
@@ -254,31 +255,22 @@ class Consensus:
         self._solution = Solution(folds, moments, agreement, found)
         self._maps = {name: self._map(name) for name in self._rows}
 
-    def _choose(self, folds: list[Moments], agreement: Agreement, whitened: Mapping[str, int]) -> Choice:
-        """The m and the ridge that are left open."""
-        m = None if self.m == "auto" else self.m
-        if m is not None and self.ridge != "auto":
-            return Choice(m, self.ridge)
-        ridges = RIDGES if self.ridge == "auto" else (self.ridge,)
-        if len(self.voters) > 1:
-            return held_out_error(folds, whitened, ridges).choose(m, ridges)
-        half = int((agreement.values.cumsum(0) < agreement.values.sum() * ALONE_SHARE).sum()) + 1
-        return Choice(m or half, ALONE_RIDGE if self.ridge == "auto" else self.ridge)
-
     def _map(self, name: str) -> ConsensusMap:
         """Ridge regression from an encoder's features to the consensus of the support."""
         rows, solution = self._rows[name], self.solution
-        moments, m = solution.moments, solution.choice.m
-        directions = solution.agreement.stacked(moments)[:, :m]
+        moments, agreement, m = solution.moments, solution.agreement, solution.choice.m
         if name in self.voters:
             own = moments.columns[name]
             mean, covariance = moments.mean[own], moments.covariance(name, name)
-            cross = moments.scatter[own] / moments.count
+            with_voters = moments.scatter[own][:, agreement.columns(moments)] / moments.count
+            cross = with_voters @ agreement.stacked()[:, :m]
         else:
-            mean, covariance, cross = with_target(moments, self._rows, rows)
-        return ConsensusMap(
-            rows.features, mean, RidgeMaps(covariance, cross @ directions)(solution.choice.ridge)
-        )
+            directions = [agreement.directions[voter][:, :m] for voter in self.voters]
+            target = ConsensusRows([self._rows[voter] for voter in self.voters], directions)
+            both = united(folded({"own": rows, "consensus": target}, 1))
+            mean, covariance = both.mean[both.columns["own"]], both.covariance("own", "own")
+            cross = both.covariance("own", "consensus")
+        return ConsensusMap(rows.features, mean, RidgeMaps(covariance, cross)(solution.choice.ridge))
 
     def _unknown(self, name: str) -> str:
         return f"encoder {name!r} never joined; there are {', '.join(self._maps) or 'none'}"

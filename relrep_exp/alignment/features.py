@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -62,9 +63,13 @@ class Features:
         """d + F."""
         return len(self.mean) + len(self.phases)
 
+    def whiten(self, x: Tensor) -> Tensor:
+        """w, [N, d]: the leading features."""
+        return (x.double() - self.mean) @ self.matrix
+
     def __call__(self, x: Tensor) -> Tensor:
         """x [N, d] -> [N, d + F]."""
-        w = (x.double() - self.mean) @ self.matrix
+        w = self.whiten(x)
         if not len(self.phases):
             return w
         amplitude = math.sqrt(2 * self.whitened / len(self.phases))
@@ -90,3 +95,28 @@ class FeatureRows:
     def __getitem__(self, rows: slice) -> Tensor:
         """Some rows, [n, d + F]."""
         return self.features(self.x[rows])
+
+
+@dataclass(frozen=True)
+class ConsensusRows:
+    """The consensus of the voters' support embeddings, made when rows are asked for.
+
+    Attributes:
+        voters: rows of each.
+        directions: of each, [d, m].
+    """
+
+    voters: Sequence[FeatureRows]
+    directions: Sequence[Tensor]
+
+    def __len__(self) -> int:
+        """K."""
+        return len(self.voters[0])
+
+    def __getitem__(self, rows: slice) -> Tensor:
+        """Some rows, [n, m]."""
+        parts = [
+            voter.features.whiten(voter.x[rows]) @ h
+            for voter, h in zip(self.voters, self.directions, strict=True)
+        ]
+        return torch.stack(parts).sum(0)

@@ -63,8 +63,9 @@ class Moments:
         count = self.count + other.count
         apart = other.mean - self.mean
         mean = self.mean + apart * (other.count / count)
-        between = torch.outer(apart, apart) * (self.count * other.count / count)
-        return Moments(self.dims, count, mean, self.scatter + other.scatter + between)
+        scatter = self.scatter + other.scatter
+        scatter.addr_(apart, apart, alpha=self.count * other.count / count)
+        return Moments(self.dims, count, mean, scatter)
 
     def only(self, names: Sequence[str]) -> Moments:
         """What these encoders alone would have given, in their order here."""
@@ -81,7 +82,7 @@ class Moments:
     def about(self, centre: Tensor) -> Tensor:
         """Second moments about another point [D], divided by K, [D, D]."""
         apart = self.mean - centre
-        return self.scatter / self.count + torch.outer(apart, apart)
+        return (self.scatter / self.count).addr_(apart, apart)
 
 
 def folded(spaces: Mapping[str, Rows], folds: int) -> list[Moments]:
@@ -101,24 +102,3 @@ def folded(spaces: Mapping[str, Rows], folds: int) -> list[Moments]:
 def united(parts: Sequence[Moments]) -> Moments:
     """Of the rows of all parts."""
     return reduce(Moments.merged, parts)
-
-
-def with_target(voters: Moments, spaces: Mapping[str, Rows], x: Rows) -> tuple[Tensor, Tensor, Tensor]:
-    """What one more encoder adds: mean [d], covariance [d, d], and that with the voters' columns [d, D].
-
-    Args:
-        voters: moments of `spaces`.
-        spaces: rows of each, parallel to x; read in blocks.
-        x: rows of the encoder.
-    """
-    blocks = [slice(start, start + BLOCK_ROWS) for start in range(0, len(x), BLOCK_ROWS)]
-    total = sum(x[rows].double().sum(0) for rows in blocks)
-    mean = torch.as_tensor(total) / len(x)
-    own, cross = mean.new_zeros(len(mean), len(mean)), mean.new_zeros(len(mean), len(voters.mean))
-    for rows in blocks:
-        centred = x[rows].double() - mean
-        own.addmm_(centred.T, centred)
-        cross.addmm_(
-            centred.T, torch.cat([spaces[name][rows].double() for name in voters.dims], dim=1) - voters.mean
-        )
-    return mean, own / len(x), cross / len(x)

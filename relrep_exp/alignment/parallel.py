@@ -120,6 +120,9 @@ class Parallel:
             _scaler(scaling, centre, mean, std, eps, length)
             for mean, std, eps, length in zip(sums.means, sums.stds, _eps(x, y), lengths, strict=True)
         )
+        for name, end in (("first", before), ("second", after)):
+            if not bool(end.gain.any()):
+                raise AnchorsError(f"all anchors of the {name} space are equal but for rounding")
         xx, xy = _scaled_products(sums, before, after)
         return cls(x, y, before, after, tolerance, xx, xy, exact)
 

@@ -114,7 +114,8 @@ def _consensus_problems(
     support = min(aligner.support, *map(len, paired.values()))
     if support < 4:
         return [Problem(f"a consensus of {support} parallel samples", "set aligner.support=4 or more")]
-    dims = [sum(x.shape[1] for name, x in paired.items() if name != test) for test in tested or paired]
+    live = {name: int((x != x[0]).any(0).sum()) for name, x in paired.items()}  # dead units give no dimension
+    dims = [sum(d for name, d in live.items() if name != test) for test in tested or paired]
     most = min(support - 1, *dims)
     if aligner.m == "auto" or aligner.m <= most:
         return []

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from relrep_exp.alignment.anchors import AnchorSet, Space
 from relrep_exp.alignment.inverse import reconstruction
-from relrep_exp.alignment.parallel import Parallel
+from relrep_exp.alignment.parallel import AnchorsError, Parallel
 from relrep_exp.encoders.embeddings import Embeddings
+from relrep_exp.errors import user_error
 from relrep_exp.schema import InverseRelativeConfig
 from relrep_exp.tasks.result import Result
 
@@ -28,6 +29,9 @@ def invertibility(
         choose: picks the anchors of an encoder.
         aligner: scaling and ridge.
         method: the name in tables.
+
+    Raises:
+        UserError: anchors that say nothing, as all are equal.
     """
     result = Result()
     for name, corpus in embeddings.paired.items():
@@ -36,8 +40,16 @@ def invertibility(
             chosen = choose({name: Space(train)})
             anchors = chosen.mix(train[chosen.ids.to(train.device)])
         with result.timed("measure"):
-            scale = Parallel.of(anchors, anchors, aligner.scaling).before
-            found = reconstruction(scale(corpus.x[~corpus.is_train]), scale(anchors), aligner.ridge)
+            found = _measured(name, corpus.x[~corpus.is_train], anchors, aligner)
             kept = ("cosine", "relative_error", "rank", "condition")
             result.add(name, name, method, {f"reconstruction_{key}": found[key] for key in kept})
     return result
+
+
+def _measured(name: str, x: Tensor, anchors: Tensor, aligner: InverseRelativeConfig) -> dict[str, float]:
+    """What is recovered of one encoder's x."""
+    try:
+        scale = Parallel.of(anchors, anchors, aligner.scaling).before
+        return reconstruction(scale(x), scale(anchors), aligner.ridge)
+    except AnchorsError as error:
+        raise user_error(f"{name}: {error}", "take other anchors, or leave out this encoder") from error

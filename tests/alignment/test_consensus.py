@@ -207,6 +207,10 @@ def spoiled(value):
 @pytest.mark.parametrize(
     "act, error, message",
     [
+        (lambda: Consensus(0), ValueError, "m=0"),
+        (lambda: Consensus("all"), ValueError, "m='all': use 1 or more, or 'auto'"),
+        (lambda: Consensus(ridge=-0.1), ValueError, "ridge=-0.1"),
+        (lambda: Consensus(features=-1), ValueError, "features=-1"),
         (lambda: Consensus().fit({}), ValueError, "no encoder"),
         (lambda: Consensus().fit({"a": X["a"], "b": X["b"][1:]}), ValueError, "parallel.*'a': 90, 'b': 89"),
         (lambda: Consensus().fit({"a": X["a"][:3]}), ValueError, "four parallel samples"),

@@ -234,6 +234,18 @@ def test_anchors_that_say_nothing_are_refused(x, y, said):
         translation("ortho", x, y)
 
 
+@pytest.mark.parametrize("scaling", ["standard", "center"])
+def test_anchors_that_differ_by_rounding_alone_are_refused(scaling):
+    x, y, _ = (z.float() for z in pair(40, 3, 3))
+    level = torch.ones(40, 3)
+    level[::2] = torch.nextafter(level[::2], level[::2] + 1)
+    for kind in ("affine", "linear", "l_ortho", "ortho"):
+        with pytest.raises(AnchorsError, match="first space are equal but for rounding"):
+            translation(kind, level, y, scaling)
+        with pytest.raises(AnchorsError, match="second space are equal but for rounding"):
+            translation(kind, x, level, scaling)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -47,3 +47,12 @@ def test_one_parallel_sample_is_too_few(told_of):
     few = {name: replace(corpus, is_train=torch.arange(40) == 0) for name, corpus in given.paired.items()}
     said = told_of(replace(given, paired=few), "aligner=ortho", "anchors.m=all")
     assert said == ["aligner=ortho needs at least two parallel samples, and there are 1"]
+
+
+def test_dead_units_give_a_consensus_no_dimension(told_of):
+    dead = cloud(1)
+    dead[:, 2:] = 0
+    given = embeddings(a=cloud(0), b=dead, c=cloud(2))
+    most = "these encoders have at most 6 dimensions in 30 parallel samples"
+    assert told_of(given, "aligner=consensus", "aligner.m=7") == [f"aligner.m=7: {most}"]
+    assert told_of(given, "aligner=consensus", "aligner.m=6") == []

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from relrep_exp.alignment.anchors import choose_anchors, get_anchor_strategy
+from relrep_exp.alignment.anchors import AnchorSet, choose_anchors, get_anchor_strategy
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
+from relrep_exp.errors import UserError
 from relrep_exp.modules.plain_head import PlainHead
 from relrep_exp.modules.training import Training
 from relrep_exp.schema import InverseRelativeConfig, RescalingTask
@@ -57,6 +58,14 @@ def test_the_cosine_is_that_of_a_projection_on_the_anchors(embeddings):
     back = test @ unit.T @ np.linalg.pinv(unit).T
     cosines = (back * test).sum(1) / np.linalg.norm(back, axis=1) / np.linalg.norm(test, axis=1)
     assert found["reconstruction_cosine"] == pytest.approx(cosines.mean(), abs=1e-6)
+
+
+def test_anchors_that_are_all_one_sample_are_refused_by_the_encoders_name(embeddings):
+    def choose(spaces):
+        return AnchorSet.picking(torch.arange(TRAIN), torch.tensor([4, 4]))
+
+    with pytest.raises(UserError, match="a: all anchors of the first space are equal"):
+        invertibility(embeddings, choose, InverseRelativeConfig(name="inverse_relative"), "m")
 
 
 @pytest.mark.parametrize("activation", ["relu", "cosine"])
