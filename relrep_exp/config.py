@@ -60,7 +60,7 @@ def typed(values: Mapping[Any, Any]) -> Config:
     try:
         return _CONFIG.validate_python(values)
     except ValidationError as error:
-        raise UserError([_problem(fault, values) for fault in error.errors()]) from None
+        raise UserError(_problems(error.errors(), values)) from None
 
 
 def load_experiment(node: Any) -> ExperimentConfig | None:
@@ -76,7 +76,7 @@ def load_experiment(node: Any) -> ExperimentConfig | None:
         return _EXPERIMENT.validate_python(values)
     except ValidationError as error:
         faults = [{**fault, "loc": ("experiment", *fault["loc"])} for fault in error.errors()]
-        raise UserError([_problem(fault, {"experiment": values}) for fault in faults]) from None
+        raise UserError(_problems(faults, {"experiment": values})) from None
 
 
 def profiles_of(experiment: ExperimentConfig) -> dict[str, ProfileConfig]:
@@ -137,6 +137,27 @@ def _missing(key: str) -> Problem:
     return Problem(f"{key} is not set", f"give it on the command line: {key}=VALUE")
 
 
+def _problems(faults: Iterable[Any], values: Mapping[Any, Any]) -> list[Problem]:
+    """Faults in the user's terms; where none of several forms fits a value, that is one fault."""
+    merged: dict[tuple[Any, ...], Any] = {}
+    for number, fault in enumerate(faults):
+        branches = isinstance(_value(fault["loc"][:-1], values), str | int | float)
+        place = fault["loc"][:-1] if branches else (*fault["loc"], number)
+        first = merged.setdefault(place, dict(fault))
+        if first["msg"] != fault["msg"]:
+            first["msg"] += f", or {_lower(fault['msg']).removeprefix('input should be ')}"
+    return [_problem(fault, values) for fault in merged.values()]
+
+
+def _value(location: tuple[int | str, ...], values: Mapping[Any, Any]) -> Any:
+    """What stands there; the names of kinds, which are no keys, are skipped."""
+    here: Any = values
+    for part in location:
+        if isinstance(here, Mapping) and part in here:
+            here = here[part]
+    return here
+
+
 def _problem(fault: Any, values: Mapping[Any, Any]) -> Problem:
     """One validation fault in the user's terms."""
     key = _dotted(fault["loc"], values)
@@ -160,7 +181,8 @@ def _dotted(location: tuple[int | str, ...], values: Mapping[Any, Any]) -> str:
     for number, part in enumerate(location):
         known = isinstance(here, Mapping) and part in here
         tag = isinstance(here, Mapping) and not known and here.get("kind") == part
-        if known or isinstance(part, int) or (number == len(location) - 1 and not tag):
+        last = number == len(location) - 1 and isinstance(here, Mapping)  # behind a value: a form of it
+        if known or isinstance(part, int) or (last and not tag):
             parts.append(str(part))
         if known:
             here = here[part]

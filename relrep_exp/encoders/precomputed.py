@@ -202,6 +202,9 @@ def _values_problems(name: str, x: np.ndarray[Any, Any], train: np.ndarray[Any, 
         return [Problem(what, "remove these samples from every array, or mend the encoder")]
     seen = x if train is None else x[train]  # statistics see training rows only
     constant = np.flatnonzero(seen.max(axis=0) == seen.min(axis=0))
+    if len(constant) == x.shape[1]:
+        what = f"encoder {name!r}: all training samples have the same embedding"
+        return [Problem(what, f"leave it out: name the others in zoo.encoders=[...], or mend {name!r}")]
     if len(constant):
         some = f"{len(constant)} of {x.shape[1]} columns are constant in training, e.g. {constant[0]}"
         remedy = f"drop them: x[:, x.max(0) > x.min(0)] keeps {x.shape[1] - len(constant)}"

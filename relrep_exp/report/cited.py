@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relrep_exp.report.cells import Beside, Cell, Column, Line, Table
+from relrep_exp.report.measures import measure_of
 
 if TYPE_CHECKING:
     from relrep_exp.report.points import Point
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _FILE = Path(__file__).parent / "paper" / "lst.csv"
 _PAPER = "arXiv:2311.00664"
+_COUNTS = {"anchors": "anchors", "mean_norm": "(mean norm)"}  # what no method has
 _SCALINGS = {"standard scaling": "standard", "L2 normalization": "l2"}
 
 
@@ -33,7 +35,12 @@ class Cited:
 
     def __str__(self) -> str:
         of = f"{self.dataset}, {self.setting}" if self.dataset != "all" else self.setting
-        return f"{of}, {self.methods}: {self.metric} {self.value}"
+        if self.metric in _COUNTS:
+            return f"{of} {self.value} {_COUNTS[self.metric]}"
+        measure = measure_of(self.metric)
+        unit = " %" if measure.percent else ""
+        value = f"{100 * float(self.value):g}" if measure.percent else self.value
+        return f"{of}, {self.methods.replace(' ', ', ')}: {measure.label} {value}{unit}"
 
     def stands_for(self, line: Line, column: Column, data: str, x: str | None) -> bool:
         """Whether a cell of a table of methods is of the same data, method, metric and scaling."""

@@ -52,7 +52,8 @@ def samples_figure(experiment: ExperimentConfig, points: Sequence[Point]) -> Dra
         UserError: no run has a view of samples.
     """
     records = named_records(base_points(points))
-    table = comparison(records, headline(records))
+    known = {row.metric for record in records for row in record.rows}
+    table = comparison(records, experiment.metric if experiment.metric in known else headline(records))
     shown = [_lowest_seed(records, column.method) for column in table.columns]
     views = [view_of(record, "samples") for record in shown]
     if not any(views):

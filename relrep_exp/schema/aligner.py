@@ -81,7 +81,7 @@ class ConsensusConfig:
     """conf/aligner/consensus."""
 
     name: Literal["consensus"]
-    support: Support = 5000
+    support: Annotated[int, Field(ge=4)] = 5000
     m: Count | Literal["auto"] = "auto"
     ridge: Positive | Literal["auto"] = "auto"
     features: Annotated[int, Field(ge=0)] = 400

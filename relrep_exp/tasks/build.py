@@ -98,7 +98,8 @@ def fit_problems(config: Config, embeddings: Embeddings) -> list[Problem]:
         support = min(paired, aligner.support)
         if config.anchors.m != "all" and config.anchors.m > support:
             what = f"anchors.m={config.anchors.m}: {config.anchors.name} picks from {support} support samples"
-            problems.append(Problem(what, f"set anchors.m={support} or less, or use anchors=param"))
+            other = "use anchors=param" if isinstance(aligner, RelativeConfig) else "anchors.m=all"
+            problems.append(Problem(what, f"set anchors.m={support} or less, or {other}"))
     if isinstance(aligner, ConsensusConfig):
         problems += _consensus_problems(aligner, embeddings, config.task.test_encoders)
     if config.task.kind not in ("stitching", "rescaling"):
@@ -113,7 +114,8 @@ def _consensus_problems(
     paired = {name: corpus.x[corpus.is_train] for name, corpus in embeddings.paired.items()}
     support = min(aligner.support, *map(len, paired.values()))
     if support < 4:
-        return [Problem(f"a consensus of {support} parallel samples", "set aligner.support=4 or more")]
+        what = f"a consensus needs at least 4 parallel samples, and there are {support}"
+        return [Problem(what, "give more training samples that are paired")]
     live = {name: int((x != x[0]).any(0).sum()) for name, x in paired.items()}  # dead units give no dimension
     dims = [sum(d for name, d in live.items() if name != test) for test in tested or paired]
     most = min(support - 1, *dims)

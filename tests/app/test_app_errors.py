@@ -84,6 +84,28 @@ def test_every_problem_of_a_request_is_in_one_message(python_run, words, outputs
         ([BASE, "--cfg", "job", "sim=wpi"], ["sim=wpi", "did you mean wip?"]),
         (["overwrite=never", BASE], ["there is no record", "overwrite=missing"]),
         ([BASE, "overwrite=nevr"], ["overwrite='nevr'", "'never', 'missing' or 'always'"]),
+        ([BASE, "aligner=orto"], ["aligner=orto: there is no such choice", "did you mean ortho"]),
+        ([BASE, "aligner=ortho", "aligner.scaling=l3"], ["aligner.scaling='l3'", "'center', 'l2' or 'none'"]),
+        ([BASE, "aligner=linear", "aligner.ridge=-1"], ["aligner.ridge=-1", "greater than or equal to 0"]),
+        ([BASE, "aligner=ortho", "anchors.m=1"], ["anchors.m=1: aligner=ortho needs at least two anchors"]),
+        (
+            [BASE, "aligner=ortho", "anchors=param"],
+            ["anchors=param learns", "random, fps or kmeans"],
+        ),
+        (
+            [BASE, "aligner=ortho", "anchors.m=61"],
+            ["from 60 support samples", "less, or anchors.m=all"],
+        ),
+        ([BASE, "aligner=consensus", "aligner.support=3"], ["aligner.support=3", "equal to 4"]),
+        ([BASE, "aligner=consensus", "aligner.m=15"], ["aligner.m=15: these encoders have at most 14"]),
+        (
+            [BASE, "aligner=consensus", "aligner.ridge=0"],
+            ["aligner.ridge=0: input", "than 0, or 'auto'"],
+        ),
+        (
+            [BASE, "anchors=random", "anchors.m=most"],
+            ["anchors.m='most': input should", "or 'all'"],
+        ),
     ],
     ids=lambda value: " ".join("BASE" if v is BASE else v for v in value),
 )

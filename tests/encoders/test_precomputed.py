@@ -59,6 +59,10 @@ FAULTS = {
         lambda a: {"c": spoilt(a["c"].astype(np.float64), 5, 0, 1e300)},
         ["beyond 1e18", "the first is row 5"],
     ),
+    "one embedding for all": (
+        lambda a: {"a": np.ones_like(a["a"])},
+        ["encoder 'a': all training samples have the same embedding", "name the others in zoo.encoders"],
+    ),
     "a constant column": (
         lambda a: {"a": spoilt(a["a"], slice(None), 4, 1.0)},
         ["encoder 'a': 1 of 6 columns are constant in training, e.g. 4", "keeps 5"],

@@ -130,7 +130,7 @@ def test_what_a_paper_states_stands_under_the_cell_that_it_stands_for():
     found = {(line.target, line.source): line.cells[0].beside for line in table.rows}
     assert found["cifar10", "ortho"].mean == 0.93 and found["cifar10", "ortho"].verdict == ""
     assert [found[key] for key in found if key != ("cifar10", "ortho")] == [None] * 3
-    assert "AG News, standard scaling, ortho: accuracy 0.66" in table.note
+    assert "AG News, standard scaling, ortho: accuracy 66 %" in table.note
     assert beside_cited(table, experiment(), mine) is table  # of which it states nothing
 
 

@@ -1,0 +1,41 @@
+"""Every aligner on embeddings of the user's own, with every way to choose its anchors."""
+
+from itertools import product
+
+import pytest
+
+from relrep_exp.config import conf_dir
+
+PICKED = ("random", "fps", "kmeans")
+PAIRWISE = ("affine", "linear", "l_ortho", "ortho", "inverse_relative")
+METHODS = [
+    ["aligner=absolute"],
+    ["aligner=consensus"],
+    *([f"aligner={name}", f"anchors={way}"] for name, way in product(("relative", *PAIRWISE), PICKED)),
+    ["aligner=relative", "anchors=param", "anchors.epochs=3"],
+    ["aligner=affine", "aligner.solver=gradient", "aligner.lr=0.05", "anchors=random"],
+]
+
+
+@pytest.fixture
+def words(tiny_words, file, outputs):
+    """Those of all runs, with a decoder that is fitted in full."""
+    kept = [word for word in tiny_words(file, outputs) if not word.startswith("decoder.")]
+    return [*kept, "decoder=linear"]
+
+
+def test_no_aligner_is_left_out():
+    names = {path.stem for path in (conf_dir() / "aligner").glob("*.yaml")}
+    assert {words[0].removeprefix("aligner=") for words in METHODS} == names
+
+
+@pytest.mark.parametrize("method", METHODS, ids=" ".join)
+def test_every_aligner_reads_embeddings_of_ones_own(run, method):
+    taken = ["anchors.m=all"] if "anchors=param" not in method else ["anchors.m=5"]
+    outcome = run(*method, *(taken if len(method) > 1 else []))
+    scores = {(r.source, r.target): r.value for r in outcome.record.rows if r.metric == "f1_weighted"}
+    own = {pair: value for pair, value in scores.items() if pair[0] == pair[1]}
+    between = {pair: value for pair, value in scores.items() if pair[0] != pair[1]}
+    assert len(own) == 3 and min(own.values()) > 0.8
+    assert len(between) == (0 if "aligner=absolute" in method else 6)
+    assert all(value > 0.5 for value in between.values())
