@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -37,6 +37,8 @@ class ParamSettings:
         length_weight: weight of the length loss.
         init_std: standard deviation of the normal distribution that the logits start from. At 0 the rows of P
             are equal and their gradients too: all anchors start as the support's mean and stay one.
+        start: `normal`, or `consensus`: half of the anchors begin in pairs on both sides of the mean, along
+            the leading dimensions of the training encoders' consensus; the others as without it.
     """
 
     temperature: float = 2.9
@@ -51,6 +53,7 @@ class ParamSettings:
     orthogonality_weight: float = 0.27
     length_weight: float = 1.2
     init_std: float = 1.0
+    start: Literal["normal", "consensus"] = "normal"
 
     def weights(self) -> dict[str, float]:
         """Weight of each loss, in the order of `LOSSES`."""

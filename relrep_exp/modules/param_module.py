@@ -11,12 +11,12 @@ from torch import Tensor
 
 from relrep_exp.alignment import param as losses
 from relrep_exp.alignment.anchors import WhitenedSpace
-from relrep_exp.alignment.seeding import generator
 from relrep_exp.alignment.share import Share
 from relrep_exp.alignment.similarity import Similarity, get_similarity
 from relrep_exp.alignment.whitening import Whitening
 from relrep_exp.errors import user_error
 from relrep_exp.modules.param import LOSSES, Param
+from relrep_exp.modules.param_start import normal_logits, with_consensus
 from relrep_exp.modules.param_work import StepWork
 from relrep_exp.modules.together import SharedModule
 
@@ -91,8 +91,11 @@ class ParamModule(SharedModule):
         super().__init__(LOSSES, strategy.training.on_epoch)
         self.settings, self.similarity = strategy.settings, strategy.similarity
         self.samples = Samples.of(list(spaces.values()), ids, self.similarity)
-        start = self.settings.init_std * torch.randn(m, len(ids), generator=generator(seed, "param logits"))
-        self.logits = torch.nn.Parameter(start.to(self.samples.whitened))
+        start = normal_logits(m, len(ids), self.settings.init_std, seed).to(self.samples.whitened)
+        if self.settings.start == "consensus":
+            support = self.samples.support[:, : sum(self.samples.dims)].split(self.samples.dims, dim=1)
+            start = with_consensus(start, dict(zip(spaces, support, strict=True)), self.settings.temperature)
+        self.logits = torch.nn.Parameter(start)
 
     def setup(self, stage: str) -> None:
         """Learn which share is this process's, have the data on its device, and parameters of its own."""

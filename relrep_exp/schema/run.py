@@ -73,6 +73,7 @@ class ParamAnchors:
     orthogonality_weight: NonNegative = 0.27
     length_weight: NonNegative = 1.2
     init_std: Positive = 1.0  # at 0 the rows of P are equal, their gradients too: all anchors stay one
+    start: Literal["normal", "consensus"] = "normal"
 
 
 @dataclass(frozen=True, config=strict)

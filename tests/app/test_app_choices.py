@@ -62,6 +62,7 @@ def test_logits_start_from_a_normal_distribution_of_that_width():
     ("words", "told"),
     [
         (["anchors.init_std=0"], "anchors.init_std=0"),
+        (["anchors.start=random"], "anchors.start='random'"),
         (["anchors.learned_on=first"], "anchors.learned_on is not a key"),
         (["anchors=param_single", "anchors.learned_on=last"], "anchors.learned_on='last'"),
         (["aligner.statistics=all"], "aligner.statistics='all'"),
@@ -95,6 +96,7 @@ def test_every_key_is_varied_around_the_default_which_is_among_its_values(sensit
     table_5 = {f"anchors.{name}_weight" for name in ("nce", "coverage", "orthogonality", "length")}
     table_5 |= {f"anchors.{name}" for name in ("temperature", "nce_temperature", "coverage_temperature")}
     table_5 |= {"anchors.epochs", "anchors.lr", "anchors.batch", "anchors.m", "anchors.init_std"}
+    table_5 |= {"anchors.start"}
     table_5 |= {"aligner.support", "aligner.shrinkage", "aligner.eps"}
     assert hyperparameters == table_5 | {"anchors.learned_on", "aligner.statistics"}
     assert {one for _, one in groups} - hyperparameters == {"anchors", "decoder", "decoder.scaling"}

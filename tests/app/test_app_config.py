@@ -135,7 +135,7 @@ RUNS = {
     "lst_autoencoding": 8 * 2 * 6,
     "lst_modality": 5 * 6,
     "lst_scaling": 5 * 3 * 6,
-    "sensitivity": 3 + 71 + 2 + 2,  # of one seed: methods, values of `vary`, of two methods' own variations
+    "sensitivity": 3 + 73 + 2 + 2,  # of one seed: methods, values of `vary`, of two methods' own variations
     "table1": 4 * 6,
     "table2": 4 * 6,
     "table3": 2 * 6,
@@ -229,7 +229,7 @@ def test_param_has_the_papers_hyperparameters(name):
     node = values("anchors", name)
     assert node.pop("batch").startswith("${param_batch:") and values("data", "digits")["param_batch"] == 256
     own = {"learned_on": "decoder"} if name == "param_single" else {}
-    open_ = {"coverage_chunk": 16384, "init_std": 1.0}
+    open_ = {"coverage_chunk": 16384, "init_std": 1.0, "start": "normal"}
     assert {**node, "batch": 1024} == {**TABLE_5, "name": name, **open_, **own}
     settings = ParamSettings()
     for key, value in TABLE_5.items():
