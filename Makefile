@@ -10,7 +10,7 @@ STAMP := $(VENV)/.stamp
 USABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint type report clean clean-outputs
+.PHONY: help setup run test test-all lint type report clean clean-outputs
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -22,8 +22,11 @@ setup: $(STAMP) ## Build .venv and install the project with its pinned dependenc
 run: $(STAMP) ## Compare the methods on the digits: about a minute, offline
 	$(RUN) run.py experiment=demo $(ARGS)
 
-test: $(STAMP) ## Run the tests on two cores
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 $(ARGS)
+test: $(STAMP) ## Run the tests on two cores, but for those that take many seconds each
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal $(ARGS)
+
+test-all: $(STAMP) ## Run every test: real launchers, killed sweeps, W&B, cold starts besides
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal -m "slow or not slow" $(ARGS)
 
 lint: $(STAMP) ## Check style and format (ruff)
 	$(RUN) -m ruff check .

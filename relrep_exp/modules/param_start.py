@@ -33,7 +33,7 @@ def with_consensus(logits: Tensor, support: Mapping[str, Tensor], temperature: f
     """
     moments = Moments.of(support)
     agreement = agree(moments, moments.dims)
-    directions = agreement.stacked(moments)[:, : len(logits) // ANCHORS_A_DIMENSION]
+    directions = agreement.stacked()[:, : len(logits) // ANCHORS_A_DIMENSION]
     coordinates = (torch.cat(list(support.values()), dim=1).double() - moments.mean) @ directions
     z = temperature * coordinates.T / coordinates.std(0, correction=0)[:, None]
     pairs = torch.stack([z, -z], dim=1).flatten(0, 1).to(logits)

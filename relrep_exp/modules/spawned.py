@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from multiprocessing import forkserver
 from typing import Any, Literal, Protocol
 
 import pytorch_lightning as pl
@@ -62,6 +63,8 @@ class Spawned(DDPStrategy):
     def __init__(self, device: torch.device, backend: str | None = None, scratch: str | None = None) -> None:
         start: Literal["spawn", "forkserver"] = "spawn" if device.type == "cuda" else "forkserver"
         torch.multiprocessing.get_context("forkserver").set_forkserver_preload([__name__])
+        if start == "forkserver":
+            forkserver.ensure_running()  # it outlives the fit, whose own folder for temporary files it must not have
         days = timedelta(days=365)
         super().__init__(start_method=start, process_group_backend=backend, timeout=days)
         self._silence, self._threads = ExitStack(), torch.get_num_threads()

@@ -211,6 +211,7 @@ def key_with(words):
 CHOICES = {
     "data.name": None,  # with its zoo
     "data.kind": None,
+    "anchors.start": "consensus",
     "parallel.kind": None,  # with its data
     "parallel.name": "other",
     "parallel.use": "where_needed",
