@@ -64,7 +64,7 @@ class Spawned(DDPStrategy):
         start: Literal["spawn", "forkserver"] = "spawn" if device.type == "cuda" else "forkserver"
         torch.multiprocessing.get_context("forkserver").set_forkserver_preload([__name__])
         if start == "forkserver":
-            forkserver.ensure_running()  # it outlives the fit, whose own folder for temporary files it must not have
+            forkserver.ensure_running()  # outlives the fit, whose temporary folder it must not have
         days = timedelta(days=365)
         super().__init__(start_method=start, process_group_backend=backend, timeout=days)
         self._silence, self._threads = ExitStack(), torch.get_num_threads()
