@@ -80,7 +80,7 @@ def anchor_count(config: Config, embeddings: Embeddings) -> int:
     """m; with `anchors.m=all` every sample of the support set."""
     if config.anchors.m != "all":
         return config.anchors.m
-    paired = min(int(corpus.is_train.sum()) for corpus in embeddings.paired.values())
+    paired = embeddings.paired_count
     return min(paired, getattr(config.aligner, "support", paired))
 
 

@@ -139,6 +139,18 @@ def run(config_of, tmp_path):
 
 
 @pytest.fixture
+def record(outputs):
+    """A function that reads the one record of a test's outputs."""
+    from relrep_exp.store.records import RecordStore
+
+    def read():
+        [path] = (outputs / "records").glob("*.json")
+        return RecordStore(outputs / "records").find(path.stem)
+
+    return read
+
+
+@pytest.fixture
 def told(capsys):
     """A function that runs a command line: its exit code, what it printed and what it complained of."""
 

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from relrep_exp.alignment.members import common_rows
 from relrep_exp.alignment.seeding import generator
 from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Whitening
 
@@ -98,6 +99,10 @@ class Space:
     def __init__(self, x: Tensor):
         self.x = x.detach()
         self._whitenings: dict[tuple[float, float], Whitening] = {}
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.x)
 
     def whitening(self, shrinkage: float = SHRINKAGE, eps: float = EPS) -> Whitening:
         """The whitening of this space; the same object for the same arguments."""
@@ -199,20 +204,6 @@ def choose_anchors(
     ids = draw_support(common_rows(spaces), support, seed)
     seen = {name: WhitenedSpace.of(space, shrinkage, eps) for name, space in spaces.items()}
     return strategy(seen, ids, m, seed)
-
-
-def common_rows(spaces: Mapping[str, Space]) -> int:
-    """The number of rows that all have.
-
-    Raises:
-        ValueError: no encoder, or rows that are not parallel.
-    """
-    rows = {name: len(space.x) for name, space in spaces.items()}
-    if not rows:
-        raise ValueError("no encoder given")
-    if len(set(rows.values())) > 1:
-        raise ValueError(f"rows must be parallel, the same samples for every encoder; got {rows}")
-    return next(iter(rows.values()))
 
 
 @anchor_strategy("random")

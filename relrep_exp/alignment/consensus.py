@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,13 @@ from torch import Tensor
 from relrep_exp.alignment.agreement import Agreement, RidgeMaps, agree
 from relrep_exp.alignment.consensus_choice import Auto, Choice, check_settings, choose
 from relrep_exp.alignment.features import ConsensusRows, FeatureRows, Features
+from relrep_exp.alignment.members import check_dimension, check_joined, common_rows
 from relrep_exp.alignment.moments import Moments, folded, united
+from relrep_exp.alignment.saved import FileFormat
 from relrep_exp.alignment.whitening import EPS, SHRINKAGE
 
 FOLDS = 5
-FORMAT = "relrep_exp.consensus/1"
+FORMAT = FileFormat("relrep_exp.consensus/1", "consensus", "a consensus")
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class Consensus:
         _check(support)
         self._rows = {name: self._features(name, x) for name, x in support.items()}
         self.voters = tuple(support)
-        self._solve(folded(self._rows, min(FOLDS, len(next(iter(support.values()))) // 2)))
+        self._solve(self._folds())
         return self
 
     def join(self, name: str, support: Tensor) -> Self:
@@ -159,8 +160,7 @@ class Consensus:
         Raises:
             ValueError: it is not there, it is the last voter, or the others have fewer than m directions.
         """
-        if name not in self._maps:
-            raise ValueError(self._unknown(name))
+        check_joined(name, self._maps)
         if self.voters == (name,):
             raise ValueError(f"{name!r} is the last of those whose consensus it is")
         rows, voters = dict(self._rows), self.voters
@@ -181,11 +181,9 @@ class Consensus:
         Raises:
             ValueError: the encoder is unknown or x has another dimension.
         """
-        if encoder not in self._maps:
-            raise ValueError(self._unknown(encoder))
+        check_joined(encoder, self._maps)
         found = self._maps[encoder]
-        if x.ndim != 2 or x.shape[1] != found.features.whitened:
-            raise ValueError(f"{encoder!r} has dimension {found.features.whitened}, x is {tuple(x.shape)}")
+        check_dimension(encoder, x, found.features.whitened)
         return found(x)
 
     def save(self, path: str | Path) -> None:
@@ -193,8 +191,6 @@ class Consensus:
 
         The embeddings are in it because others can only join, and voters only leave, with them at hand.
         """
-        from safetensors.torch import save_file
-
         choice = self.solution.choice
         names = ("m", "ridge", "features", "shrinkage", "eps", "seed")
         header = {
@@ -203,11 +199,7 @@ class Consensus:
             "members": list(self._maps),
             "voters": list(self.voters),
         }
-        tensors = {
-            f"{i}": self._rows[name].x.detach().cpu().contiguous().clone()
-            for i, name in enumerate(self._maps)
-        }
-        save_file(tensors, path, {"format": FORMAT, "consensus": json.dumps(header)})
+        FORMAT.write(path, {f"{i}": self._rows[name].x for i, name in enumerate(self._maps)}, header)
 
     @classmethod
     def load(cls, path: str | Path) -> Consensus:
@@ -216,24 +208,12 @@ class Consensus:
         Raises:
             ValueError: the file is not a consensus.
         """
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            opened = safe_open(path, framework="pt")
-        except SafetensorError as error:
-            raise ValueError(f"{path} is not a consensus ({FORMAT}): {error}") from error
-        with opened as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise ValueError(f"{path} is not a consensus ({FORMAT})")
-            header = json.loads(metadata["consensus"])
-            support = {name: file.get_tensor(f"{i}") for i, name in enumerate(header["members"])}
+        tensors, header = FORMAT.read(path)
+        support = {name: tensors[f"{i}"] for i, name in enumerate(header["members"])}
         space = cls(**header["settings"])
         space.voters = tuple(header["voters"])
         space._rows = {name: space._features(name, x) for name, x in support.items()}
-        rows = {name: space._rows[name] for name in space.voters}
-        folds = folded(rows, min(FOLDS, len(next(iter(support.values()))) // 2))
-        space._solve(folds, Choice(*header["choice"]))
+        space._solve(space._folds(), Choice(*header["choice"]))
         return space
 
     def _features(self, name: str, x: Tensor) -> FeatureRows:
@@ -241,6 +221,11 @@ class Consensus:
             return FeatureRows(Features.fit(x, self.features, self.shrinkage, self.eps, self.seed), x)
         except ValueError as error:
             raise ValueError(f"{name!r}: {error}") from None
+
+    def _folds(self) -> list[Moments]:
+        """Moments of the voters' features in parts of the support."""
+        rows = {name: self._rows[name] for name in self.voters}
+        return folded(rows, min(FOLDS, common_rows(rows) // 2))
 
     def _solve(self, folds: list[Moments], choice: Choice | None = None) -> None:
         """The voters' consensus from its moments, and all maps to it; m and ridge as given, or chosen."""
@@ -272,19 +257,11 @@ class Consensus:
             cross = both.covariance("own", "consensus")
         return ConsensusMap(rows.features, mean, RidgeMaps(covariance, cross)(solution.choice.ridge))
 
-    def _unknown(self, name: str) -> str:
-        return f"encoder {name!r} never joined; there are {', '.join(self._maps) or 'none'}"
-
 
 def _check(support: Mapping[str, Tensor]) -> None:
     """Matrices of floats with the same number of rows, four or more."""
-    if not support:
-        raise ValueError("no encoder given")
     for name, x in support.items():
         if not isinstance(x, Tensor) or x.ndim != 2 or not x.is_floating_point():
             raise ValueError(f"{name!r}: embeddings must be a torch tensor of floats, [K, d]")
-    rows = {name: len(x) for name, x in support.items()}
-    if len(set(rows.values())) > 1:
-        raise ValueError(f"rows must be parallel, the same samples for every encoder; got {rows}")
-    if min(rows.values()) < 4:
-        raise ValueError(f"a consensus needs four parallel samples or more, not {min(rows.values())}")
+    if (rows := common_rows(support)) < 4:
+        raise ValueError(f"a consensus needs four parallel samples or more, not {rows}")

@@ -7,12 +7,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-FACTORS = (0.01, 0.1, 0.5, 1.0, 2.0, 10.0, 100.0)
-
 
 @torch.no_grad()
 def rescaling(
-    decoder: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, factors: Sequence[float] = FACTORS
+    decoder: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, factors: Sequence[float]
 ) -> dict[float, float]:
     """Accuracy of a decoder whose input is multiplied by a factor (arXiv:2406.15057, 2311.00664).
 

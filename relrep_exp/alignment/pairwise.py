@@ -9,6 +9,7 @@ from torch import Tensor
 
 from relrep_exp.alignment.aligner import Aligner
 from relrep_exp.alignment.anchors import AnchorSet, Space
+from relrep_exp.alignment.members import check_dimension, check_joined
 
 
 class PairMap(Protocol):
@@ -66,12 +67,8 @@ class PairwiseAligner(Aligner):
             ValueError: one of them never joined, or x has another dimension than the target's anchors.
         """
         for name in (source, target):
-            if name not in self._anchors:
-                known = ", ".join(self._anchors) or "none"
-                raise ValueError(f"encoder {name!r} never joined; there are {known}")
-        d = self._anchors[target].shape[1]
-        if x.ndim != 2 or x.shape[1] != d:
-            raise ValueError(f"{target!r} has dimension {d}, x is {tuple(x.shape)}")
+            check_joined(name, self._anchors)
+        check_dimension(target, x, self._anchors[target].shape[1])
         return x if source == target else self._map(target, source)(x)
 
     def points(self, name: str) -> int:

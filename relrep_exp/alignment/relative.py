@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +14,15 @@ from relrep_exp.alignment.anchors import (
     AnchorStrategy,
     Space,
     choose_anchors,
-    common_rows,
     get_anchor_strategy,
 )
+from relrep_exp.alignment.members import check_dimension, check_joined, common_rows
 from relrep_exp.alignment.parallel import SMALLEST
+from relrep_exp.alignment.saved import FileFormat
 from relrep_exp.alignment.similarity import Similarity, get_similarity, inner_product
 from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Whitening
 
-FORMAT = "relrep_exp.relative_space/1"
+FORMAT = FileFormat("relrep_exp.relative_space/1", "space", "a relative space")
 
 
 @dataclass(frozen=True)
@@ -141,19 +141,13 @@ class RelativeSpace:
         Raises:
             ValueError: the encoder is unknown or x has another dimension.
         """
-        if encoder not in self.members:
-            raise ValueError(
-                f"encoder {encoder!r} never joined; there are {', '.join(self.members) or 'none'}"
-            )
+        check_joined(encoder, self.members)
         member = self.members[encoder]
-        if x.ndim != 2 or x.shape[1] != member.anchors.shape[1]:
-            raise ValueError(f"{encoder!r} has dimension {member.anchors.shape[1]}, x is {tuple(x.shape)}")
+        check_dimension(encoder, x, member.anchors.shape[1])
         return member.project(x)
 
     def save(self, path: str | Path) -> None:
         """Write anchors, statistics and settings as one safetensors file."""
-        from safetensors.torch import save_file
-
         tensors = {"ids": self.anchor_set.ids, "weights": self.anchor_set.weights}
         members = []
         for number, (name, member) in enumerate(self.members.items()):
@@ -164,10 +158,7 @@ class RelativeSpace:
             members.append({"name": name, "condition": w.condition, "rank": w.rank, "count": w.count})
         settings = {name: getattr(self, name) for name in ("m", "support", "shrinkage", "eps", "seed")}
         header = {"similarity": self.similarity.name, "settings": settings, "members": members}
-        metadata = {"format": FORMAT, "space": json.dumps(header)}
-        save_file(
-            {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}, path, metadata
-        )
+        FORMAT.write(path, tensors, header)
 
     @classmethod
     def load(cls, path: str | Path) -> RelativeSpace:
@@ -176,24 +167,13 @@ class RelativeSpace:
         Raises:
             ValueError: the file is not a relative space.
         """
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            opened = safe_open(path, framework="pt")
-        except SafetensorError as error:
-            raise ValueError(f"{path} is not a relative space ({FORMAT}): {error}") from error
-        with opened as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise ValueError(f"{path} is not a relative space ({FORMAT})")
-            header = json.loads(metadata["space"])
-            get = file.get_tensor
-            anchors = AnchorSet(get("ids"), get("weights"))
-            space = cls(anchors, header["similarity"], **header["settings"])
-            for i, member in enumerate(header["members"]):
-                name = member.pop("name")
-                whitening = Whitening(get(f"{i}.mean"), get(f"{i}.matrix"), **member)
-                space.members[name] = space._member(get(f"{i}.anchors"), whitening)
+        tensors, header = FORMAT.read(path)
+        anchors = AnchorSet(tensors["ids"], tensors["weights"])
+        space = cls(anchors, header["similarity"], **header["settings"])
+        for i, member in enumerate(header["members"]):
+            name = member.pop("name")
+            whitening = Whitening(tensors[f"{i}.mean"], tensors[f"{i}.matrix"], **member)
+            space.members[name] = space._member(tensors[f"{i}.anchors"], whitening)
         return space
 
     def _add(self, name: str, support: Tensor, whitening: Whitening) -> Self:

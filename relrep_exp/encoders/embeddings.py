@@ -59,6 +59,11 @@ class Embeddings:
         return list(self.paired)
 
     @property
+    def paired_count(self) -> int:
+        """How many paired training samples there are."""
+        return min(int(corpus.is_train.sum()) for corpus in self.paired.values())
+
+    @property
     def classes(self) -> int:
         """C, the number of classes; 0 where nothing is classified."""
         labels = [corpus.labels for corpus in self.tasks.values() if corpus.labels is not None]

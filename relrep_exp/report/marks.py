@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from relrep_exp.report.cells import Column, Line, Table
@@ -26,18 +26,26 @@ def mark_best(line: Line, columns: Sequence[Column]) -> Line:
 def _marked(line: Line, columns: Sequence[Column], measure: Measure) -> Line:
     """The same with the best cells of one measure."""
     rivals = {
-        index: cell
+        index: cell.mean
         for index, (cell, column) in enumerate(zip(line.cells, columns, strict=True))
         if cell and not column.own and line.measure_in(column) == measure
     }
-    means = [cell.mean for cell in rivals.values() if math.isfinite(cell.mean)]
-    if not means or not measure.better:
-        return line
-    best = measure.text(max(means, key=lambda mean: measure.better * mean))
-    won = {
-        index: replace(cell, best=True) for index, cell in rivals.items() if measure.text(cell.mean) == best
-    }
-    return replace(line, cells=tuple(won.get(index, cell) for index, cell in enumerate(line.cells)))
+    return with_best(line, winners(measure, rivals))
+
+
+def winners(measure: Measure, means: Mapping[int, float]) -> set[int]:
+    """Which of these numbers are the best, equal as printed; none where the measure is no score."""
+    finite = [mean for mean in means.values() if math.isfinite(mean)]
+    if not finite or not measure.better:
+        return set()
+    best = measure.text(max(finite, key=lambda mean: measure.better * mean))
+    return {index for index, mean in means.items() if measure.text(mean) == best}
+
+
+def with_best(line: Line, won: Collection[int]) -> Line:
+    """The line with the cells at these places marked."""
+    marked = (replace(c, best=True) if c and index in won else c for index, c in enumerate(line.cells))
+    return replace(line, cells=tuple(marked))
 
 
 def seeds_legend(table: Table, what: str) -> str:

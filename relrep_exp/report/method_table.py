@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.report.cells import RANKING, Cell, Column, Line, Table
 from relrep_exp.report.gaps import base_gaps, by_method, is_absolute, methods_of, missing_cell
-from relrep_exp.report.marks import seeds_legend
+from relrep_exp.report.marks import seeds_legend, winners, with_best
 from relrep_exp.report.measures import JOIN, measure_of
 from relrep_exp.report.series import natural, series_of
 
@@ -67,21 +66,11 @@ def _marked(lines: Sequence[Line], columns: Sequence[Column], own: Collection[st
     """The lines with the best of each column marked, among methods that read other encoders."""
     marked = list(lines)
     for number, column in enumerate(columns):
-        measure = column.measure
         rivals = {
             row: cell.mean
             for row, line in enumerate(lines)
-            if (cell := line.cells[number]) and line.method not in own and math.isfinite(cell.mean)
+            if (cell := line.cells[number]) and line.method not in own
         }
-        if not rivals or not measure.better:
-            continue
-        best = measure.text(max(rivals.values()) if measure.better > 0 else min(rivals.values()))
-        for row, mean in rivals.items():
-            if measure.text(mean) == best:
-                marked[row] = _best(marked[row], number)
+        for row in winners(column.measure, rivals):
+            marked[row] = with_best(marked[row], [number])
     return marked
-
-
-def _best(line: Line, number: int) -> Line:
-    cells = (replace(cell, best=True) if cell and n == number else cell for n, cell in enumerate(line.cells))
-    return replace(line, cells=tuple(cells))

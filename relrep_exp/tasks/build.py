@@ -92,7 +92,7 @@ def fit_problems(config: Config, embeddings: Embeddings) -> list[Problem]:
     alone = config.task.kind in ("invertibility", "rescaling")  # every encoder is measured by itself
     problems = [] if alone else zoo.encoder_problems(embeddings.names, config.task)
     problems += embedding_problems(config, embeddings)
-    paired = min(int(corpus.is_train.sum()) for corpus in embeddings.paired.values())
+    paired = embeddings.paired_count
     aligner = config.aligner
     if isinstance(aligner, RelativeConfig | PairwiseConfig) and isinstance(config.anchors, PickedAnchors):
         support = min(paired, aligner.support)

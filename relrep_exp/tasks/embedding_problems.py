@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
@@ -18,7 +16,7 @@ def embedding_problems(config: Config, embeddings: Embeddings) -> list[Problem]:
     if problems or isinstance(config.aligner, AbsoluteConfig):
         return problems
     collapsed = [_collapsed(name) for name, corpus in embeddings.paired.items() if _constant(corpus)]
-    return collapsed + _few(config, embeddings.paired)
+    return collapsed + _few(config, embeddings.paired_count)
 
 
 def _finite(corpus: Corpus) -> bool:
@@ -39,8 +37,7 @@ def _collapsed(name: str) -> Problem:
     return Problem(what, "leave this encoder out")
 
 
-def _few(config: Config, paired: Mapping[str, Corpus]) -> list[Problem]:
-    count = min(int(corpus.is_train.sum()) for corpus in paired.values())
+def _few(config: Config, count: int) -> list[Problem]:
     if not isinstance(config.aligner, PairwiseConfig) or count >= 2:
         return []
     what = f"aligner={config.aligner.name} needs at least two parallel samples, and there are {count}"

@@ -83,4 +83,4 @@ def test_rescaling_spares_a_relu_decoder_without_biases_and_not_one_with_cosines
     assert against(torch.cos)[1.0] == 1.0 and against(torch.cos)[10.0] < 0.6
     assert against(torch.tanh)[0.1] > against(torch.cos)[0.1]
     with pytest.raises(ValueError, match="200 embeddings for 3 classes"):
-        rescaling(decoder(torch.relu), x, torch.zeros(3).long())
+        rescaling(decoder(torch.relu), x, torch.zeros(3).long(), (1.0,))

@@ -16,7 +16,6 @@ from relrep_exp.encoders.sources import sources
 from relrep_exp.plan import make_plan
 from relrep_exp.reads import own_pairs, views
 from relrep_exp.schema import parts
-from relrep_exp.store.records import RecordStore
 
 METHOD = ["aligner=ortho", "anchors.m=6", "decoder=linear", "logger=none"]
 SECTIONS = ("Art", "Sports")
@@ -24,15 +23,6 @@ SECTIONS = ("Art", "Sports")
 
 def config(*words):
     return make_plan(["logger=none", *words], sweep=False)[0].config
-
-
-@pytest.fixture
-def record(outputs):
-    def read():
-        [path] = (outputs / "records").glob("*.json")
-        return RecordStore(outputs / "records").find(path.stem)
-
-    return read
 
 
 @pytest.fixture(scope="module")

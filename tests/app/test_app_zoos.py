@@ -10,8 +10,6 @@ import tiny_text
 import tiny_vision
 from tiny_images import write_folders, write_idx
 
-from relrep_exp.store.records import RecordStore
-
 METHOD = ["anchors=random", "anchors.m=5", "decoder=linear", "logger=none"]
 LANGUAGES = ("de", "en")
 TOPICS = ("sports", "travel", "health")
@@ -20,15 +18,6 @@ TOPICS = ("sports", "travel", "health")
 @pytest.fixture(scope="module")
 def timm_folders(tmp_path_factory):
     return tiny_vision.save(tmp_path_factory.mktemp("timm"))
-
-
-@pytest.fixture
-def record(outputs):
-    def read():
-        [path] = (outputs / "records").glob("*.json")
-        return RecordStore(outputs / "records").find(path.stem)
-
-    return read
 
 
 @pytest.fixture

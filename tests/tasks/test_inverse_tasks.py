@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
 
-from relrep_exp.alignment.anchors import AnchorSet, choose_anchors, get_anchor_strategy
+from relrep_exp.alignment.anchors import AnchorSet, Space, choose_anchors, get_anchor_strategy
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.errors import UserError
 from relrep_exp.modules.plain_head import PlainHead
@@ -50,7 +48,7 @@ def test_the_cosine_is_that_of_a_projection_on_the_anchors(embeddings):
     """Transcribed with numpy: centred, the pseudo-inverse of the unit anchors projects on what they span."""
     found, choose = made_again(embeddings, 4)
     x = embeddings.paired["a"].x.double().numpy()
-    space = {"a": dataclasses.make_dataclass("S", ["x"])(embeddings.paired["a"].x[:TRAIN])}
+    space = {"a": Space(embeddings.paired["a"].x[:TRAIN])}
     anchors = x[choose(space).ids[choose(space).weights.argmax(1)].numpy()]
     mean = anchors.mean(0)
     unit = (anchors - mean) / np.linalg.norm(anchors - mean, axis=1, keepdims=True)
