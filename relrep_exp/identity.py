@@ -7,7 +7,7 @@ from typing import Any
 
 from relrep_exp import plugins, versions
 from relrep_exp.encoders import zoo
-from relrep_exp.schema import Config, PairwiseConfig, RelativeConfig
+from relrep_exp.schema import Config, PairwiseConfig, ParamAnchors, RelativeConfig
 from relrep_exp.store.keys import content_key
 
 
@@ -46,12 +46,19 @@ def record_key(config: Config) -> str:
     return content_key(record_identity(config))
 
 
+def learned_in(config: Config) -> dict[str, str]:
+    """The precision that anchors are learned in, where they are and it is not float32."""
+    learned = isinstance(config.anchors, ParamAnchors) and config.runtime.precision != "float32"
+    return {"precision": config.runtime.precision} if learned else {}
+
+
 def _method(config: Config) -> dict[str, Any]:
     """The aligner and, where they play a part, anchors and similarity with the files they come from."""
     parts: dict[str, Any] = {"name": method_name(config), "aligner": asdict(config.aligner)}
     if isinstance(config.aligner, RelativeConfig):
         parts |= {"anchors": asdict(config.anchors), "sim": asdict(config.sim)}
         parts["plugins"] = plugins.digests(anchors=config.anchors.name, sim=config.sim.name)
+        parts |= learned_in(config)
     if isinstance(config.aligner, PairwiseConfig):
         parts |= {"anchors": asdict(config.anchors), "plugins": plugins.digests(anchors=config.anchors.name)}
     return parts

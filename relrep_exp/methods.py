@@ -34,7 +34,7 @@ from relrep_exp.alignment.similarity import get_similarity
 from relrep_exp.alignment.translation import Descent, Kind, translation
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.errors import user_error
-from relrep_exp.identity import method_name
+from relrep_exp.identity import learned_in, method_name
 from relrep_exp.modules.param import Param, param_from
 from relrep_exp.modules.training import Training
 from relrep_exp.plugins import digests
@@ -155,7 +155,8 @@ def _strategy(
 ) -> AnchorStrategy:
     if not isinstance(config.anchors, ParamAnchors):
         return get_anchor_strategy(config.anchors.name)
-    param = param_from(asdict(config.anchors), get_similarity(config.sim.name), training)
+    precision = config.runtime.precision
+    param = param_from(asdict(config.anchors), get_similarity(config.sim.name), training, precision)
     return _StoredParam(param, config, embeddings, on_curve)
 
 
@@ -204,4 +205,5 @@ class _StoredParam:
             "m": m,
             "seed": seed,
             "versions": [versions.ALIGNMENT, versions.PARAM],
+            **learned_in(self.config),
         }
