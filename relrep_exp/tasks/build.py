@@ -43,15 +43,15 @@ def run_task(config: Config, runtime: Runtime, on_curve: OnCurve) -> Result:
     problems = fit_problems(config, embeddings)
     if problems:
         raise UserError(problems)
-    result = _measured(config, embeddings, runtime, on_curve)
+    result = measure(config, embeddings, runtime, on_curve)
     result.timings = timings.timings | result.timings
     if embeddings.notes:
         result.diagnostics["samples"] = dict(embeddings.notes)
     return result
 
 
-def _measured(config: Config, embeddings: Embeddings, runtime: Runtime, on_curve: OnCurve) -> Result:
-    """What the task's kind measures on the embeddings."""
+def measure(config: Config, embeddings: Embeddings, runtime: Runtime, on_curve: OnCurve) -> Result:
+    """What the task's kind measures on the embeddings, which the configuration does not have to be of."""
     training = runtime.training()
     if isinstance(config.task, RescalingTask):
         from relrep_exp.tasks.rescaling import rescaling  # Lightning takes seconds to import
