@@ -12,8 +12,6 @@ from torch.optim.adam import adam
 from relrep_exp.modules.head_gradients import Gradients, standardised
 from relrep_exp.modules.heads import HeadSettings
 
-STEPS = 16  # whose dropout is drawn at once
-
 
 @dataclass(frozen=True)
 class HeadRows:
@@ -74,38 +72,36 @@ class HeadLane:
     Args:
         state: of these heads; updated in place.
         rows: their training data.
-        generators: one for each head, which draws its dropout and nothing else.
         settings: shape and training.
     """
 
-    def __init__(
-        self,
-        state: AdamState,
-        rows: HeadRows,
-        generators: Sequence[torch.Generator],
-        settings: HeadSettings,
-    ):
-        self.state, self.rows, self.generators, self.settings = state, rows, generators, settings
+    def __init__(self, state: AdamState, rows: HeadRows, settings: HeadSettings):
+        self.state, self.rows, self.settings = state, rows, settings
         self.gradients = Gradients(state.weights, settings.over_batch)
-        self._draws = torch.empty(len(generators), STEPS * settings.batch * rows.x.shape[-1])
 
     @torch.no_grad()
-    def train(self, rows: Tensor, done: int) -> None:
-        """Some steps after those done, on rows [h, S] of each head's data: `STEPS` minibatches at most."""
+    def train(self, rows: Tensor, draws: Tensor, done: int) -> None:
+        """Some steps after those done.
+
+        Args:
+            rows: numbers of each head's rows, in minibatches, [h, S].
+            draws: uniform in [0, 1), of each row's hidden units, [h, S, k], on the CPU.
+            done: steps.
+        """
         counts = [torch.full((), float(done), device=rows.device) for _ in self.gradients.of]
         minibatches = self.rows.drawn(rows, self.settings.batch)
-        masks = self._masks(rows.shape[1]).split(self.settings.batch, dim=1)
+        masks = self.masks(draws).split(self.settings.batch, dim=1)
         for (x, y), mask in zip(minibatches, masks, strict=True):
             self.gradients(x, y, mask)
             self._adam(counts)
 
-    def _masks(self, count: int) -> Tensor:
-        """What hidden units are multiplied by, [h, count, k]: 0 or 1 / (1 - dropout)."""
-        k, keep = self.rows.x.shape[-1], 1.0 - self.settings.dropout
-        draws = self._draws[:, : count * k]
-        for one, generator in zip(draws, self.generators, strict=True):
-            one.uniform_(generator=generator)
-        return draws.lt(keep).view(-1, count, k).to(self.rows.x).div_(keep)
+    def masks(self, draws: Tensor) -> Tensor:
+        """What hidden units are multiplied by: 0 or 1 / (1 - dropout)."""
+        x, keep = self.rows.x, 1.0 - self.settings.dropout
+        kept = draws.lt(keep)
+        if x.is_cuda:  # from pinned memory, nobody waits for the copy
+            kept = kept.pin_memory().to(x.device, non_blocking=True)
+        return kept.to(x.dtype).div_(keep)
 
     def _adam(self, counts: list[Tensor]) -> None:
         """A step of Adam with the gradients as they stand; counts the steps."""

@@ -14,15 +14,16 @@ from torch import Tensor
 
 from relrep_exp.alignment.seeding import generator
 from relrep_exp.modules.fitting import fit
-from relrep_exp.modules.head_lane import STEPS, AdamState, HeadLane, HeadRows
+from relrep_exp.modules.head_lane import AdamState, HeadLane, HeadRows
 from relrep_exp.modules.heads import HeadBank, HeadSettings
 from relrep_exp.modules.training import EpochBatches, Training
 
-LANES = 4  # threads at most: more would wait for Python's lock
+STEPS = 16  # done in one of Lightning's steps, whose own cost would exceed that of a head's
+LANES = 4  # threads that train, at most: more would wait for Python's lock
 
 
 class HeadTraining(pl.LightningModule):
-    """Trains a bank of heads, `STEPS` steps in each of Lightning's, whose own cost would exceed a step's.
+    """Trains a bank of heads, `STEPS` minibatches at a time.
 
     Args:
         bank: its weights are updated in place.
@@ -35,32 +36,43 @@ class HeadTraining(pl.LightningModule):
         self.automatic_optimization = False
         self.bank, self.generators, self.steps = bank, generators, 0
         self.adam = AdamState.of({name: weights.detach() for name, weights in bank.named_parameters()})
-        self.parts = _parts(len(generators), 1 if rows.x.is_cuda else min(torch.get_num_threads(), LANES))
-        self.lanes = [
-            HeadLane(self.adam.part(p), rows.part(p), generators[p], bank.settings) for p in self.parts
-        ]
+        lanes = 1 if rows.x.is_cuda else min(torch.get_num_threads(), LANES)
+        self.parts = _parts(len(generators), lanes)
+        self.lanes = [HeadLane(self.adam.part(p), rows.part(p), bank.settings) for p in self.parts]
+        width = rows.x.shape[-1]
+        self._draws = torch.empty(len(generators), STEPS * bank.settings.batch, width)
         self.pool: ThreadPoolExecutor | None = None
 
     @contextmanager
     def threads(self) -> Iterator[None]:
-        """A thread for each lane, with its share of the cores, which torch forgets again afterwards."""
-        cores = torch.get_num_threads()
+        """A thread for each lane, with its share of the cores, which torch forgets again afterwards.
+
+        A GPU has one lane, and a thread of the CPU for each core to draw its dropout.
+        """
+        cores, lanes = torch.get_num_threads(), len(self.lanes)
+        workers = lanes if self.lanes[0].rows.x.device.type == "cpu" else cores
+        share = (max(1, cores // workers),)
         try:
-            with ThreadPoolExecutor(
-                len(self.lanes), "heads", torch.set_num_threads, (max(1, cores // len(self.lanes)),)
-            ) as self.pool:
+            with ThreadPoolExecutor(workers, "heads", torch.set_num_threads, share) as self.pool:
                 yield
         finally:
             self.pool = None
             torch.set_num_threads(cores)
 
     def training_step(self, rows: Tensor, _: int) -> None:
-        """The steps of a stretch of the epoch: rows [H, S], S at most `STEPS` minibatches."""
+        """The steps of a stretch of the epoch. rows [H, S], `STEPS` minibatches at most."""
         assert self.pool is not None, "fit_heads opens it"
-        parts = [rows[part] for part in self.parts]
-        for _lane in self.pool.map(HeadLane.train, self.lanes, parts, [self.steps] * len(parts)):
-            pass
+        draws = self._uniform(rows.shape[1])
+        work = [(lane, rows[p], draws[p]) for lane, p in zip(self.lanes, self.parts, strict=True)]
+        list(self.pool.map(lambda one: one[0].train(*one[1:], self.steps), work))
         self.steps += -(-rows.shape[1] // self.bank.settings.batch)
+
+    def _uniform(self, count: int) -> Tensor:
+        """The next numbers of each head's generator, [H, count, k]."""
+        assert self.pool is not None, "fit_heads opens it"
+        draws = self._draws[:, :count]
+        list(self.pool.map(lambda one, g: one.uniform_(generator=g), draws, self.generators))
+        return draws
 
     def configure_optimizers(self) -> None:
         """None for Lightning: the lanes have their own."""

@@ -199,9 +199,10 @@ def test_the_same_seed_gives_the_same_head_and_another_seed_another():
 
 def test_dropout_drops_its_share_in_training_and_nothing_in_prediction():
     x, y = data(2, width=200)
-    bank, draws = fresh(x, [0, 1], dropout=0.3)
+    bank, generators = fresh(x, [0, 1], dropout=0.3)
     state = AdamState.of(dict(bank.named_parameters()))
-    mask = HeadLane(state, HeadRows.of(x, [y, y]), draws, bank.settings)._masks(N)
+    draws = torch.stack([torch.rand(x[0].shape, generator=one) for one in generators])
+    mask = HeadLane(state, HeadRows.of(x, [y, y]), bank.settings).masks(draws)
     assert set(mask.unique().tolist()) == {0.0, 1 / 0.7}
     assert float((mask == 0).double().mean()) == pytest.approx(0.3, abs=0.02)
     assert not torch.equal(mask[0], mask[1])
