@@ -10,11 +10,10 @@ With --devices N the fit is also shared by N processes, on the CPU over gloo, wi
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+from benchmarking import gemm_peak, timed
 
 from relrep_exp.alignment.anchors import Space, WhitenedSpace, draw_support
 from relrep_exp.modules.fitting import fit
@@ -105,12 +104,6 @@ def synthetic_spaces(args: argparse.Namespace) -> dict[str, WhitenedSpace]:
     return spaces
 
 
-def gemm_peak(device: str) -> float:
-    """FLOP/s of the best of some 2048^3 products."""
-    a = torch.randn(2048, 2048, device=device)
-    return 2 * 2048**3 / min(timed(lambda: a @ a, device) for _ in range(10))
-
-
 def step_seconds(args: argparse.Namespace, spaces: dict[str, WhitenedSpace]) -> tuple[float, float]:
     """Seconds per step of a bare loop and under Lightning, alternating; the best of three each."""
     epochs = max(1, args.steps // len(batches_for(args)))
@@ -149,17 +142,6 @@ def bare_loop(args: argparse.Namespace, spaces: dict[str, WhitenedSpace], epochs
 def lightning_loop(args: argparse.Namespace, spaces: dict[str, WhitenedSpace], epochs: int) -> None:
     """The same steps as a Lightning fit; the trainer's set-up is counted with them."""
     fit(module_for(args, spaces), batches_for(args), epochs, Training())
-
-
-def timed(work: Callable[[], object], device: str) -> float:
-    """Wall-clock seconds of a call, the device's queue emptied before and after."""
-    if device == "cuda":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    work()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":
