@@ -1,14 +1,15 @@
 """Table 1's whole protocol, one seed, on made-up embeddings of the paper's shape: where the time goes.
 
-python scripts/bench_paper_scale.py                                 # 50,000 + 10,000 samples: an hour of two cores
-python scripts/bench_paper_scale.py --fraction 0.05                 # a minute
+python scripts/bench_paper_scale.py                     # 50,000 + 10,000 samples: more than an hour of two cores
+python scripts/bench_paper_scale.py --fraction 0.05     # minutes
 python scripts/bench_paper_scale.py --precision bf16 --device cuda
 
 Four encoders of dimension 384, 1,280, 768 and 768 see 20 planted classes through affine maps and noise of
-their own. Then the code behind `run.py` does what it does for `experiment=table1`: four methods, every encoder
-held out in turn, 95 epochs for each fit of PARAM, 9 for each head. Some steps of the paper's equations in plain
-PyTorch follow in the same process (`literal.py`), scaled to the same number of steps. --fraction scales the
-samples and the support. Every phase counts the time that is its own, and its matrix products by formula.
+their own. Then the code behind `run.py` does what it does for `experiment=table1`: four methods, every
+encoder held out in turn, 95 epochs for each fit of PARAM, 9 for each head. Some steps of the paper's
+equations in plain PyTorch follow in the same process (`literal.py`), scaled to the same number of steps.
+--fraction scales the samples and the support. Every phase counts the time that is its own, and its matrix
+products by formula.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from relrep_exp.alignment import metrics
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.whitening import Whitening
 from relrep_exp.encoders.embeddings import Embeddings
-from relrep_exp.modules import heads
+from relrep_exp.modules import head_training
 from relrep_exp.modules.param import Param
 from relrep_exp.modules.param_work import StepWork
 from relrep_exp.modules.training import EpochBatches
@@ -107,7 +108,7 @@ def watched_phases() -> Phases:
     phases.wrap(metrics, "retrieve", AGREEMENT, lambda a, b: 2e-9 * len(a) ** 2 * a.shape[1])
     phases.wrap(metrics, "neighbourhood_overlap", AGREEMENT, lambda a, *_: 4e-9 * len(a) ** 2 * a.shape[1])
     phases.wrap(metrics, "linear_cka", AGREEMENT, lambda a, b: 6e-9 * len(a) * a.shape[1] * b.shape[1])
-    phases.wrap(heads, "fit_heads", HEADS, heads_gflop)
+    phases.wrap(head_training, "fit_heads", HEADS, heads_gflop)
     inner = Param.__call__
 
     def learn(strategy, spaces, ids, m, seed):  # type: ignore[no-untyped-def]
@@ -162,9 +163,7 @@ def print_head(args: argparse.Namespace, embeddings: Embeddings, runtime: Runtim
 
 def print_phases(phases: Phases, whole: float, peak: float) -> None:
     """The table."""
-    print(
-        f"{'phase':32s}{'calls':>6s}{'seconds':>10s}{'of all':>8s}{'GFLOP':>11s}{'of peak':>9s}{'peak MB':>9s}"
-    )
+    print(f"{'phase':32s}{'calls':>6s}{'seconds':>10s}{'of all':>8s}{'GFLOP':>11s}{'of peak':>9s}{'MB':>9s}")
     for name, own in sorted(phases.known.items(), key=lambda item: -item[1].seconds):
         share = f"{own.gflop * 1e9 / own.seconds / peak:8.1%}" if own.gflop else ""
         print(

@@ -19,7 +19,7 @@ def timed(work: Callable[[], object], device: str) -> float:
     return time.perf_counter() - start
 
 
-def gemm_peak(device: str) -> float:
-    """FLOP/s of the best of some 2048^3 products in float32."""
-    a = torch.randn(2048, 2048, device=device)
+def gemm_peak(device: str, dtype: torch.dtype = torch.float32) -> float:
+    """FLOP/s of the best of some 2048^3 products."""
+    a = torch.randn(2048, 2048, device=device, dtype=dtype)
     return 2 * 2048**3 / min(timed(lambda: a @ a, device) for _ in range(10))

@@ -1,4 +1,4 @@
-"""Made-up embeddings of the shape of the paper's, and how long its equations take on them as they are printed."""
+"""Made-up embeddings of the shape of the paper's, and how long its equations take on them as printed."""
 
 from __future__ import annotations
 
