@@ -1,7 +1,7 @@
 """Table 1's whole protocol, one seed, on made-up embeddings of the paper's shape: where the time goes.
 
-python scripts/bench_paper_scale.py                     # 50,000 + 10,000 samples: more than an hour of two cores
-python scripts/bench_paper_scale.py --fraction 0.05     # minutes
+python scripts/bench_paper_scale.py                 # 50,000 + 10,000 samples: over an hour of two cores
+python scripts/bench_paper_scale.py --fraction 0.05 # minutes
 python scripts/bench_paper_scale.py --precision bf16 --device cuda
 
 Four encoders of dimension 384, 1,280, 768 and 768 see 20 planted classes through affine maps and noise of
