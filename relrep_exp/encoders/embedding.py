@@ -18,6 +18,7 @@ from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.encoders.encoder import EncoderSource
 from relrep_exp.encoders.extraction import Extracted, extract
 from relrep_exp.encoders.settings import Extraction
+from relrep_exp.encoders.sources import described
 from relrep_exp.schema import DataConfig, ParallelConfig
 from relrep_exp.store.keys import content_key
 
@@ -29,7 +30,7 @@ class Group:
     """Samples with the identity of each view."""
 
     samples: Samples
-    identity: Mapping[str, Any]
+    identity: Mapping[str, Mapping[str, Any]]
 
     @classmethod
     def of(cls, config: DataConfig | ParallelConfig, views: Sequence[str], offline: bool) -> Group:
@@ -82,7 +83,7 @@ def _corpora(
     found: dict[str, Extracted] = {}
     keys = {}
     for name, source in encoders.items():
-        parts = {"encoder": source.identity(), "samples": group.identity[source.view]}
+        parts = described(source, group.identity)
         keys[name] = content_key(parts)
         samples = group.samples.views[source.view].samples
         found[name] = extract(keys[name], name, samples, source.load, parts, outputs, how)
