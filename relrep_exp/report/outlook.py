@@ -19,7 +19,7 @@ _SHARED = {  # folder of the outputs -> what is kept in it: one, and several
     EMBEDDINGS: ("encoder's embeddings", "encoders' embeddings"),
     PARAM: ("PARAM fit", "PARAM fits"),
     STATISTICS: ("encoder's statistics", "encoders' statistics"),
-    REPRESENTATIONS: ("method's representations", "methods' representations"),
+    REPRESENTATIONS: ("set of representations, if dear", "sets of representations, if dear"),
 }
 _MINUTE, _HOUR = 60.0, 3600.0
 
@@ -101,10 +101,8 @@ def _summary(outlook: Outlook) -> list[str]:
 
 def _shared(outlook: Outlook) -> list[str]:
     """What the runs that are left need and share, or find already there."""
-    told = [
-        _needed(one) for one in outlook.reuse if one.there or one.runs > len(one.places) or one.kind == PARAM
-    ]
-    return [f"shared: {'; '.join(told)}"] if told else []
+    told = [one for one in outlook.reuse if one.there or one.runs > len(one.places) or one.kind == PARAM]
+    return [f"shared: {'; '.join(map(_needed, told))}"] if told else []
 
 
 def _needed(one: Reuse) -> str:
