@@ -44,7 +44,7 @@ class Reuse:
 def reuse(runs: Sequence[Run]) -> list[Reuse]:
     """What these runs need of each kind; kinds that none needs are left out.
 
-    Of representations all that a run needs counts as one, as runs share them that differ in the decoder alone.
+    Of representations all that a run needs counts as one: runs that differ in the decoder alone share them.
     Whether they are kept is decided when they are computed (sharing.py).
 
     A thing is known by its key. Where files of which the key is made are not here, things are told apart by

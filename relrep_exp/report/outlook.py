@@ -19,7 +19,7 @@ _SHARED = {  # folder of the outputs -> what is kept in it: one, and several
     EMBEDDINGS: ("encoder's embeddings", "encoders' embeddings"),
     PARAM: ("PARAM fit", "PARAM fits"),
     STATISTICS: ("encoder's statistics", "encoders' statistics"),
-    REPRESENTATIONS: ("set of representations, if dear", "sets of representations, if dear"),
+    REPRESENTATIONS: ("set of representations, if dear,", "sets of representations, if dear,"),
 }
 _MINUTE, _HOUR = 60.0, 3600.0
 

@@ -13,8 +13,8 @@ from relrep_exp.sharing import Sharing
 class Readings:
     """Some rows of every encoder as decoders read them, kept until the object goes.
 
-    Equal representations are one object. Anchors of PARAM Single, for instance, are a source's own: whatever the
-    test encoder, its decoder is trained on the same numbers.
+    Equal representations are one object. With PARAM Single, for instance, anchors are the source's own: its
+    decoder is trained on the same numbers whatever the test encoder is.
 
     Args:
         rows: encoder -> its embeddings, [N, d].
