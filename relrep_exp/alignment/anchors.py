@@ -113,8 +113,7 @@ class Space:
         key = (shrinkage, eps)
         if key not in self._whitenings:
             kept = self._statistics
-            fitted = kept(self.x, *key, self._rows) if kept else Whitening.fit(self.x, *key)
-            self._whitenings[key] = fitted
+            self._whitenings[key] = kept(self.x, *key, self._rows) if kept else Whitening.fit(self.x, *key)
         return self._whitenings[key]
 
     def picked(self, rows: Tensor) -> Space:
