@@ -2,8 +2,8 @@
 
 Measured on two busy cores with 50,000 embeddings of dimension 768, digests checked. Their statistics take 5 s
 to fit and 3 ms to read. Representations on 300 anchors are 60 MB: 0.14 s to write, 0.05 s to read. By l1 they
-take 15 s, by WIP 0.7 s (23 GFLOP: 0.11 s on two idle cores with 205 GFLOP/s), and Table 1 would write 20 GB of
-them for little. So statistics are kept from a number of operations on, and representations where computing
+take 15 s, by WIP 0.7 s (23 GFLOP: 0.11 s on two idle cores with 205 GFLOP/s), and Table 1 would write 20 GB
+of them for little. So statistics are kept from a number of operations on, and representations where computing
 them takes several times as long as writing and reading: by l1 always, by WIP hardly ever.
 """
 
