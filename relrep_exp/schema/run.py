@@ -136,6 +136,7 @@ class RuntimeConfig:
     threads: Annotated[int, Field(ge=0)] = 0
     progress: Literal["auto", "on", "off"] = "auto"
     checkpoint_seconds: NonNegative = 30.0
+    representations_gb: NonNegative = 20.0
     offline: bool = False
     batch: Count | Literal["auto"] = 64
     batch_tokens: Count = 16384
