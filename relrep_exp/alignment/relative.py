@@ -20,7 +20,7 @@ from relrep_exp.alignment.members import check_dimension, check_joined, common_r
 from relrep_exp.alignment.parallel import SMALLEST
 from relrep_exp.alignment.saved import FileFormat
 from relrep_exp.alignment.similarity import Similarity, get_similarity, inner_product
-from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Whitening
+from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Whitening, centred_product
 
 FORMAT = FileFormat("relrep_exp.relative_space/1", "space", "a relative space")
 
@@ -197,7 +197,7 @@ def bind(similarity: Similarity, anchors: Tensor, whitening: Whitening) -> Calla
     points = similarity.points(anchors, whitening)
     if similarity.prepare == "whitened" and similarity.compare is inner_product:
         folded = (points @ whitening.matrix).T.contiguous()
-        return lambda x: (x - whitening.mean) @ folded
+        return lambda x: centred_product(x, whitening.mean, folded)
     if similarity.prepare == "unit" and similarity.compare is inner_product:
         unit = points.T.contiguous()
         return lambda x: (x @ unit) / x.norm(dim=1, keepdim=True).clamp_min(SMALLEST)
