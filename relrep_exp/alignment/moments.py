@@ -15,7 +15,7 @@ PANEL = 96  # columns of one product: narrow enough to leave out most of the hal
 
 
 class Rows(Protocol):
-    """Embeddings or features of K samples, some are taken at a time: a tensor, or what makes or reads them."""
+    """Embeddings or features of K samples, some are taken at a time: a tensor, what makes or reads them."""
 
     def __len__(self) -> int:
         """K."""
@@ -101,8 +101,8 @@ def gram(x: Tensor) -> Tensor:
 
 
 def blocks_of(x: Rows, size: int) -> Iterator[tuple[int, Tensor]]:
-    """All rows, `size` at a time, [n, d], each block with the number of its first row."""
-    return ((start, x[start : start + size]) for start in range(0, len(x), size))
+    """All rows, `size` at a time, [n, d], each block with the number of its first row; one block at least."""
+    return ((start, x[start : start + size]) for start in range(0, max(1, len(x)), size))
 
 
 def folded(spaces: Mapping[str, Rows], folds: int) -> list[Moments]:

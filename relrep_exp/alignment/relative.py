@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -17,10 +17,12 @@ from relrep_exp.alignment.anchors import (
     get_anchor_strategy,
 )
 from relrep_exp.alignment.members import check_dimension, check_joined, common_rows
+from relrep_exp.alignment.moments import BLOCK_ROWS, Rows, blocks_of
 from relrep_exp.alignment.parallel import SMALLEST
 from relrep_exp.alignment.saved import FileFormat
 from relrep_exp.alignment.similarity import Similarity, get_similarity, inner_product
 from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Whitening, centred_product
+from relrep_exp.store.array_files import write_npy
 
 FORMAT = FileFormat("relrep_exp.relative_space/1", "space", "a relative space")
 
@@ -124,16 +126,17 @@ class RelativeSpace:
         ids = self.support_ids.to(space.x.device)
         return self._add(name, space.x[ids], space.whitening(self.shrinkage, self.eps))
 
-    def join(self, name: str, support: Tensor, metric: Tensor | None = None) -> Self:
+    def join(self, name: str, support: Tensor, metric: Rows | None = None) -> Self:
         """Let in an encoder that the anchors were not chosen on.
 
         Args:
             name: what `transform` will call it.
             support: its embeddings of the samples `support_ids`, in that order, [K, d].
-            metric: its own unlabelled embeddings for mean and covariance, [N, d]; the support by default.
+            metric: its own unlabelled embeddings for mean and covariance, [N, d], a tensor or `FileRows`; the
+                support by default.
         """
         whitening = Whitening.fit(support if metric is None else metric, self.shrinkage, self.eps)
-        return self._add(name, support, whitening)
+        return self._add(name, support, whitening.to(support.device))
 
     def transform(self, x: Tensor, encoder: str) -> Tensor:
         """Relative representations RR(x) (Eq. 1). x [N, d] -> [N, m].
@@ -141,10 +144,37 @@ class RelativeSpace:
         Raises:
             ValueError: the encoder is unknown or x has another dimension.
         """
+        return self._reader(encoder, x).project(x)
+
+    def transform_blocks(self, x: Rows, encoder: str) -> Iterator[Tensor]:
+        """The same of any number of rows, block after block, [n, m]; memory does not grow with N.
+
+        Args:
+            x: a tensor or `FileRows`, [N, d].
+            encoder: that made them.
+
+        Raises:
+            ValueError: as of `transform`, before the first block.
+        """
+        member = self._reader(encoder, x[:1])
+        device = member.anchors.device
+        return (member.project(block.to(device)) for _, block in blocks_of(x, BLOCK_ROWS))
+
+    def transform_file(self, x: Rows, encoder: str, out: str | Path) -> None:
+        """The same into a .npy file [N, m], which appears whole or not at all; `numpy.load` can map it.
+
+        Raises:
+            ValueError: as of `transform`.
+            UserError: the disk has not the room, or the folder cannot be written.
+        """
+        write_npy(Path(out), len(x), self.transform_blocks(x, encoder))
+
+    def _reader(self, encoder: str, x: Tensor) -> Member:
+        """The member that reads embeddings like x [N, d]."""
         check_joined(encoder, self.members)
         member = self.members[encoder]
         check_dimension(encoder, x, member.anchors.shape[1])
-        return member.project(x)
+        return member
 
     def save(self, path: str | Path) -> None:
         """Write anchors, statistics and settings as one safetensors file."""
