@@ -17,7 +17,7 @@ from relrep_exp.alignment.anchors import (
     get_anchor_strategy,
 )
 from relrep_exp.alignment.members import check_dimension, check_joined, common_rows
-from relrep_exp.alignment.moments import BLOCK_ROWS, Rows, blocks_of
+from relrep_exp.alignment.moments import Rows, blocks_of
 from relrep_exp.alignment.parallel import SMALLEST
 from relrep_exp.alignment.saved import FileFormat
 from relrep_exp.alignment.similarity import Similarity, get_similarity, inner_product
@@ -158,7 +158,7 @@ class RelativeSpace:
         """
         member = self._reader(encoder, x[:1])
         device = member.anchors.device
-        return (member.project(block.to(device)) for _, block in blocks_of(x, BLOCK_ROWS))
+        return (member.project(block.to(device)) for _, block in blocks_of(x, device))
 
     def transform_file(self, x: Rows, encoder: str, out: str | Path) -> None:
         """The same into a .npy file [N, m], which appears whole or not at all; `numpy.load` can map it.

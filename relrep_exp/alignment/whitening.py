@@ -8,10 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from relrep_exp.alignment.moments import BLOCK_ROWS, Moments, Rows, blocks_of, united
+from relrep_exp.alignment.moments import Moments, Rows, blocks_of, united
 
-CACHED_ROWS = 2_048  # of a product on the CPU: a centred copy of them stays in its cache
-DEVICE_ROWS = 65_536  # elsewhere: as fast as all at once, in bounded memory
 SHRINKAGE = 0.15
 EPS = 5e-8
 _ALL_EQUAL = "all embeddings are equal: there is no covariance to whiten with"
@@ -73,12 +71,9 @@ def centred_product(x: Tensor, mean: Tensor, matrix: Tensor) -> Tensor:
     Subtracting the mean afterwards, x matrix - mean matrix, would save no time and cancel where the mean is
     large beside the standard deviation.
     """
-    rows = CACHED_ROWS if x.device.type == "cpu" else DEVICE_ROWS
-    if len(x) <= rows:
-        return (x - mean) @ matrix
     product = matrix.new_empty(len(x), matrix.shape[1])
-    for start, block in blocks_of(x, rows):
-        product[start : start + rows] = (block - mean) @ matrix
+    for rows, block in blocks_of(x, x.device):
+        product[rows] = (block - mean) @ matrix
     return product
 
 
@@ -114,10 +109,10 @@ def moments(x: Rows) -> tuple[Tensor, Tensor]:
 def _checked_parts(x: Rows) -> Iterator[Moments]:
     """The moments of each block."""
     first, differ = x[:1], False
-    for start, block in blocks_of(x, BLOCK_ROWS):
+    for rows, block in blocks_of(x, first.device):
         part = Moments.of({"x": block})
         if not bool(torch.isfinite(part.mean).all()):  # as it is if any number of the block is not
-            row = start + int(torch.isfinite(block).all(1).logical_not().int().argmax())
+            row = rows.start + int(torch.isfinite(block).all(1).logical_not().int().argmax())
             raise ValueError(f"the embeddings hold NaN or infinite values, the first in row {row:,}")
         differ = differ or bool((block != first).any())
         yield part

@@ -151,7 +151,7 @@ def _npy_chunks(path: Path, rows: int, blocks: Iterator[Tensor]) -> Iterator[byt
                 header, {"descr": array.dtype.str, "fortran_order": False, "shape": shape}
             )
             yield header.getvalue()
-        yield array.data.cast("B")
+        yield array.reshape(-1).view("u1").data
 
 
 def _require_room(path: Path, size: int) -> None:
