@@ -10,8 +10,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-BLOCK_ROWS = 2_048  # at d = 768 they are 13 MB in float64: the product reads them from the processor's cache
-DEVICE_ROWS = 65_536  # on a GPU: few launches, and memory that does not grow with N either
+BLOCK_ROWS = 8_192  # of several encoders at once
+BLOCK_ELEMENTS = 2**21  # 16 MiB in float64: the product reads a block from the processor's cache
+DEVICE_ELEMENTS = 2**26  # on a GPU: few launches, and memory that does not grow with N either
 PANEL = 96  # columns of one product: narrow enough to leave out most of the half that symmetry gives
 
 
@@ -103,7 +104,8 @@ def gram(x: Tensor) -> Tensor:
 
 def blocks_of(x: Rows, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
     """All rows, as many at a time as suit a device, each block [n, d] with its row numbers; one at least."""
-    size = BLOCK_ROWS if device.type == "cpu" else DEVICE_ROWS
+    elements = BLOCK_ELEMENTS if device.type == "cpu" else DEVICE_ELEMENTS
+    size = max(1, elements // max(1, x[:1].shape[1]))
     places = (slice(start, start + size) for start in range(0, max(1, len(x)), size))
     return ((rows, x[rows]) for rows in places)
 

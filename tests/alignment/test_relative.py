@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 import relrep_exp
+from relrep_exp.alignment import moments
 from relrep_exp.alignment.anchors import AnchorSet, Space
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.relative_aligner import RelativeAligner, SingleRelativeAligner
@@ -138,7 +139,8 @@ def test_one_space_under_two_names_can_be_saved(tmp_path):
 
 
 @pytest.mark.parametrize("similarity", ["wip", "cosine", "l1"])
-def test_files_of_embeddings_are_read_in_blocks_as_the_tensor_is(tmp_path, similarity):
+def test_files_of_embeddings_are_read_in_blocks_as_the_tensor_is(tmp_path, monkeypatch, similarity):
+    monkeypatch.setattr(moments, "BLOCK_ELEMENTS", 6 * 2048)
     x = literal.embeddings(4, 5000, 6).float()
     np.save(tmp_path / "x.npy", x.numpy())
     rows = FileRows.open(tmp_path / "x.npy")

@@ -108,7 +108,7 @@ def test_float32_embeddings_get_statistics_of_float64_accuracy(offset):
 def test_block_size_does_not_change_the_statistics(monkeypatch, rows):
     x = literal.embeddings(10, 100, 5, mean=50.0)
     expected_mean, expected = literal.covariance(x.numpy())
-    monkeypatch.setattr(gathered, "BLOCK_ROWS", rows)
+    monkeypatch.setattr(gathered, "BLOCK_ELEMENTS", 5 * rows)
     mean, sigma = moments(x)
     np.testing.assert_allclose(mean, expected_mean, rtol=1e-13)
     np.testing.assert_allclose(sigma, expected, rtol=1e-11, atol=1e-12)
@@ -130,14 +130,15 @@ def test_one_pass_is_the_literal_covariance_at_every_width(dtype, d):
 def test_no_cut_into_blocks_changes_the_statistics(rows, n, drift):
     x = literal.embeddings(15, n, 3) + drift * torch.arange(n, dtype=torch.float64)[:, None]
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(gathered, "BLOCK_ROWS", rows)
+        patched.setattr(gathered, "BLOCK_ELEMENTS", 3 * rows)
         mean, sigma = moments(x)
     np.testing.assert_allclose(mean, x.mean(0), rtol=1e-12, atol=1e-10)
     scale = float(x.var(0).max())
     np.testing.assert_allclose(sigma, np.cov(x.numpy().T), rtol=1e-10, atol=1e-12 * scale)
 
 
-def test_projections_keep_their_digits_where_the_mean_is_a_thousand_deviations():
+def test_projections_keep_their_digits_where_the_mean_is_a_thousand_deviations(monkeypatch):
+    monkeypatch.setattr(gathered, "BLOCK_ELEMENTS", 2**14)
     x = literal.embeddings(16, 5000, 24)
     x = (
         x / x.std(0) + 1000.0 * torch.sign(torch.randn(24, generator=torch.Generator().manual_seed(1)))
@@ -149,7 +150,8 @@ def test_projections_keep_their_digits_where_the_mean_is_a_thousand_deviations()
     assert float((folded - exact).abs().max()) > 2e-4, "what subtracting first avoids"
 
 
-def test_projections_by_blocks_pass_gradients_on():
+def test_projections_by_blocks_pass_gradients_on(monkeypatch):
+    monkeypatch.setattr(gathered, "BLOCK_ELEMENTS", 2**12)
     x = literal.embeddings(17, 5000, 4).requires_grad_()
     fitted = Whitening.fit(x.detach())
     weight = torch.randn(5000, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
@@ -181,7 +183,8 @@ def test_one_value_that_is_not_finite_is_refused(value):
         Whitening.fit(x)
 
 
-def test_one_value_in_the_middle_of_many_files_is_refused_with_its_row(tmp_path):
+def test_one_value_in_the_middle_of_many_files_is_refused_with_its_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(gathered, "BLOCK_ELEMENTS", 4 * 512)
     x = literal.embeddings(13, 3000, 4)
     x[2500, 1] = float("nan")
     for number in range(3):
@@ -191,7 +194,8 @@ def test_one_value_in_the_middle_of_many_files_is_refused_with_its_row(tmp_path)
         Whitening.fit(rows)
 
 
-def test_statistics_of_files_are_those_of_the_tensor_bit_for_bit(tmp_path):
+def test_statistics_of_files_are_those_of_the_tensor_bit_for_bit(tmp_path, monkeypatch):
+    monkeypatch.setattr(gathered, "BLOCK_ELEMENTS", 2**13)
     x = literal.embeddings(18, 5000, 7).float()
     np.save(tmp_path / "x.npy", x.numpy())
     from_file, from_memory = Whitening.fit(FileRows.open(tmp_path / "x.npy")), Whitening.fit(x)

@@ -225,19 +225,19 @@ class Watched(FileRows):
 
 def peak(copies):
     x, Watched.peak = Watched.open([sys.argv[1]] * copies), 0.0
-    assert len(x) == 20_000 * copies
+    assert len(x) == 10_000 * copies
     space = RelativeSpace(AnchorSet.picking(torch.arange(100), torch.arange(20)))
     space.join("a", x[torch.arange(100)], metric=x).transform_file(x, "a", out=sys.argv[2])
     return Watched.peak
 
-peak(1)
-print(peak(1), peak(10))
+peak(2)
+print(peak(2), peak(20))
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_anonymous_memory_does_not_grow_with_the_rows(tmp_path):
-    np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((20_000, 256), dtype=np.float32))
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((10_000, 256), dtype=np.float32))
     command = [sys.executable, "-c", _PEAKS, str(tmp_path / "x.npy"), str(tmp_path / "out.npy")]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     few, many = map(float, done.stdout.split())
