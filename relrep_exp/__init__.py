@@ -31,6 +31,7 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "AnchorSet": "relrep_exp.alignment.anchors",
     "Consensus": "relrep_exp.alignment.consensus",
+    "FileRows": "relrep_exp.store.mapped",
     "InverseRelative": "relrep_exp.estimators",
     "Param": "relrep_exp.modules.param",
     "ParamSettings": "relrep_exp.modules.param",

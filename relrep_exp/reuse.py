@@ -9,7 +9,7 @@ from pathlib import Path
 from relrep_exp.encoders import zoo
 from relrep_exp.encoders.present import missing_encoders
 from relrep_exp.errors import UserError
-from relrep_exp.identity import param_identity, statistics_identity
+from relrep_exp.identity import learned_in, param_identity, statistics_identity
 from relrep_exp.plan import Run
 from relrep_exp.schema import Config, ParamAnchors, PrecomputedZoo, RelativeConfig, SingleParamAnchors
 from relrep_exp.store.keys import content_key
@@ -90,7 +90,7 @@ def _needed(run: Run, keys: Mapping[str, str]) -> dict[str, set[str]]:
 def _but_decoder(config: Config) -> str:
     """What determines the representations of a run, as it is configured."""
     samples = (config.task, config.data, config.parallel, config.zoo)
-    return repr((*samples, config.aligner, config.anchors, config.sim, config.seed))
+    return repr((*samples, config.aligner, config.anchors, config.sim, learned_in(config), config.seed))
 
 
 def _contents(identities: Iterable[Mapping[str, object]]) -> set[str]:

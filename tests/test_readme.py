@@ -36,9 +36,9 @@ def run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that the README makes."""
     path = tmp_path_factory.mktemp("readme")
-    make_file, use_space, translate, consensus, methods, plot = python_blocks()
+    make_file, use_space, use_files, translate, consensus, methods, plot = python_blocks()
     (path / "make_file.py").write_text(make_file)
-    (path / "use_space.py").write_text(use_space + translate + consensus)
+    (path / "use_space.py").write_text(use_space + use_files + translate + consensus)
     (path / "my_methods.py").write_text(methods)
     (path / "plot.py").write_text(plot)
     made = run("make_file.py", folder=path)
@@ -48,6 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_python_example_aligns_two_feature_sets(folder: Path) -> None:
     check = "\nassert from_a.shape == from_b.shape == ((~train).sum(), 64)"
+    check += "\nassert np.load('relative.npy').shape == (train.sum(), 64)"
     check += "\ncosine = torch.nn.functional.cosine_similarity(from_a, from_b).mean()\nprint(float(cosine))"
     (folder / "checked.py").write_text((folder / "use_space.py").read_text() + check)
     done = run("checked.py", folder=folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,10 +19,12 @@ from relrep_exp.alignment.anchors import (
 )
 from relrep_exp.alignment.digest import digest
 from relrep_exp.alignment.members import check_dimension, check_joined, common_rows
+from relrep_exp.alignment.moments import Rows, blocks_of
 from relrep_exp.alignment.parallel import SMALLEST
 from relrep_exp.alignment.saved import FileFormat
 from relrep_exp.alignment.similarity import Similarity, get_similarity, inner_product
-from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Whitening
+from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Whitening, centred_product
+from relrep_exp.store.array_files import write_npy
 
 FORMAT = FileFormat("relrep_exp.relative_space/1", "space", "a relative space")
 
@@ -132,17 +134,21 @@ class RelativeSpace:
         ids = self.support_ids.to(space.x.device)
         return self._add(name, space.x[ids], space.whitening(self.shrinkage, self.eps))
 
-    def join(self, name: str, support: Tensor, metric: Tensor | Space | None = None) -> Self:
+    def join(self, name: str, support: Tensor, metric: Rows | Space | None = None) -> Self:
         """Let in an encoder that the anchors were not chosen on.
 
         Args:
             name: what `transform` will call it.
             support: its embeddings of the samples `support_ids`, in that order, [K, d].
-            metric: its own unlabelled embeddings for mean and covariance, [N, d]; the support by default.
+            metric: its own unlabelled embeddings for mean and covariance, [N, d], a tensor or `FileRows`; the
+                support by default.
         """
         measured = support if metric is None else metric
-        space = measured if isinstance(measured, Space) else Space(measured)
-        return self._add(name, support, space.whitening(self.shrinkage, self.eps))
+        if isinstance(measured, Space):
+            whitening = measured.whitening(self.shrinkage, self.eps)
+        else:
+            whitening = Whitening.fit(measured, self.shrinkage, self.eps)
+        return self._add(name, support, whitening.to(support.device))
 
     def transform(self, x: Tensor, encoder: str) -> Tensor:
         """Relative representations RR(x) (Eq. 1). x [N, d] -> [N, m].
@@ -150,10 +156,37 @@ class RelativeSpace:
         Raises:
             ValueError: the encoder is unknown or x has another dimension.
         """
+        return self._reader(encoder, x).project(x)
+
+    def transform_blocks(self, x: Rows, encoder: str) -> Iterator[Tensor]:
+        """The same of any number of rows, block after block, [n, m]; memory does not grow with N.
+
+        Args:
+            x: a tensor or `FileRows`, [N, d].
+            encoder: that made them.
+
+        Raises:
+            ValueError: as of `transform`, before the first block.
+        """
+        member = self._reader(encoder, x[:1])
+        device = member.anchors.device
+        return (member.project(block.to(device)) for _, block in blocks_of(x, device))
+
+    def transform_file(self, x: Rows, encoder: str, out: str | Path) -> None:
+        """The same into a .npy file [N, m], which appears whole or not at all; `numpy.load` can map it.
+
+        Raises:
+            ValueError: as of `transform`.
+            UserError: the disk has not the room, or the folder cannot be written.
+        """
+        write_npy(Path(out), len(x), self.transform_blocks(x, encoder))
+
+    def _reader(self, encoder: str, x: Tensor) -> Member:
+        """The member that reads embeddings like x [N, d]."""
         check_joined(encoder, self.members)
         member = self.members[encoder]
         check_dimension(encoder, x, member.anchors.shape[1])
-        return member.project(x)
+        return member
 
     def reading(self, encoder: str) -> str:
         """What tells `transform` for this encoder from any other map, in this run or another."""
@@ -210,7 +243,7 @@ def bind(similarity: Similarity, anchors: Tensor, whitening: Whitening) -> Calla
     points = similarity.points(anchors, whitening)
     if similarity.prepare == "whitened" and similarity.compare is inner_product:
         folded = (points @ whitening.matrix).T.contiguous()
-        return lambda x: (x - whitening.mean) @ folded
+        return lambda x: centred_product(x, whitening.mean, folded)
     if similarity.prepare == "unit" and similarity.compare is inner_product:
         unit = points.T.contiguous()
         return lambda x: (x @ unit) / x.norm(dim=1, keepdim=True).clamp_min(SMALLEST)

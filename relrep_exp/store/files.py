@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -45,12 +45,21 @@ def translated_oserrors(path: Path) -> Iterator[None]:
         if error.errno not in _CAUSES:
             raise
         what, remedy = _CAUSES[error.errno]
-        what = what.format(free=_free_space(path))
+        what = what.format(free=f"{free_bytes(path) / 2**20:.1f} MiB")
         raise UserError(Problem(f"cannot use {path}: {what}", remedy)) from error
 
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Writes `data` to `path` so that every reader, even after a crash, sees the old or the new file.
+
+    Raises:
+        UserError: the folder cannot be written, the disk is full, or the like.
+    """
+    write_atomic_chunks(path, [data])
+
+
+def write_atomic_chunks(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
+    """The same of bytes that are made while they are written.
 
     The bytes go to a temporary file in the same folder, to the disk, and are renamed into place. The
     folder is created if needed; the mode is what the umask says.
@@ -62,7 +71,7 @@ def write_atomic(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         temp = temp_beside(path)
         try:
-            write_synced(temp, data)
+            write_synced(temp, chunks)
             temp.replace(path)
         except BaseException:
             remove_temp(temp)
@@ -70,11 +79,11 @@ def write_atomic(path: Path, data: bytes) -> None:
         sync(path.parent)
 
 
-def write_synced(path: Path, data: bytes) -> None:
-    """Creates `path`, which must not exist, with `data`, and returns when the disk has it."""
+def write_synced(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
+    """Creates `path`, which must not exist, with these bytes, and returns when the disk has it."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     with os.fdopen(descriptor, "wb") as stream:
-        stream.write(data)
+        stream.writelines(chunks)
         stream.flush()
         os.fsync(stream.fileno())
 
@@ -136,7 +145,7 @@ def require_writable(folder: Path) -> list[Problem]:
         with translated_oserrors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             try:
-                write_synced(probe, bytes(_PROBE_BYTES))
+                write_synced(probe, [bytes(_PROBE_BYTES)])
             finally:
                 remove_temp(probe)
     except UserError as error:
@@ -146,6 +155,7 @@ def require_writable(folder: Path) -> list[Problem]:
     return []
 
 
-def _free_space(path: Path) -> str:
+def free_bytes(path: Path) -> int:
+    """How much room the disk of `path`, which need not exist, has left."""
     existing = next((parent for parent in path.absolute().parents if parent.is_dir()), Path("/"))
-    return f"{shutil.disk_usage(existing).free / 2**20:.1f} MiB"
+    return shutil.disk_usage(existing).free

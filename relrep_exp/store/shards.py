@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relrep_exp.store.array_files import locate
 from relrep_exp.store.files import remove_temp, translated_oserrors, write_atomic
 from relrep_exp.store.folders import install_folder
 from relrep_exp.store.keys import canonical_json, file_digest, require_key
 from relrep_exp.store.manifest import MANIFEST, read_entry
+from relrep_exp.store.mapped import FileRows
 from relrep_exp.store.once import find_intact, get_or_make
 from relrep_exp.store.sealed import CorruptError, OtherSchemaError, seal, unseal
 
@@ -178,6 +182,14 @@ class ShardStore:
         """The entry of `key`, verified; a corrupt one is moved aside with a warning and not returned."""
         return find_intact(self.root / require_key(key), lambda: self._read(key))
 
+    def rows(self, key: str) -> FileRows | None:
+        """The embeddings of `key` left in their files, each verified once, now; rows not read are left out.
+
+        A corrupt entry is moved aside with a warning and not returned.
+        """
+        folder = self.root / require_key(key)
+        return find_intact(folder, lambda: read_entry(folder, lambda manifest: _map(folder, key, manifest)))
+
     def _make(
         self, plan: Plan, describe: Mapping[str, Any], make: Callable[[Parts, list[int]], None]
     ) -> Stored:
@@ -226,9 +238,7 @@ def _load(folder: Path, key: str, manifest: bytes) -> Stored:
     """Fills x shard by shard, so that beside x no more than a shard is ever in memory."""
     import torch
 
-    fields = unseal(manifest, _SCHEMA)
-    if fields["key"] != key:
-        raise CorruptError(f"{MANIFEST} is of the key {fields['key']}")
+    fields = _fields(key, manifest)
     x, ok = torch.empty(fields["rows"], fields["dim"]), torch.empty(fields["rows"], dtype=torch.bool)
     for shard in fields["shards"]:
         rows = slice(*shard["rows"])
@@ -236,20 +246,51 @@ def _load(folder: Path, key: str, manifest: bytes) -> Stored:
     return Stored(x, ok, dict(fields["unread"]), fields["describe"])
 
 
+def _fields(key: str, manifest: bytes) -> dict[str, Any]:
+    """What the manifest of this key says."""
+    fields = unseal(manifest, _SCHEMA)
+    if fields["key"] != key:
+        raise CorruptError(f"{MANIFEST} is of the key {fields['key']}")
+    return fields
+
+
+def _map(folder: Path, key: str, manifest: bytes) -> FileRows:
+    fields = _fields(key, manifest)
+    unread = sorted(row for row, _ in fields["unread"])
+    parts = []
+    for shard in fields["shards"]:
+        path, (start, stop) = folder / shard["file"], shard["rows"]
+        with _intact(path, shard["sha256"]):
+            segment = locate(path, "x")
+        edges = [start - 1, *(row for row in unread if start <= row < stop), stop]
+        parts += [
+            segment.part(one + 1 - start, other - start) for one, other in pairwise(edges) if other > one + 1
+        ]
+    return FileRows(parts)
+
+
+@contextmanager
+def _intact(path: Path, digest: str) -> Iterator[None]:
+    """For whoever reads a file next: it is there and has this digest.
+
+    It is read once from the disk for that; what is opened then maps the same cached pages.
+    """
+    try:
+        with translated_oserrors(path):
+            if file_digest(path) != digest:
+                raise CorruptError(f"{path.name} does not have the SHA-256 that {MANIFEST} says")
+            yield
+    except FileNotFoundError as error:
+        raise CorruptError(f"{path.name} is missing") from error
+
+
 def _load_shard(path: Path, digest: str, x: Tensor, ok: Tensor) -> None:
     """Fills x [n, d] and ok [n] from a file that has this digest."""
     from safetensors import safe_open
 
-    try:
-        with translated_oserrors(path):
-            # Read once from the disk for the digest; what is opened then maps the same cached pages.
-            if file_digest(path) != digest:
-                raise CorruptError(f"{path.name} does not have the SHA-256 that {MANIFEST} says")
-            with safe_open(path, framework="pt") as file:
-                x.copy_(file.get_tensor("x"))
-                ok.copy_(file.get_tensor("ok"))
-    except FileNotFoundError as error:
-        raise CorruptError(f"{path.name} is missing") from error
+    with _intact(path, digest), safe_open(path, framework="pt") as file:
+        x.copy_(file.get_tensor("x"))
+        ok.copy_(file.get_tensor("ok"))
 
 
 def _data(shard: int) -> str:

@@ -146,7 +146,7 @@ def _fill(prepared: Path, key: str, entry: Entry) -> None:
     _save(data, entry.tensors)
     created = datetime.now(UTC).isoformat()
     fields = {"schema": _SCHEMA, "key": key, "sha256": file_digest(data), "created": created}
-    write_synced(manifest, seal({**fields, "describe": entry.describe}).encode())
+    write_synced(manifest, [seal({**fields, "describe": entry.describe}).encode()])
     data.chmod(
         manifest.stat().st_mode
     )  # safetensors writes 0600 whatever the umask; the manifest has the umask's

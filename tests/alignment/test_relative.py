@@ -6,11 +6,13 @@ import torch
 from safetensors.torch import save_file
 
 import relrep_exp
+from relrep_exp.alignment import moments
 from relrep_exp.alignment.anchors import AnchorSet, Space
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.relative_aligner import RelativeAligner, SingleRelativeAligner
 from relrep_exp.alignment.similarity import SIMILARITIES
 from relrep_exp.modules.param import Param, ParamSettings
+from relrep_exp.store.mapped import FileRows
 
 from . import literal
 
@@ -134,6 +136,39 @@ def test_one_space_under_two_names_can_be_saved(tmp_path):
     space.save(tmp_path / "space.safetensors")
     loaded = RelativeSpace.load(tmp_path / "space.safetensors")
     assert bits(loaded.transform(A, "again")) == bits(space.transform(A, "a"))
+
+
+@pytest.mark.parametrize("similarity", ["wip", "cosine", "l1"])
+def test_files_of_embeddings_are_read_in_blocks_as_the_tensor_is(tmp_path, monkeypatch, similarity):
+    monkeypatch.setattr(moments, "BLOCK_ELEMENTS", 6 * 2048)
+    x = literal.embeddings(4, 5000, 6).float()
+    np.save(tmp_path / "x.npy", x.numpy())
+    rows = FileRows.open(tmp_path / "x.npy")
+    space = RelativeSpace("random", similarity, m=M, support=K).fit({"a": A.float()})
+    ids = space.support_ids
+    expected = space.join("c", x[ids], metric=x).transform(x, "c")
+    space.join("c", rows[ids], metric=rows)
+    assert [len(block) for block in space.transform_blocks(rows, "c")] == [2048, 2048, 904]
+    torch.testing.assert_close(torch.cat(list(space.transform_blocks(x, "c"))), expected)
+    space.transform_file(rows, "c", out=tmp_path / "relative.npy")
+    written = torch.from_numpy(np.load(tmp_path / "relative.npy"))
+    assert written.dtype == torch.float32
+    if similarity == "wip":
+        assert bits(written) == bits(expected)
+    torch.testing.assert_close(written, expected)
+
+
+def test_what_cannot_be_transformed_in_blocks_is_refused_before_the_first(tmp_path):
+    with pytest.raises(ValueError, match="'b' never joined"):
+        fitted().transform_blocks(A, "b")
+    with pytest.raises(ValueError, match="dimension 4"):
+        fitted().transform_file(B, "a", tmp_path / "x.npy")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_rows_give_an_array_of_none(tmp_path):
+    fitted().transform_file(A[:0], "a", tmp_path / "x.npy")
+    assert np.load(tmp_path / "x.npy").shape == (0, M)
 
 
 def test_load_refuses_another_file(tmp_path):

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from relrep_exp.alignment import whitening
+from relrep_exp.alignment import moments as gathered
 from relrep_exp.alignment.whitening import Whitening, moments, shrunk
+from relrep_exp.store.mapped import FileRows
 
 from . import literal
 
@@ -105,10 +108,55 @@ def test_float32_embeddings_get_statistics_of_float64_accuracy(offset):
 def test_block_size_does_not_change_the_statistics(monkeypatch, rows):
     x = literal.embeddings(10, 100, 5, mean=50.0)
     expected_mean, expected = literal.covariance(x.numpy())
-    monkeypatch.setattr(whitening, "BLOCK_ROWS", rows)
+    monkeypatch.setattr(gathered, "BLOCK_ELEMENTS", 5 * rows)
     mean, sigma = moments(x)
     np.testing.assert_allclose(mean, expected_mean, rtol=1e-13)
     np.testing.assert_allclose(sigma, expected, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("d", [1, 95, 96, 97, 200])
+def test_one_pass_is_the_literal_covariance_at_every_width(dtype, d):
+    x = literal.embeddings(14, 30, d, mean=1000.0).to(dtype)
+    expected_mean, expected = literal.covariance(x.numpy())
+    mean, sigma = moments(x)
+    np.testing.assert_allclose(mean, expected_mean, rtol=1e-13)
+    np.testing.assert_allclose(sigma, expected, rtol=1e-9, atol=1e-10 * np.abs(expected).max())
+    torch.testing.assert_close(sigma, sigma.T, rtol=0, atol=1e-12 * float(sigma.abs().max()))
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=st.integers(1, 130), n=st.integers(2, 120), drift=st.floats(-1e3, 1e3))
+def test_no_cut_into_blocks_changes_the_statistics(rows, n, drift):
+    x = literal.embeddings(15, n, 3) + drift * torch.arange(n, dtype=torch.float64)[:, None]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(gathered, "BLOCK_ELEMENTS", 3 * rows)
+        mean, sigma = moments(x)
+    np.testing.assert_allclose(mean, x.mean(0), rtol=1e-12, atol=1e-10)
+    scale = float(x.var(0).max())
+    np.testing.assert_allclose(sigma, np.cov(x.numpy().T), rtol=1e-10, atol=1e-12 * scale)
+
+
+def test_projections_keep_their_digits_where_the_mean_is_a_thousand_deviations(monkeypatch):
+    monkeypatch.setattr(gathered, "BLOCK_ELEMENTS", 2**14)
+    x = literal.embeddings(16, 5000, 24)
+    x = (
+        x / x.std(0) + 1000.0 * torch.sign(torch.randn(24, generator=torch.Generator().manual_seed(1)))
+    ).float()
+    fitted = Whitening.fit(x)
+    exact = (x.double() - fitted.mean.double()) @ fitted.matrix.double()
+    assert float((fitted(x) - exact).abs().max()) < 2e-5, "float32 rounds x itself by 3e-5 deviations"
+    folded = x @ fitted.matrix - fitted.mean @ fitted.matrix
+    assert float((folded - exact).abs().max()) > 2e-4, "what subtracting first avoids"
+
+
+def test_projections_by_blocks_pass_gradients_on(monkeypatch):
+    monkeypatch.setattr(gathered, "BLOCK_ELEMENTS", 2**12)
+    x = literal.embeddings(17, 5000, 4).requires_grad_()
+    fitted = Whitening.fit(x.detach())
+    weight = torch.randn(5000, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    (fitted(x) * weight).sum().backward()
+    torch.testing.assert_close(x.grad, weight @ fitted.matrix.T)
 
 
 def test_shrunk_keeps_the_trace_without_eps():
@@ -131,8 +179,28 @@ def test_whitening_commutes_with_mixing():
 def test_one_value_that_is_not_finite_is_refused(value):
     x = literal.embeddings(13, 20, 4)
     x[11, 2] = value
-    with pytest.raises(ValueError, match="NaN or infinite"):
+    with pytest.raises(ValueError, match=r"NaN or infinite values, the first in row 11$"):
         Whitening.fit(x)
+
+
+def test_one_value_in_the_middle_of_many_files_is_refused_with_its_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(gathered, "BLOCK_ELEMENTS", 4 * 512)
+    x = literal.embeddings(13, 3000, 4)
+    x[2500, 1] = float("nan")
+    for number in range(3):
+        np.save(tmp_path / f"{number}.npy", x[1000 * number : 1000 * (number + 1)].numpy())
+    rows = FileRows.open([tmp_path / f"{number}.npy" for number in range(3)])
+    with pytest.raises(ValueError, match=r"NaN or infinite values, the first in row 2,500$"):
+        Whitening.fit(rows)
+
+
+def test_statistics_of_files_are_those_of_the_tensor_bit_for_bit(tmp_path, monkeypatch):
+    monkeypatch.setattr(gathered, "BLOCK_ELEMENTS", 2**13)
+    x = literal.embeddings(18, 5000, 7).float()
+    np.save(tmp_path / "x.npy", x.numpy())
+    from_file, from_memory = Whitening.fit(FileRows.open(tmp_path / "x.npy")), Whitening.fit(x)
+    assert torch.equal(from_file.mean, from_memory.mean) and torch.equal(from_file.matrix, from_memory.matrix)
+    assert (from_file.condition, from_file.count) == (from_memory.condition, from_memory.count)
 
 
 @pytest.mark.parametrize("shape", [(1, 4), (0, 4), (4,), (2, 3, 4)])
