@@ -4,8 +4,8 @@ python scripts/bench_scaling.py            # minutes; a table, and scaling.png, 
 python scripts/bench_scaling.py --quick    # a small grid, about a minute
 
 Every part has a process of its own. Seconds are the least of several runs after one that does not count;
-memory is the peak of anonymous pages beyond what the inputs take. An exponent is the slope of the line through
-log(size), log(seconds or MiB) over the sizes named above it; it is left out where all is below a MiB. An axis
+memory is the peak of anonymous pages beyond what the inputs take. An exponent is the slope of the line
+through log(size), log(seconds or MiB) over the sizes named above it; it is left out where all is below a MiB. An axis
 that a part does not read is left out, too.
 """
 
