@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from relrep_exp import plugins, versions
 from relrep_exp.encoders import zoo
-from relrep_exp.schema import Config, PairwiseConfig, RelativeConfig
+from relrep_exp.schema import Config, PairwiseConfig, ParamAnchors, RelativeConfig
 from relrep_exp.store.keys import content_key
+
+TRAIN = "train"  # rows of an encoder's embeddings: those of the training samples
 
 
 def method_name(config: Config) -> str:
@@ -46,12 +49,57 @@ def record_key(config: Config) -> str:
     return content_key(record_identity(config))
 
 
+def learned_in(config: Config) -> dict[str, str]:
+    """The precision that anchors are learned in, where they are and it is not float32."""
+    learned = isinstance(config.anchors, ParamAnchors) and config.runtime.precision != "float32"
+    return {"precision": config.runtime.precision} if learned else {}
+
+
+def param_identity(config: Config, encoders: Sequence[str]) -> dict[str, Any]:
+    """What determines a PARAM fit; Multi and Single differ by the encoders alone.
+
+    Args:
+        config: a run with PARAM's anchors.
+        encoders: the keys of the embeddings that it is learned on, in order.
+    """
+    anchors, aligner = asdict(config.anchors), asdict(config.aligner)
+    del aligner["statistics"]  # of encoders that join when P is there
+    m = anchors.pop("m")
+    settings = {k: v for k, v in anchors.items() if k not in ("name", "learned_on")}
+    several = len(encoders) > 1
+    return {
+        "param": settings if several else {k: v for k, v in settings.items() if k[:4] != "nce_"},
+        "sim": config.sim.name if several else None,
+        "plugins": plugins.digests(sim=config.sim.name),
+        "aligner": aligner,
+        "encoders": list(encoders),
+        "m": m,
+        "seed": config.seed,
+        "versions": [versions.ALIGNMENT, versions.PARAM],
+        **learned_in(config),
+    }
+
+
+def statistics_identity(encoder: str, shrinkage: float, eps: float, rows: str = TRAIN) -> dict[str, Any]:
+    """What determines the statistics of an encoder.
+
+    Args:
+        encoder: the key of its embeddings.
+        shrinkage: lambda of Appendix B.
+        eps: additive constant of Appendix B.
+        rows: `TRAIN`, or the digest of the numbers of some training samples.
+    """
+    parts = {"encoder": encoder, "rows": rows, "shrinkage": shrinkage, "eps": eps}
+    return {**parts, "version": versions.ALIGNMENT}
+
+
 def _method(config: Config) -> dict[str, Any]:
     """The aligner and, where they play a part, anchors and similarity with the files they come from."""
     parts: dict[str, Any] = {"name": method_name(config), "aligner": asdict(config.aligner)}
     if isinstance(config.aligner, RelativeConfig):
         parts |= {"anchors": asdict(config.anchors), "sim": asdict(config.sim)}
         parts["plugins"] = plugins.digests(anchors=config.anchors.name, sim=config.sim.name)
+        parts |= learned_in(config)
     if isinstance(config.aligner, PairwiseConfig):
         parts |= {"anchors": asdict(config.anchors), "plugins": plugins.digests(anchors=config.anchors.name)}
     return parts

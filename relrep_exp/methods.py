@@ -9,7 +9,6 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from relrep_exp import versions
 from relrep_exp.alignment.aligner import AbsoluteAligner, Aligner
 from relrep_exp.alignment.anchors import (
     AnchorSet,
@@ -34,10 +33,9 @@ from relrep_exp.alignment.similarity import get_similarity
 from relrep_exp.alignment.translation import Descent, Kind, translation
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.errors import user_error
-from relrep_exp.identity import method_name
+from relrep_exp.identity import method_name, param_identity
 from relrep_exp.modules.param import Param, param_from
 from relrep_exp.modules.training import Training
-from relrep_exp.plugins import digests
 from relrep_exp.schema import (
     AffineConfig,
     AnchorsConfig,
@@ -155,7 +153,8 @@ def _strategy(
 ) -> AnchorStrategy:
     if not isinstance(config.anchors, ParamAnchors):
         return get_anchor_strategy(config.anchors.name)
-    param = param_from(asdict(config.anchors), get_similarity(config.sim.name), training)
+    precision = config.runtime.precision
+    param = param_from(asdict(config.anchors), get_similarity(config.sim.name), training, precision)
     return _StoredParam(param, config, embeddings, on_curve)
 
 
@@ -170,7 +169,7 @@ class _StoredParam:
 
     def __call__(self, spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
         """The anchors, learned unless the store has them."""
-        key = content_key(self._identity(list(spaces), m, seed))
+        key = content_key(param_identity(self.config, [self.embeddings.keys[name] for name in spaces]))
         if key not in self.done:
             self.done[key] = self._stored(key, spaces, ids, m, seed)
         return self.done[key]
@@ -190,18 +189,3 @@ class _StoredParam:
 
         entry = self.store.get_or_compute(key, compute, recompute=self.config.overwrite == "always")
         return AnchorSet(entry.tensors["ids"], entry.tensors["weights"], entry.describe["curves"])
-
-    def _identity(self, names: list[str], m: int, seed: int) -> dict[str, Any]:
-        """What determines a fit; PARAM Multi and Single differ by the encoders alone."""
-        settings, aligner = asdict(self.param.settings), asdict(self.config.aligner)
-        del aligner["statistics"]  # of encoders that join when P is there
-        return {
-            "param": settings if len(names) > 1 else {k: v for k, v in settings.items() if k[:4] != "nce_"},
-            "sim": self.config.sim.name if len(names) > 1 else None,
-            "plugins": digests(sim=self.config.sim.name),
-            "aligner": aligner,
-            "encoders": [self.embeddings.keys[name] for name in names],
-            "m": m,
-            "seed": seed,
-            "versions": [versions.ALIGNMENT, versions.PARAM],
-        }

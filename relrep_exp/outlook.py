@@ -14,6 +14,7 @@ from relrep_exp.encoders.present import missing_encoders
 from relrep_exp.errors import Problem, UserError
 from relrep_exp.identity import method_name
 from relrep_exp.plan import Part, Run, distinct
+from relrep_exp.reuse import Reuse, reuse
 from relrep_exp.schema import Config
 from relrep_exp.store.glance import Glance, glances
 from relrep_exp.store.keys import canonical_json
@@ -68,12 +69,14 @@ class Outlook:
         runs: each run once.
         words: the command line, without what only says how.
         sweep: whether values in it are swept over, -m.
+        reuse: what the runs that are left share.
     """
 
     parts: Sequence[tuple[Part, Sequence[Expected]]]
     runs: Sequence[Expected]
     words: Sequence[str]
     sweep: bool = False
+    reuse: Sequence[Reuse] = ()
 
     @property
     def left(self) -> list[Expected]:
@@ -111,7 +114,8 @@ def look_ahead(parts: Sequence[Part], words: Sequence[str], sweep: bool = False)
         for run in runs
     }
     whole = [(part, [stand[run.place] for run in part.runs]) for part in parts]
-    return Outlook(whole, list(stand.values()), words, sweep)
+    shared = reuse([run for run in runs if not stand[run.place].done])
+    return Outlook(whole, list(stand.values()), words, sweep, shared)
 
 
 class Pace:

@@ -4,19 +4,22 @@ python scripts/bench_param.py --n 1437 --dims 64 80 96 --support 1437 --anchors 
 python scripts/bench_param.py --n 50000 --dims 384 1280 768 --support 5000 --anchors 300 --batch 1024
 python scripts/bench_param.py --n 50000 --dims 384 1280 768 --support 5000 --anchors 300 --devices 2
 
+The equations as printed (literal.py) are timed beside it. --precisions float32 bf16 compares them in one run.
 With --devices N the fit is also shared by N processes, on the CPU over gloo, with the same threads in all.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+from benchmarking import gemm_peak, timed
+from literal import LiteralParam
 
 from relrep_exp.alignment.anchors import Space, WhitenedSpace, draw_support
+from relrep_exp.alignment.products import Precision, Products
 from relrep_exp.modules.fitting import fit
 from relrep_exp.modules.param import Param, ParamSettings
 from relrep_exp.modules.param_module import ParamModule
@@ -30,21 +33,40 @@ def main() -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     spaces = synthetic_spaces(args)
-    work = module_for(args, spaces).step_work()
-    peak = gemm_peak(args.device)
-    bare, lightning = step_seconds(args, spaces)
+    work = module_for(args, spaces, "float32").step_work()
+    seconds = step_seconds(args, spaces)
     sizes = f"N={args.n} dims={args.dims} K={args.support} m={args.anchors} batch={args.batch}"
-    print(f"{sizes} float32 on {args.device}, {torch.get_num_threads()} threads")
+    print(f"{sizes} on {args.device}, {torch.get_num_threads()} threads")
     print(f"{'work per step, counted':32s}{work.gflop:12.3f} GFLOP")
-    print(f"{'GEMM peak, 2048^3, measured':32s}{peak / 1e9:12.1f} GFLOP/s")
-    print(f"{'step, bare loop':32s}{bare * 1e3:12.2f} ms   {work.gflop * 1e9 / bare / peak:6.1%} of peak")
-    print(
-        f"{'step, driven by Lightning':32s}{lightning * 1e3:12.2f} ms   {lightning / bare - 1:+6.1%} overhead"
-    )
-    steps = -(-args.n // args.batch) * 95
-    print(f"{'a fit of 95 epochs':32s}{lightning * steps:12.1f} s    {steps} steps")
+    for precision in args.precisions:
+        print_steps(args, seconds, precision, work.gflop * 1e9)
+    literal = seconds["literal"]
+    print(f"{'step of the equations as printed':32s}{literal * 1e3:12.2f} ms")
+    for precision in args.precisions:
+        bare = seconds[precision]
+        against = f"{literal / bare:.2f} times the equations', {seconds[args.precisions[0]] / bare:.2f} times"
+        print(f"{'speed of ' + precision:32s}{'':12s}    {against} {args.precisions[0]}'s")
     if args.devices > 1:
-        print_shared(args, spaces, work, lightning)
+        print_shared(args, spaces, work, seconds["Lightning"])
+
+
+def print_steps(
+    args: argparse.Namespace, seconds: dict[str, float], precision: Precision, flop: float
+) -> None:
+    """The lines on one precision, against the peak of the products that it is made of."""
+    device, bare = torch.device(args.device), seconds[precision]
+    rounded = Products(precision).emulated(device)
+    low = precision == "bf16" and not rounded
+    peak = gemm_peak(args.device, torch.bfloat16 if low else torch.float32)
+    how = " (rounded float32: this processor has no bfloat16 instructions)" if rounded else ""
+    print(f"{precision}{how}")
+    print(f"{'  GEMM peak, 2048^3, measured':32s}{peak / 1e9:12.1f} GFLOP/s")
+    print(f"{'  step, bare loop':32s}{bare * 1e3:12.2f} ms   {flop / bare / peak:6.1%} of peak")
+    if precision == args.precisions[0]:
+        lightning, steps = seconds["Lightning"], -(-args.n // args.batch) * 95
+        over = f"{lightning / bare - 1:+6.1%} overhead"
+        print(f"{'  step, driven by Lightning':32s}{lightning * 1e3:12.2f} ms   {over}")
+        print(f"{'  a fit of 95 epochs':32s}{lightning * steps:12.1f} s    {steps} steps")
 
 
 def print_shared(
@@ -86,6 +108,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--anchors", type=int, default=64, help="m")
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--steps", type=int, default=200, help="steps timed, in whole epochs, one at least")
+    parser.add_argument("--precisions", nargs="+", choices=["float32", "bf16", "tf32"], default=["float32"])
+    parser.add_argument("--literal-steps", type=int, default=5, help="of the equations as printed, timed")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--devices", type=int, default=1, help="processes that share a fit")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -105,27 +129,36 @@ def synthetic_spaces(args: argparse.Namespace) -> dict[str, WhitenedSpace]:
     return spaces
 
 
-def gemm_peak(device: str) -> float:
-    """FLOP/s of the best of some 2048^3 products."""
-    a = torch.randn(2048, 2048, device=device)
-    return 2 * 2048**3 / min(timed(lambda: a @ a, device) for _ in range(10))
+def step_seconds(args: argparse.Namespace, spaces: dict[str, WhitenedSpace]) -> dict[str, float]:
+    """Seconds per step of a bare loop in each precision, of the first under Lightning, and of the equations.
 
-
-def step_seconds(args: argparse.Namespace, spaces: dict[str, WhitenedSpace]) -> tuple[float, float]:
-    """Seconds per step of a bare loop and under Lightning, alternating; the best of three each."""
+    In turn, three times, the best of each.
+    """
     epochs = max(1, args.steps // len(batches_for(args)))
-    steps = epochs * len(batches_for(args))
-    bare, lightning = [], []
-    for _ in range(3):
-        bare.append(timed(lambda: bare_loop(args, spaces, epochs), args.device) / steps)
-        lightning.append(timed(lambda: lightning_loop(args, spaces, epochs), args.device) / steps)
-    return min(bare), min(lightning)
+    ids = draw_support(args.n, args.support, 0).to(args.device)
+    logits = torch.randn(args.anchors, len(ids), device=args.device)
+    raw = [space.x for space in spaces.values()]
+    means, roots = ([getattr(s.whitening, part) for s in spaces.values()] for part in ("mean", "matrix"))
+    literal = LiteralParam(raw, means, roots, ids, logits, ParamSettings(batch=args.batch))
+    literal.train(1)
+    ways: dict[str, tuple[Callable[[], object], int]] = {
+        precision: (lambda p=precision: bare_loop(args, spaces, epochs, p), epochs * len(batches_for(args)))
+        for precision in args.precisions
+    }
+    lightning = lambda: lightning_loop(args, spaces, epochs, args.precisions[0])  # noqa: E731
+    ways["Lightning"] = lightning, epochs * len(batches_for(args))
+    ways["literal"] = lambda: literal.train(args.literal_steps), args.literal_steps
+    rounds = [{name: timed(way, args.device) / n for name, (way, n) in ways.items()} for _ in range(3)]
+    return {name: min(one[name] for one in rounds) for name in ways}
 
 
-def module_for(args: argparse.Namespace, spaces: dict[str, WhitenedSpace]) -> ParamModule:
+def module_for(
+    args: argparse.Namespace, spaces: dict[str, WhitenedSpace], precision: Precision
+) -> ParamModule:
     """PARAM at its start."""
     ids = draw_support(args.n, args.support, 0)
-    return ParamModule(spaces, ids, args.anchors, 0, Param(ParamSettings(batch=args.batch))).to(args.device)
+    strategy = Param(ParamSettings(batch=args.batch), precision=precision)
+    return ParamModule(spaces, ids, args.anchors, 0, strategy).to(args.device)
 
 
 def batches_for(args: argparse.Namespace) -> EpochBatches:
@@ -133,33 +166,27 @@ def batches_for(args: argparse.Namespace) -> EpochBatches:
     return EpochBatches(args.n, args.batch, [0], torch.device(args.device))
 
 
-def bare_loop(args: argparse.Namespace, spaces: dict[str, WhitenedSpace], epochs: int) -> None:
+def bare_loop(
+    args: argparse.Namespace, spaces: dict[str, WhitenedSpace], epochs: int, precision: Precision
+) -> None:
     """The steps as plain PyTorch."""
-    module, batches = module_for(args, spaces), batches_for(args)
+    module, batches = module_for(args, spaces, precision), batches_for(args)
     optimizer = module.configure_optimizers()
     for epoch in range(epochs):
         batches.set_epoch(epoch)
         for rows in batches:
             loss = module.training_step(rows, 0)
+            assert loss is not None, "only a trainer captures steps"
             optimizer.zero_grad()
-            loss.backward()
+            module.backward(loss)
             optimizer.step()
 
 
-def lightning_loop(args: argparse.Namespace, spaces: dict[str, WhitenedSpace], epochs: int) -> None:
+def lightning_loop(
+    args: argparse.Namespace, spaces: dict[str, WhitenedSpace], epochs: int, precision: Precision
+) -> None:
     """The same steps as a Lightning fit; the trainer's set-up is counted with them."""
-    fit(module_for(args, spaces), batches_for(args), epochs, Training())
-
-
-def timed(work: Callable[[], object], device: str) -> float:
-    """Wall-clock seconds of a call, the device's queue emptied before and after."""
-    if device == "cuda":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    work()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
+    fit(module_for(args, spaces, precision), batches_for(args), epochs, Training())
 
 
 if __name__ == "__main__":

@@ -139,6 +139,27 @@ def run(config_of, tmp_path):
 
 
 @pytest.fixture
+def small(tiny_words, file, outputs):
+    """As `words`, but with any decoder."""
+    return [word for word in tiny_words(file, outputs) if not word.startswith("decoder.")]
+
+
+@pytest.fixture
+def any_run(small, tmp_path):
+    """A function that runs `small` and more in this process, by default with a logistic regression."""
+
+    from relrep_exp import app
+    from relrep_exp.plan import make_plan
+
+    def make(*more):
+        decoder = [] if any(word.startswith("decoder=") for word in more) else ["decoder=linear"]
+        [asked] = make_plan([*small, *decoder, *more], sweep=False)
+        return app.run(asked.config, tmp_path / "run", asked.command)
+
+    return make
+
+
+@pytest.fixture
 def record(outputs):
     """A function that reads the one record of a test's outputs."""
     from relrep_exp.store.records import RecordStore

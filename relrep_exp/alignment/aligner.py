@@ -47,6 +47,13 @@ class Aligner(ABC):
         """Whether `carry` is defined for this pair."""
         return True
 
+    def reading(self, source: str, target: str) -> str | None:
+        """What tells `carry` for this pair from any other map, whoever made it; None where nothing does.
+
+        `native` of the source is `carry` from the source to itself.
+        """
+        return None
+
     def space(self, source: str) -> RelativeSpace | None:
         """The relative space that a decoder of the source reads; None where the method has none."""
         return None

@@ -89,6 +89,10 @@ class AnchorSet:
         return entropy.exp()
 
 
+# (x [n, d], shrinkage, eps, which rows of an encoder's training samples x is; None: all) -> its statistics
+Statistics = Callable[[Tensor, float, float, Tensor | None], Whitening]
+
+
 class Space:
     """The training embeddings of one encoder, with its statistics computed once and kept.
 
@@ -96,8 +100,8 @@ class Space:
         x: embeddings of the parallel training samples, [N, d].
     """
 
-    def __init__(self, x: Tensor):
-        self.x = x.detach()
+    def __init__(self, x: Tensor, statistics: Statistics | None = None, rows: Tensor | None = None):
+        self.x, self._statistics, self._rows = x.detach(), statistics, rows
         self._whitenings: dict[tuple[float, float], Whitening] = {}
 
     def __len__(self) -> int:
@@ -108,8 +112,13 @@ class Space:
         """The whitening of this space; the same object for the same arguments."""
         key = (shrinkage, eps)
         if key not in self._whitenings:
-            self._whitenings[key] = Whitening.fit(self.x, shrinkage, eps)
+            kept = self._statistics
+            self._whitenings[key] = kept(self.x, *key, self._rows) if kept else Whitening.fit(self.x, *key)
         return self._whitenings[key]
+
+    def picked(self, rows: Tensor) -> Space:
+        """Some rows of a whole space, [n, d], as a space with statistics of its own."""
+        return Space(self.x[rows.to(self.x.device)], self._statistics, rows)
 
 
 class WhitenedSpace:

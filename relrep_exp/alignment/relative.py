@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +17,7 @@ from relrep_exp.alignment.anchors import (
     choose_anchors,
     get_anchor_strategy,
 )
+from relrep_exp.alignment.digest import digest
 from relrep_exp.alignment.members import check_dimension, check_joined, common_rows
 from relrep_exp.alignment.moments import Rows, blocks_of
 from relrep_exp.alignment.parallel import SMALLEST
@@ -40,6 +42,12 @@ class Member:
     whitening: Whitening
     anchors: Tensor
     project: Callable[[Tensor], Tensor]
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the anchors and the statistics: with the similarity they determine the projection."""
+        d = len(self.whitening.mean)
+        return f"{d}:{digest(self.anchors, self.whitening.mean, self.whitening.matrix)}"
 
 
 class RelativeSpace:
@@ -126,7 +134,7 @@ class RelativeSpace:
         ids = self.support_ids.to(space.x.device)
         return self._add(name, space.x[ids], space.whitening(self.shrinkage, self.eps))
 
-    def join(self, name: str, support: Tensor, metric: Rows | None = None) -> Self:
+    def join(self, name: str, support: Tensor, metric: Rows | Space | None = None) -> Self:
         """Let in an encoder that the anchors were not chosen on.
 
         Args:
@@ -135,7 +143,11 @@ class RelativeSpace:
             metric: its own unlabelled embeddings for mean and covariance, [N, d], a tensor or `FileRows`; the
                 support by default.
         """
-        whitening = Whitening.fit(support if metric is None else metric, self.shrinkage, self.eps)
+        measured = support if metric is None else metric
+        if isinstance(measured, Space):
+            whitening = measured.whitening(self.shrinkage, self.eps)
+        else:
+            whitening = Whitening.fit(measured, self.shrinkage, self.eps)
         return self._add(name, support, whitening.to(support.device))
 
     def transform(self, x: Tensor, encoder: str) -> Tensor:
@@ -175,6 +187,10 @@ class RelativeSpace:
         member = self.members[encoder]
         check_dimension(encoder, x, member.anchors.shape[1])
         return member
+
+    def reading(self, encoder: str) -> str:
+        """What tells `transform` for this encoder from any other map, in this run or another."""
+        return f"{self.similarity.name}:{self.members[encoder].digest}"
 
     def save(self, path: str | Path) -> None:
         """Write anchors, statistics and settings as one safetensors file."""

@@ -49,6 +49,10 @@ class RelativeAligner(Aligner):
         """RR(x) of the target's x: every decoder reads the same space."""
         return self._space.transform(x, target)
 
+    def reading(self, source: str, target: str) -> str:
+        """Of the target's projection: every decoder reads the same space."""
+        return self._space.reading(target)
+
     def space(self, source: str) -> RelativeSpace:
         """The one space."""
         return self._space
@@ -111,11 +115,11 @@ class SingleRelativeAligner(Aligner):
 
     def carry(self, x: Tensor, source: str, target: str) -> Tensor:
         """RR(x) of the target over the source's anchors, [N, m]."""
-        space = self._space_of(source)
-        if target not in space.members:
-            statistics = self._statistics if target in self._joined else "train"
-            _join(space, target, self._held[target], statistics)
-        return space.transform(x, target)
+        return self._space_with(target, source).transform(x, target)
+
+    def reading(self, source: str, target: str) -> str:
+        """Of the target's projection onto the source's anchors."""
+        return self._space_with(target, source).reading(target)
 
     def space(self, source: str) -> RelativeSpace:
         """The space whose anchors are chosen on the source."""
@@ -126,6 +130,14 @@ class SingleRelativeAligner(Aligner):
         if source not in self._spaces:
             self._spaces[source] = self._make_space().fit({source: self._held[source]})
         return self._spaces[source]
+
+    def _space_with(self, target: str, source: str) -> RelativeSpace:
+        """The source's space, which the target has entered."""
+        space = self._space_of(source)
+        if target not in space.members:
+            statistics = self._statistics if target in self._joined else "train"
+            _join(space, target, self._held[target], statistics)
+        return space
 
     def points(self, name: str) -> int:
         """The support samples that the anchors of any decoder mix."""
@@ -143,7 +155,8 @@ class SingleRelativeAligner(Aligner):
 def _join(space: RelativeSpace, name: str, embeddings: Space, statistics: Statistics) -> None:
     """Let an encoder into a space; `Aligner.join` says what may be used of it."""
     if statistics == "support":
-        space.join(name, embeddings.x[space.support_ids.to(embeddings.x.device)])
+        support = embeddings.picked(space.support_ids)
+        space.join(name, support.x, metric=support)
     else:
         space.admit(name, embeddings)
 

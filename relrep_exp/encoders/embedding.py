@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from relrep_exp.alignment.digest import digest
 from relrep_exp.data import sources as data_sources
 from relrep_exp.data.image_samples import Picked
 from relrep_exp.data.samples import IMAGE, ImageSamples, Samples
@@ -17,6 +18,7 @@ from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.encoders.encoder import EncoderSource
 from relrep_exp.encoders.extraction import Extracted, extract
 from relrep_exp.encoders.settings import Extraction
+from relrep_exp.encoders.sources import described
 from relrep_exp.schema import DataConfig, ParallelConfig
 from relrep_exp.store.keys import content_key
 
@@ -28,7 +30,7 @@ class Group:
     """Samples with the identity of each view."""
 
     samples: Samples
-    identity: Mapping[str, Any]
+    identity: Mapping[str, Mapping[str, Any]]
 
     @classmethod
     def of(cls, config: DataConfig | ParallelConfig, views: Sequence[str], offline: bool) -> Group:
@@ -61,24 +63,27 @@ def embed(
     Raises:
         UserError: a sample cannot be read, an encoder cannot be loaded, or the disk is full.
     """
-    tasks, keys, readable = _corpora(encoders, own, outputs, how)
-    corpora, left_out = tasks, _left_out(readable)
+    tasks, task_keys, readable = _corpora(encoders, own, outputs, how)
+    corpora, keys, left_out = tasks, task_keys, _left_out(readable)
     if paired is not own:
         corpora, keys, readable = _corpora(encoders, paired, outputs, how)
     said = {**own.samples.notes, **notes, **({"left_out": left_out} if left_out else {})}
     if paired is not own:
         said["paired"] = dict(paired.samples.notes)
-    return Embeddings(corpora, tasks, keys, said, _images(paired.samples, readable))
+    return Embeddings(corpora, tasks, keys, said, _images(paired.samples, readable), task_keys)
 
 
 def _corpora(
     encoders: Mapping[str, EncoderSource], group: Group, outputs: Path, how: Extraction
 ) -> tuple[dict[str, Corpus], dict[str, str], dict[str, Tensor]]:
-    """Each encoder's embeddings, their keys, and which rows of the samples they are of."""
+    """Each encoder's embeddings, their keys, and which rows of the samples they are of.
+
+    Other rows make other keys: which are left out may depend on what the other encoders can read.
+    """
     found: dict[str, Extracted] = {}
     keys = {}
     for name, source in encoders.items():
-        parts = {"encoder": source.identity(), "samples": group.identity[source.view]}
+        parts = described(source, group.identity)
         keys[name] = content_key(parts)
         samples = group.samples.views[source.view].samples
         found[name] = extract(keys[name], name, samples, source.load, parts, outputs, how)
@@ -88,8 +93,9 @@ def _corpora(
         view, kept = group.samples.views[source.view], readable[name]
         labels = None if view.labels is None else view.labels[kept]
         x = found[name].x
-        # Picking rows copies, and there is seldom anything to leave out.
-        corpora[name] = Corpus(x if kept.all() else x[kept], view.is_train[kept], labels)
+        if not kept.all():  # picking rows copies, and there is seldom anything to leave out
+            x, keys[name] = x[kept], content_key({"embeddings": keys[name], "rows": digest(kept)})
+        corpora[name] = Corpus(x, view.is_train[kept], labels)
     return corpora, keys, readable
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Embeddings:
         keys: encoder -> identity of its paired embeddings, for whatever is cached about them.
         notes: what a record should say about data and encoders: counts, samples left out, encoders skipped.
         images: of the rows of `paired`, in their order; None where the samples are no images.
+        task_keys: as `keys`, of the embeddings in `tasks`; empty where those are the same.
     """
 
     paired: Mapping[str, Corpus]
@@ -52,6 +53,7 @@ class Embeddings:
     keys: Mapping[str, str]
     notes: Mapping[str, Any] = field(default_factory=dict)
     images: ImageSamples | None = None
+    task_keys: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -75,4 +77,4 @@ class Embeddings:
         paired, tasks = (
             {name: moved[id(corpus)] for name, corpus in group.items()} for group in (self.paired, self.tasks)
         )
-        return Embeddings(paired, tasks, self.keys, self.notes, self.images)
+        return replace(self, paired=paired, tasks=tasks)

@@ -5,9 +5,10 @@ One 2-D float array [N, d_i] per encoder (rows parallel), `labels` [N] int, `is_
 
 from __future__ import annotations
 
+import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,14 +58,45 @@ def load(zoo: PrecomputedZoo) -> Embeddings:
         raise UserError(problems)
     spaces = {name: torch.from_numpy(x.astype(np.float32)) for name, x in chosen.items()}
     _, labels = np.unique(arrays["labels"], return_inverse=True)
-    digest = input_digest(path)
-    keys = {name: content_key({"sha256": digest, "array": name}) for name in spaces}
+    keys = _keys(path, spaces)
     split, classes = (
         torch.from_numpy(arrays["is_train"].astype(bool)),
         torch.from_numpy(labels.astype(np.int64)),
     )
     corpora = {name: Corpus(x, split, classes) for name, x in spaces.items()}
     return Embeddings(corpora, corpora, keys)
+
+
+def keys(zoo: PrecomputedZoo) -> dict[str, str]:
+    """Encoder -> the identity of its embeddings; arrays are not read, nor checked.
+
+    Raises:
+        UserError: there is no such file, or it cannot be read.
+    """
+    path = _existing(zoo)
+    names = zoo.encoders
+    if names is None:
+        names = [name for name in _names(path) if name not in RESERVED]
+    return _keys(path, names)
+
+
+def _names(path: Path) -> list[str]:
+    """The arrays of a file, in its order, by its table of contents alone."""
+    try:
+        if path.suffix == ".npz":
+            with zipfile.ZipFile(path) as archive:
+                return [name.removesuffix(".npy") for name in archive.namelist()]
+        with path.open("rb") as stream:
+            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+        header.pop("__metadata__", None)
+        return sorted(header, key=lambda name: header[name]["data_offsets"])
+    except (*_DAMAGED_ZIP, ValueError, TypeError, OverflowError, MemoryError) as error:
+        raise user_error(f"{path} cannot be read: {error}", f"the file must hold {FORMAT}") from None
+
+
+def _keys(path: Path, names: Iterable[str]) -> dict[str, str]:
+    digest = input_digest(path)
+    return {name: content_key({"sha256": digest, "array": name}) for name in names}
 
 
 def _existing(zoo: PrecomputedZoo) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relrep_exp.data.origin import every
 from relrep_exp.encoders.present import present
@@ -39,6 +39,11 @@ def sources(config: Config, training: Training | None = None) -> Mapping[str, En
     groups = every({number: partial(_of_one_kind, zoo, config, training) for number, zoo in enumerate(zoos)})
     found = {name: source for group in groups.values() for name, source in group.items()}
     return {name: found[name] for name in names}
+
+
+def described(source: EncoderSource, samples: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What determines the embeddings of one encoder: its own identity and that of the view that it reads."""
+    return {"encoder": source.identity(), "samples": samples[source.view]}
 
 
 def _of_one_kind(zoo: PlainZoo, config: Config, training: Training | None) -> Mapping[str, EncoderSource]:

@@ -13,7 +13,7 @@ from relrep_exp.data.origin import every
 from relrep_exp.data.samples import IMAGE, POINT
 from relrep_exp.encoders import precomputed
 from relrep_exp.encoders.present import missing_encoders
-from relrep_exp.encoders.sources import sources
+from relrep_exp.encoders.sources import described, sources
 from relrep_exp.errors import Problem, UserError
 from relrep_exp.reads import own_pairs, views
 from relrep_exp.schema import (
@@ -28,6 +28,7 @@ from relrep_exp.schema import (
     TaskConfig,
     TextsData,
 )
+from relrep_exp.store.keys import content_key
 
 if TYPE_CHECKING:
     from relrep_exp.encoders.embeddings import Embeddings
@@ -60,6 +61,19 @@ def identity(config: Config) -> dict[str, Any]:
     if missing := missing_encoders(config):  # nor one that names them those of a zoo that never had them
         parts["skipped_encoders"] = sorted(missing)
     return parts
+
+
+def paired_keys(config: Config) -> dict[str, str]:
+    """Encoder -> the identity of its paired embeddings, where no sample is left out; none is read.
+
+    Raises:
+        UserError: files are missing; every problem.
+    """
+    if isinstance(config.zoo, PrecomputedZoo):
+        return precomputed.keys(config.zoo)
+    group = config.data if own_pairs(config) else config.parallel
+    samples = data_sources.identity(group, views(config), config.runtime.offline)
+    return {name: content_key(described(source, samples)) for name, source in sources(config).items()}
 
 
 def _samples(config: Config) -> dict[str, Callable[[], dict[str, Any]]]:

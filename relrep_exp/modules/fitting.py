@@ -94,26 +94,28 @@ class PeriodicCheckpoint(Checkpoint):
 
 
 class EpochLosses:
-    """Means of named losses over each epoch, read from the device once an epoch."""
+    """Means of named losses over each epoch, summed on the device in one place and read once an epoch."""
 
     def __init__(self, names: Sequence[str]):
         self.curves: dict[str, list[float]] = {name: [] for name in names}
-        self._sum: Tensor | None = None
-        self._steps = 0
+        self._sums: Tensor | None = None  # of the losses, then the number of steps
 
     def add(self, losses: Sequence[Tensor]) -> None:
         """Count one step's losses, in the order of the names."""
         values = torch.stack([loss.detach() for loss in losses])
-        self._sum = values if self._sum is None else self._sum + values
-        self._steps += 1
+        step = torch.cat([values, torch.ones_like(values[:1])])
+        if self._sums is None:
+            self._sums = torch.zeros_like(step)
+        self._sums += step
 
     def close_epoch(self, share: Share = ALONE) -> dict[str, float]:
         """Append the epoch's means, summed over the processes' shares, to the curves and return them."""
-        assert self._sum is not None, "an epoch has at least one step"
-        means = dict(zip(self.curves, (share.total(self._sum) / self._steps).tolist(), strict=True))
+        assert self._sums is not None, "an epoch has at least one step"
+        sums = share.total(self._sums[:-1]) / self._sums[-1]
+        means = dict(zip(self.curves, sums.tolist(), strict=True))
         for name, value in means.items():
             self.curves[name].append(value)
-        self._sum, self._steps = None, 0
+        self._sums.zero_()
         return means
 
 

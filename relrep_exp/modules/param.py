@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,12 +11,14 @@ import torch
 from torch import Tensor
 
 from relrep_exp.alignment.anchors import ANCHORS, AnchorSet, WhitenedSpace
+from relrep_exp.alignment.products import Precision, Products
 from relrep_exp.alignment.similarity import Similarity, get_similarity
 from relrep_exp.modules.training import EpochBatches, Training
 
 if TYPE_CHECKING:
     from relrep_exp.modules.param_module import ParamModule
 
+_LOG = logging.getLogger("relrep_exp")
 LOSSES = ("symnce", "coverage", "orthogonality", "length")
 
 
@@ -71,11 +74,13 @@ class Param:
         settings: hyperparameters.
         similarity: gives the relative representations that symNCE compares.
         training: progress, checkpoint, live curves.
+        precision: of the matrix products; softmax, losses and P are in float32.
     """
 
     settings: ParamSettings = field(default_factory=ParamSettings)
     similarity: Similarity = field(default_factory=lambda: get_similarity("wip"))
     training: Training = field(default_factory=Training)
+    precision: Precision = "float32"
 
     def __call__(self, spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
         """Learn P [m, K] on the given spaces.
@@ -89,6 +94,11 @@ class Param:
 
         module = ParamModule(spaces, ids, m, seed, self)
         device = module.samples.whitened.device
+        if Products(self.precision).emulated(device):
+            _LOG.warning(
+                "runtime.precision=bf16: this processor has no bfloat16 instructions; P is what they would "
+                "give, and learning it takes as long as with float32"
+            )
         batches = EpochBatches(len(module.samples.whitened), self.settings.batch, [seed], device)
         if self._worth_sharing(module):
             fit_together("PARAM", module, batches, self.settings.epochs, self.training)
@@ -104,11 +114,16 @@ class Param:
         return several and module.step_work().gflop >= self.training.share_gflop
 
 
-def param_from(hyperparameters: Mapping[str, Any], similarity: Similarity, training: Training) -> Param:
+def param_from(
+    hyperparameters: Mapping[str, Any],
+    similarity: Similarity,
+    training: Training,
+    precision: Precision = "float32",
+) -> Param:
     """A strategy from a mapping that may hold more than hyperparameters."""
     names = {f.name for f in fields(ParamSettings)}
     chosen = {name: value for name, value in hyperparameters.items() if name in names}
-    return Param(ParamSettings(**chosen), similarity, training)
+    return Param(ParamSettings(**chosen), similarity, training, precision)
 
 
 ANCHORS["param"] = Param()

@@ -11,10 +11,13 @@ from torch import Tensor
 
 from relrep_exp.alignment import param as losses
 from relrep_exp.alignment.anchors import WhitenedSpace
+from relrep_exp.alignment.param_gradients import compare, mix
+from relrep_exp.alignment.products import Products
 from relrep_exp.alignment.share import Share
 from relrep_exp.alignment.similarity import Similarity, get_similarity
 from relrep_exp.alignment.whitening import Whitening
 from relrep_exp.errors import user_error
+from relrep_exp.modules.captured import CapturedStep, Record, record_cuda
 from relrep_exp.modules.param import LOSSES, Param
 from relrep_exp.modules.param_start import normal_logits, with_consensus
 from relrep_exp.modules.param_work import StepWork
@@ -28,10 +31,10 @@ class Samples:
     Attributes:
         dims: d of each encoder.
         widths: the same as numbers on the device, [E].
-        whitened: whitened coordinates, [N, sum d].
+        whitened: whitened coordinates, [N, sum d], as operands of products.
         squares: |x_w|^2, [E, N].
-        support: what P mixes: whitened embeddings of the support, [K, sum d]; under a similarity that is not
-            WIP raw ones beside them, [K, 2 sum d].
+        support: what P mixes, likewise: whitened embeddings of the support, [K, sum d]; under a similarity
+            that is not WIP raw ones beside them, [K, 2 sum d].
         points: all samples as a similarity that is not WIP compares them, [N, d_i] each; none for WIP.
         whitenings: the encoders' statistics, where there are points.
     """
@@ -45,7 +48,9 @@ class Samples:
     whitenings: list[Whitening]
 
     @classmethod
-    def of(cls, spaces: Sequence[WhitenedSpace], ids: Tensor, similarity: Similarity) -> Samples:
+    def of(
+        cls, spaces: Sequence[WhitenedSpace], ids: Tensor, similarity: Similarity, products: Products
+    ) -> Samples:
         """Those of some encoders, with the support `ids` [K]."""
         whitened = torch.cat([space.whitened for space in spaces], dim=1)
         ids = ids.to(whitened.device)
@@ -57,9 +62,9 @@ class Samples:
         return cls(
             dims=[space.whitened.shape[1] for space in spaces],
             widths=whitened.new_tensor([space.whitened.shape[1] for space in spaces]),
-            whitened=whitened,
+            whitened=products.operand(whitened),
             squares=torch.stack([space.whitened.square().sum(1) for space in spaces]),
-            support=torch.cat(support, dim=1),
+            support=products.operand(torch.cat(support, dim=1)),
             points=points,
             whitenings=whitenings,
         )
@@ -90,19 +95,31 @@ class ParamModule(SharedModule):
     def __init__(self, spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int, strategy: Param):
         super().__init__(LOSSES, strategy.training.on_epoch)
         self.settings, self.similarity = strategy.settings, strategy.similarity
-        self.samples = Samples.of(list(spaces.values()), ids, self.similarity)
-        start = normal_logits(m, len(ids), self.settings.init_std, seed).to(self.samples.whitened)
+        self.products = Products(strategy.precision)
+        self.samples = Samples.of(list(spaces.values()), ids, self.similarity, self.products)
+        start = normal_logits(m, len(ids), self.settings.init_std, seed).to(self.samples.squares)
         if self.settings.start == "consensus":
-            support = self.samples.support[:, : sum(self.samples.dims)].split(self.samples.dims, dim=1)
-            start = with_consensus(start, dict(zip(spaces, support, strict=True)), self.settings.temperature)
+            support = {name: space.whitened[ids.to(start.device)] for name, space in spaces.items()}
+            start = with_consensus(start, support, self.settings.temperature)
         self.logits = torch.nn.Parameter(start)
+        self._captured: CapturedStep | None = None
 
     def setup(self, stage: str) -> None:
-        """Learn which share is this process's, have the data on its device, and parameters of its own."""
+        """Learn which share is this process's, have the data on its device, and parameters of its own.
+
+        On a GPU of its own the step is captured.
+        """
         self.share = Share(self.trainer.global_rank, self.trainer.world_size)
         self.samples = self.samples.to(self.device)
         if self.logits.is_shared():
             self.logits = torch.nn.Parameter(self.logits.detach().clone())
+        if self.device.type == "cuda" and self.share.size == 1:
+            self.capture(record_cuda)
+
+    def capture(self, record: Record) -> None:
+        """From now on, train by a step that is recorded and replayed; Lightning leaves it to the module."""
+        self.automatic_optimization = False
+        self._captured = CapturedStep(self.optimise, record)
 
     def unload(self) -> None:
         """Move the data to the CPU."""
@@ -119,12 +136,32 @@ class ParamModule(SharedModule):
         raw, item = bool(self.samples.points), self.logits.element_size()
         return StepWork(self.samples.dims, support, m, batch, raw, item)
 
-    def training_step(self, rows: Tensor, _: int) -> Tensor:
-        """Eq. 3 on the samples `rows` [1, B], as DDP wants it: this process's share times their number."""
-        terms = self.objective(rows[0])
+    def training_step(self, rows: Tensor, _: int) -> Tensor | None:
+        """A step on the samples `rows` [1, B]: the loss to be optimised, or None where that is done here."""
+        with self.products.on(rows.device):
+            if self._captured is None:
+                return self.loss(rows[0])
+            self._captured(rows[0])
+            return None
+
+    def backward(self, loss: Tensor) -> None:
+        """The products of the backward pass are of the same precision."""
+        with self.products.on(loss.device):
+            loss.backward()
+
+    def loss(self, rows: Tensor) -> Tensor:
+        """Eq. 3 on the samples `rows` [B], as DDP wants it: this process's share times their number."""
+        terms = self.objective(rows)
         self.losses.add(list(terms.values()))
         weights = self.settings.weights()
         return self.share.size * torch.stack([weights[name] * loss for name, loss in terms.items()]).sum()
+
+    def optimise(self, rows: Tensor) -> None:
+        """One step of the optimiser on the samples `rows` [B], without waiting for the device."""
+        (self.logits.grad,) = torch.autograd.grad(self.loss(rows), [self.logits])
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, torch.optim.Adam), "there is one"
+        optimizer.step()
 
     def objective(self, rows: Tensor) -> dict[str, Tensor]:
         """The four losses, unweighted, on the samples `rows` [B], by name in the order of `LOSSES`.
@@ -132,12 +169,9 @@ class ParamModule(SharedModule):
         Where processes share them, this one's shares.
         """
         s, data, batch = self.settings, self.samples, len(rows)
-        mixed = self._mixed()
-        anchors = mixed[: len(data.dims)]
+        anchors, raw = self._mixed()
         rows = self.share.of(rows)
-        x = torch.split(data.whitened[rows], data.dims, dim=1)
-        products = torch.stack([part @ a.T for part, a in zip(x, anchors, strict=True)])
-        gram = torch.stack([a @ a.T for a in anchors])
+        products, gram = compare(data.whitened[rows], anchors, data.dims, self.products)
         squares = gram.diagonal(dim1=1, dim2=2)
         cover = losses.coverage(
             products,
@@ -153,29 +187,32 @@ class ParamModule(SharedModule):
             losses.orthogonality(gram) / self.share.size,
             losses.length(squares) / self.share.size,
         ]
-        relative = self._relative(rows, mixed[len(data.dims) :]) if data.points else products
-        nce = losses.sym_nce(relative, s.nce_temperature, self.share, batch)
+        relative = self._relative(rows, raw) if data.points else products
+        nce = losses.sym_nce(relative, s.nce_temperature, self.share, batch, self.products)
         return dict(zip(LOSSES, [nce, *(loss.mean() for loss in single)], strict=True))
 
-    def _mixed(self) -> tuple[Tensor, ...]:
-        """P times what it mixes: the whitened anchors [m, d_i], then the raw ones where they are needed.
+    def _mixed(self) -> tuple[Tensor, Tensor]:
+        """P times what it mixes: the whitened anchors [m, sum d], and the raw ones where they are needed.
 
         All in one product and one gathering, as all processes have to exchange in the same order.
         """
         own = losses.mixture(self.share.of(self.logits), self.settings.temperature)
-        mixed = self.share.whole(own @ self.samples.support, len(self.logits))
-        return torch.split(mixed, self.samples.dims * (2 if self.samples.points else 1), dim=1)
+        mixed = self.share.whole(mix(own, self.samples.support, self.products), len(self.logits))
+        width = sum(self.samples.dims)
+        return mixed[:, :width], mixed[:, width:]
 
-    def _relative(self, rows: Tensor, anchors: Sequence[Tensor]) -> Tensor:
-        """RR under a similarity that is not WIP, [E, B, m]; raw anchors [m, d_i] -> those of `rows` [B]."""
+    def _relative(self, rows: Tensor, anchors: Tensor) -> Tensor:
+        """RR of `rows` [B] under a similarity that is not WIP, [E, B, m]. anchors raw, [m, sum d]."""
         data, similarity = self.samples, self.similarity
-        prepared = [similarity.points(a, w) for a, w in zip(anchors, data.whitenings, strict=True)]
+        raw = zip(anchors.split(data.dims, dim=1), data.whitenings, strict=True)
+        prepared = [similarity.points(a, w) for a, w in raw]
         pairs = zip(data.points, prepared, strict=True)
         return torch.stack([similarity.compare(points[rows], a) for points, a in pairs])
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam on the logits (Table 5)."""
-        return torch.optim.Adam(self.parameters(), lr=self.settings.lr, fused=True)
+        captured = self._captured is not None and self.logits.is_cuda
+        return torch.optim.Adam(self.parameters(), self.settings.lr, fused=True, capturable=captured)
 
     def check_epoch(self, means: Mapping[str, float]) -> None:
         """Stop at the first loss that is not finite.

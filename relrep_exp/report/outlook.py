@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from relrep_exp.overrides import command
+from relrep_exp.reuse import EMBEDDINGS, PARAM, REPRESENTATIONS, STATISTICS, Reuse
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     from relrep_exp.plan import Part
 
 SHOWN_COMMANDS = 6
+_SHARED = {  # folder of the outputs -> what is kept in it: one, and several
+    EMBEDDINGS: ("encoder's embeddings", "encoders' embeddings"),
+    PARAM: ("PARAM fit", "PARAM fits"),
+    STATISTICS: ("encoder's statistics", "encoders' statistics"),
+    REPRESENTATIONS: ("set of representations, if dear,", "sets of representations, if dear,"),
+}
 _MINUTE, _HOUR = 60.0, 3600.0
 
 
@@ -24,7 +31,7 @@ def show_outlook(outlook: Outlook) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for part, expected in outlook.parts:
         console.print(_table(part, expected), "")
-    for line in [*_summary(outlook), *_missing(outlook), *_first_commands(outlook)]:
+    for line in [*_summary(outlook), *_shared(outlook), *_missing(outlook), *_first_commands(outlook)]:
         print(line)
 
 
@@ -90,6 +97,18 @@ def _summary(outlook: Outlook) -> list[str]:
     elif left:
         lines.append("time left: unknown, as no earlier record has these tasks and methods")
     return lines
+
+
+def _shared(outlook: Outlook) -> list[str]:
+    """What the runs that are left need and share, or find already there."""
+    told = [one for one in outlook.reuse if one.there or one.runs > len(one.places) or one.kind == PARAM]
+    return [f"shared: {'; '.join(map(_needed, told))}"] if told else []
+
+
+def _needed(one: Reuse) -> str:
+    single, several = _SHARED[one.kind]
+    count, there = len(one.places), f" ({one.there} there already)" if one.there else ""
+    return f"{count} {single if count == 1 else several} by {one.runs} run{'s' * (one.runs > 1)}{there}"
 
 
 def _missing(outlook: Outlook) -> list[str]:

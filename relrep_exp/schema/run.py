@@ -127,14 +127,16 @@ class SvmConfig:
 
 @dataclass(frozen=True, config=strict)
 class RuntimeConfig:
-    """conf/runtime: where it runs; nothing here changes a number beyond rounding."""
+    """conf/runtime: where it runs; but for `precision`, nothing here changes a number beyond rounding."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: Count | Literal["all"] = 1
     share_gflop: NonNegative = 100.0
+    precision: Literal["float32", "bf16", "tf32"] = "float32"
     threads: Annotated[int, Field(ge=0)] = 0
     progress: Literal["auto", "on", "off"] = "auto"
     checkpoint_seconds: NonNegative = 30.0
+    representations_gb: NonNegative = 20.0
     offline: bool = False
     batch: Count | Literal["auto"] = 64
     batch_tokens: Count = 16384

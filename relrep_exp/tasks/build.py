@@ -22,6 +22,7 @@ from relrep_exp.schema import (
     RelativeConfig,
     RescalingTask,
 )
+from relrep_exp.sharing import Sharing
 from relrep_exp.tasks.decoders import decoder_fitter
 from relrep_exp.tasks.embedding_problems import embedding_problems
 from relrep_exp.tasks.geometry import geometry
@@ -43,16 +44,16 @@ def run_task(config: Config, runtime: Runtime, on_curve: OnCurve) -> Result:
     problems = fit_problems(config, embeddings)
     if problems:
         raise UserError(problems)
-    result = _measured(config, embeddings, runtime, on_curve)
+    result = measure(config, embeddings, runtime, on_curve)
     result.timings = timings.timings | result.timings
     if embeddings.notes:
         result.diagnostics["samples"] = dict(embeddings.notes)
     return result
 
 
-def _measured(config: Config, embeddings: Embeddings, runtime: Runtime, on_curve: OnCurve) -> Result:
-    """What the task's kind measures on the embeddings."""
-    training = runtime.training()
+def measure(config: Config, embeddings: Embeddings, runtime: Runtime, on_curve: OnCurve) -> Result:
+    """What the task's kind measures on the embeddings, which the configuration does not have to be of."""
+    training, sharing = runtime.training(), Sharing.of(config)
     if isinstance(config.task, RescalingTask):
         from relrep_exp.tasks.rescaling import rescaling  # Lightning takes seconds to import
 
@@ -60,20 +61,24 @@ def _measured(config: Config, embeddings: Embeddings, runtime: Runtime, on_curve
     if config.task.kind == "invertibility":
         assert isinstance(config.aligner, InverseRelativeConfig), "this task is checked to have it"
         choose = anchor_chooser(config, config.aligner, embeddings)
-        return invertibility(embeddings, choose, config.aligner, method_name(config))
+        return invertibility(embeddings, choose, config.aligner, method_name(config), sharing)
     make_aligner = aligner_factory(config, embeddings, training, on_curve)
     if config.task.kind == "retrieval":
-        return retrieval(embeddings, make_aligner, config.task)
+        return retrieval(embeddings, make_aligner, config.task, sharing)
     if config.task.kind == "reconstruction":
-        return _reconstruction(config, runtime, embeddings, make_aligner)
+        return _reconstruction(config, runtime, embeddings, make_aligner, sharing)
     if config.task.kind == "geometry":
-        return geometry(embeddings, make_aligner, config.task)
+        return geometry(embeddings, make_aligner, config.task, sharing)
     fit_decoders = decoder_fitter(config.decoder, config.seed, training)
-    return Stitching(embeddings, make_aligner, fit_decoders, config.task).run()
+    return Stitching(embeddings, make_aligner, fit_decoders, config.task, sharing).run()
 
 
 def _reconstruction(
-    config: Config, runtime: Runtime, embeddings: Embeddings, make_aligner: Callable[[], Aligner]
+    config: Config,
+    runtime: Runtime,
+    embeddings: Embeddings,
+    make_aligner: Callable[[], Aligner],
+    sharing: Sharing,
 ) -> Result:
     """What draws and compares images takes seconds to import, which no other task has to pay."""
     from relrep_exp.tasks.image_decoders import image_decoder_fitter
@@ -84,7 +89,7 @@ def _reconstruction(
     images = images_of(embeddings).to(runtime.device)
     own = own_decoders(config, training, runtime.device)
     fit_decoder = image_decoder_fitter(config, training)
-    return Reconstruction(embeddings, images, make_aligner, fit_decoder, own, config.task).run()
+    return Reconstruction(embeddings, images, make_aligner, fit_decoder, own, config.task, sharing).run()
 
 
 def fit_problems(config: Config, embeddings: Embeddings) -> list[Problem]:

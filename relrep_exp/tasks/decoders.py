@@ -34,7 +34,7 @@ class Job(NamedTuple):
     Attributes:
         name: seeds whatever it draws.
         x: training features, [N, k].
-        y: their classes, int64, [N]; jobs that share this very tensor are trained side by side.
+        y: their classes, int64, [N].
     """
 
     name: str
@@ -106,8 +106,9 @@ def decoder_fitter(config: DecoderConfig, seed: int, training: Training) -> FitD
 def _heads(
     config: HeadConfig, jobs: Sequence[Job], classes: int, seed: int, training: Training
 ) -> list[Decoder]:
-    """Heads of equal width on the same labels are trained side by side in one bank."""
-    from relrep_exp.modules.heads import HeadSettings, fit_heads  # Lightning takes seconds to import
+    """Heads of equal width on as many samples are trained side by side in one bank."""
+    from relrep_exp.modules.head_training import fit_heads  # Lightning takes seconds to import
+    from relrep_exp.modules.heads import HeadSettings
 
     settings = HeadSettings(
         over_batch=config.name == "mlp_paper",
@@ -120,18 +121,18 @@ def _heads(
     decoders: list[Decoder | None] = [None] * len(jobs)
     for group in _banks(jobs):
         seeds = [scoped_seed(seed, "decoder", jobs[i].name) for i in group]
-        features = [jobs[i].x for i in group]
-        bank = fit_heads(features, jobs[group[0]].y, classes, seeds, settings, training)
+        features, labels = [jobs[i].x for i in group], [jobs[i].y for i in group]
+        bank = fit_heads(features, labels, classes, seeds, settings, training)
         for number, i in enumerate(group):
             decoders[i] = Head(bank, number)
     return [decoder for decoder in decoders if decoder is not None]
 
 
 def _banks(jobs: Sequence[Job]) -> list[list[int]]:
-    """Numbers of the jobs that are trained together: equal width and labels, and bounded memory."""
-    alike: dict[tuple[int, int], list[int]] = {}
+    """Numbers of the jobs that are trained together: features of one shape, and bounded memory."""
+    alike: dict[torch.Size, list[int]] = {}
     for i, job in enumerate(jobs):
-        alike.setdefault((job.x.shape[1], id(job.y)), []).append(i)
+        alike.setdefault(job.x.shape, []).append(i)
     banks = []
     for members in alike.values():
         size = max(1, BANK_ELEMENTS // jobs[members[0]].x.numel())

@@ -11,6 +11,7 @@ from relrep_exp.alignment import metrics
 from relrep_exp.alignment.aligner import Aligner
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.schema import TaskConfig
+from relrep_exp.sharing import Sharing
 from relrep_exp.tasks.held_out import HeldOut
 from relrep_exp.tasks.result import Result
 
@@ -18,9 +19,14 @@ DRAWN = 3  # coordinates that a figure can show; wider spaces are not kept in th
 DIGITS = 6
 
 
-def geometry(embeddings: Embeddings, make_aligner: Callable[[], Aligner], task: TaskConfig) -> Result:
+def geometry(
+    embeddings: Embeddings,
+    make_aligner: Callable[[], Aligner],
+    task: TaskConfig,
+    sharing: Sharing | None = None,
+) -> Result:
     """One run: how well the representations of the same test samples agree between every two encoders."""
-    result, protocol = Result(), HeldOut(embeddings, make_aligner, task)
+    result, protocol = Result(), HeldOut(embeddings, make_aligner, task, sharing)
     aligners = protocol.aligners(result)
     with result.timed("measure"):
         protocol.describe(aligners, result)
@@ -34,8 +40,7 @@ def geometry(embeddings: Embeddings, make_aligner: Callable[[], Aligner], task: 
 
 def _agreement(protocol: HeldOut, aligner: Aligner, source: str, target: str) -> dict[str, float]:
     """The number of Fig. 2, and how far samples move that lie near the source's origin, and far from it."""
-    native = aligner.native(protocol.test[source], source)
-    carried = aligner.carry(protocol.test[target], source, target)
+    native, carried = protocol.read(aligner, source, source), protocol.read(aligner, source, target)
     moved = metrics.displacements(native, carried)
     by_radius = protocol.test[source].norm(dim=1).argsort()
     third = max(1, len(by_radius) // 3)

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from relrep_exp.alignment import metrics
 from relrep_exp.alignment.aligner import Aligner
-from relrep_exp.alignment.anchors import Space
 from relrep_exp.data.image_samples import Picked
 from relrep_exp.data.samples import ImageSamples
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.schema import TaskConfig
+from relrep_exp.sharing import Sharing
 from relrep_exp.tasks.anchor_view import anchor_views
+from relrep_exp.tasks.readings import Readings
 from relrep_exp.tasks.result import SAMPLES, Result
 
 
@@ -29,13 +30,27 @@ class HeldOut:
         embeddings: of all encoders; those that are paired across encoders serve here.
         make_aligner: a fresh aligner of the method under test.
         task: sizes of what is measured.
+        sharing: what runs share; nothing by default.
+
+    Attributes:
+        train: encoder -> its training embeddings.
+        test: encoder -> its test embeddings, [N, d].
+        read: the test embeddings as decoders read them.
     """
 
-    def __init__(self, embeddings: Embeddings, make_aligner: Callable[[], Aligner], task: TaskConfig):
+    def __init__(
+        self,
+        embeddings: Embeddings,
+        make_aligner: Callable[[], Aligner],
+        task: TaskConfig,
+        sharing: Sharing | None = None,
+    ):
         self.make_aligner, self.task = make_aligner, task
-        paired = embeddings.paired
-        self.train = {name: Space(corpus.x[corpus.is_train]) for name, corpus in paired.items()}
+        sharing = sharing or Sharing()
+        paired, keys = embeddings.paired, embeddings.keys
+        self.train = {n: sharing.space(corpus.x[corpus.is_train], keys[n]) for n, corpus in paired.items()}
         self.test = {name: corpus.x[~corpus.is_train] for name, corpus in paired.items()}
+        self.read = Readings(self.test, keys, "test", sharing)
         first = next(iter(paired.values()))
         self.images = _training_images(embeddings)
         self.test_labels = None if first.labels is None else first.labels[~first.is_train]
@@ -65,7 +80,7 @@ class HeldOut:
     def describe(self, aligners: dict[str, Aligner], result: Result) -> None:
         """Add what is known of each representation and of each pair's agreement."""
         for target, aligner in aligners.items():
-            own = aligner.carry(self.test[target], target, target)
+            own = self.read(aligner, target, target)
             values = {"rr_std": metrics.feature_std(own), "effective_rank": metrics.effective_rank(own)}
             if any(aligner.carries(source, target) for source in self.train if source != target):
                 values["parallel_points"] = aligner.points(target)
@@ -83,8 +98,7 @@ class HeldOut:
 
     def _agreement(self, aligner: Aligner, source: str, target: str) -> dict[str, float]:
         """How well the representations of the same test samples agree; the source's retrieve the target's."""
-        native = aligner.native(self.test[source], source)
-        carried = aligner.carry(self.test[target], source, target)
+        native, carried = self.read(aligner, source, source), self.read(aligner, source, target)
         found = metrics.retrieve(native, carried)
         return {
             "mrr": found.mrr(),

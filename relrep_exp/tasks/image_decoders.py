@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from relrep_exp import versions
+from relrep_exp.alignment.digest import digest
 from relrep_exp.alignment.seeding import scoped_seed
 from relrep_exp.data.samples import IMAGE
 from relrep_exp.data.sources import identity
@@ -20,7 +21,6 @@ from relrep_exp.schema import Config, ConvConfig
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.tensors import TensorStore
 from relrep_exp.tasks.scaling import Scaling
-from relrep_exp.tasks.stitching import digest
 
 BLOCK = 1024  # images drawn at once
 

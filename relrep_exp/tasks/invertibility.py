@@ -12,13 +12,18 @@ from relrep_exp.alignment.parallel import AnchorsError, Parallel
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.errors import user_error
 from relrep_exp.schema import InverseRelativeConfig
+from relrep_exp.sharing import Sharing
 from relrep_exp.tasks.result import Result
 
 Choose = Callable[[dict[str, Space]], AnchorSet]
 
 
 def invertibility(
-    embeddings: Embeddings, choose: Choose, aligner: InverseRelativeConfig, method: str
+    embeddings: Embeddings,
+    choose: Choose,
+    aligner: InverseRelativeConfig,
+    method: str,
+    sharing: Sharing | None = None,
 ) -> Result:
     """One run: each encoder's test embeddings, made again from their cosines to its own anchors.
 
@@ -29,15 +34,16 @@ def invertibility(
         choose: picks the anchors of an encoder.
         aligner: scaling and ridge.
         method: the name in tables.
+        sharing: what runs share; nothing by default.
 
     Raises:
         UserError: anchors that say nothing, as all are equal.
     """
-    result = Result()
+    result, sharing = Result(), sharing or Sharing()
     for name, corpus in embeddings.paired.items():
         train: Tensor = corpus.x[corpus.is_train]
         with result.timed("align"):
-            chosen = choose({name: Space(train)})
+            chosen = choose({name: sharing.space(train, embeddings.keys[name])})
             anchors = chosen.mix(train[chosen.ids.to(train.device)])
         with result.timed("measure"):
             found = _measured(name, corpus.x[~corpus.is_train], anchors, aligner)

@@ -15,6 +15,7 @@ from torch import Tensor
 from relrep_exp.alignment.aligner import Aligner
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.schema import TaskConfig
+from relrep_exp.sharing import Sharing
 from relrep_exp.tasks.held_out import HeldOut, rounded
 from relrep_exp.tasks.image_decoders import FitImageDecoder, ImageReader
 from relrep_exp.tasks.image_metrics import image_metrics, image_mse, variance
@@ -37,6 +38,7 @@ class Reconstruction:
         fit_decoder: trains a decoder of an encoder on its training features.
         own: the decoders that the encoders were trained with, where they are autoencoders.
         task: sizes of what is measured.
+        sharing: what runs share; nothing by default.
     """
 
     def __init__(
@@ -47,8 +49,9 @@ class Reconstruction:
         fit_decoder: FitImageDecoder,
         own: Mapping[str, ImageReader],
         task: TaskConfig,
+        sharing: Sharing | None = None,
     ):
-        self.protocol = HeldOut(embeddings, make_aligner, task)
+        self.protocol = HeldOut(embeddings, make_aligner, task, sharing)
         self.fit_decoder, self.own = fit_decoder, own
         first = next(iter(embeddings.tasks.values()))
         self.train_images, self.test_images = images[first.is_train], images[~first.is_train]
@@ -86,8 +89,8 @@ class Reconstruction:
             features = aligner.native(self.protocol.train[source].x, source)
             decoder = self.fit_decoder(source, features, self.train_images)
         with result.timed("measure"):
-            own = aligner.native(self.protocol.test[source], source)
-            carried = aligner.carry(self.protocol.test[target], source, target)
+            own = self.protocol.read(aligner, source, source)
+            carried = self.protocol.read(aligner, source, target)
             values = image_metrics(decoder.draw, carried, self.test_images)
             values["own_mse"] = image_mse(decoder.draw, own, self.test_images)
             result.add(source, target, aligner.method, values)

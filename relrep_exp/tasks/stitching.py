@@ -6,7 +6,6 @@ same samples or, as with reviews in several languages, different ones for every 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 
 import torch
@@ -16,8 +15,10 @@ from relrep_exp.alignment import metrics
 from relrep_exp.alignment.aligner import Aligner
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.schema import TaskConfig
+from relrep_exp.sharing import Sharing
 from relrep_exp.tasks.decoders import Decoder, FitDecoders, Job
 from relrep_exp.tasks.held_out import HeldOut
+from relrep_exp.tasks.readings import Readings
 from relrep_exp.tasks.result import Result
 
 Pair = tuple[str, str]
@@ -31,6 +32,7 @@ class Stitching:
         make_aligner: a fresh aligner of the method under test.
         fit_decoders: trains decoders on training features.
         task: sizes of what is measured.
+        sharing: what runs share; nothing by default.
     """
 
     def __init__(
@@ -39,10 +41,13 @@ class Stitching:
         make_aligner: Callable[[], Aligner],
         fit_decoders: FitDecoders,
         task: TaskConfig,
+        sharing: Sharing | None = None,
     ):
-        self.protocol = HeldOut(embeddings, make_aligner, task)
+        self.sharing = sharing or Sharing()
+        self.protocol = HeldOut(embeddings, make_aligner, task, self.sharing)
         self.fit_decoders, self.classes = fit_decoders, embeddings.classes
-        self.corpora = embeddings.tasks
+        self.corpora, self.keys = embeddings.tasks, embeddings.task_keys or embeddings.keys
+        self.own_pairs = all(embeddings.paired.get(n) is corpus for n, corpus in self.corpora.items())
         self.train_labels = _shared([_labels(corpus, train=True) for corpus in self.corpora.values()])
 
     def run(self) -> Result:
@@ -55,39 +60,51 @@ class Stitching:
             decoders = self._decoders(features)
         with result.timed("measure"):
             self.protocol.describe(aligners, result)
+            read = self.protocol.read
+            if not self.own_pairs:
+                read = Readings(self._rows(train=False), self.keys, "test", self.sharing)
             for target, aligner in aligners.items():
-                self._classify(target, aligner, decoders, result)
+                self._classify(read, target, aligner, decoders, result)
         return result
 
     def _features(self, aligners: dict[str, Aligner]) -> dict[Pair, Tensor]:
-        """What the decoder of each source is trained on, for each test encoder."""
+        """What the decoder of each source is trained on, for each test encoder; equal ones are one object."""
+        read = Readings(self._rows(train=True), self.keys, "train", self.sharing)
         return {
-            (source, target): aligner.native(corpus.x[corpus.is_train], source)
+            (source, target): read(aligner, source, source)
             for target, aligner in aligners.items()
-            for source, corpus in self.corpora.items()
+            for source in self.corpora
             if aligner.carries(source, target)
         }
+
+    def _rows(self, train: bool) -> dict[str, Tensor]:
+        """Each encoder's own samples of one part; those that the protocol has are not copied again."""
+        if self.own_pairs:
+            spaces = {name: space.x for name, space in self.protocol.train.items()}
+            return spaces if train else self.protocol.test
+        return {name: c.x[c.is_train if train else ~c.is_train] for name, c in self.corpora.items()}
 
     def _decoders(self, features: dict[Pair, Tensor]) -> dict[Pair, Decoder]:
         """A decoder for each pair; one and the same where source and features are the same."""
         labels = dict(zip(self.corpora, self.train_labels, strict=True))
-        jobs: dict[tuple[str, str], Job] = {}
+        jobs: dict[tuple[str, int], Job] = {}
         wanted = {}
         for (source, target), x in features.items():
-            job = (source, digest(x))
+            job = (source, id(x))
             jobs.setdefault(job, Job(source, x, labels[source]))
             wanted[source, target] = job
         fitted = self.fit_decoders(list(jobs.values()), self.classes)
         by_job = dict(zip(jobs, fitted, strict=True))
         return {pair: by_job[job] for pair, job in wanted.items()}
 
-    def _classify(self, target: str, aligner: Aligner, decoders: dict[Pair, Decoder], result: Result) -> None:
+    def _classify(
+        self, read: Readings, target: str, aligner: Aligner, decoders: dict[Pair, Decoder], result: Result
+    ) -> None:
         """How well every source's decoder reads the target's test samples."""
-        corpus = self.corpora[target]
-        x, labels = corpus.x[~corpus.is_train], _labels(corpus, train=False)
+        labels = _labels(self.corpora[target], train=False)
         for source in self.corpora:
             if aligner.carries(source, target):
-                predicted = decoders[source, target].predict(aligner.carry(x, source, target))
+                predicted = decoders[source, target].predict(read(aligner, source, target))
                 values = {
                     "f1_weighted": metrics.weighted_f1(predicted, labels),
                     "accuracy": metrics.accuracy(predicted, labels),
@@ -106,8 +123,3 @@ def _shared(labels: list[Tensor]) -> list[Tensor]:
     for y in labels:
         kept.append(next((earlier for earlier in kept if torch.equal(earlier, y)), y))
     return kept
-
-
-def digest(x: Tensor) -> str:
-    """SHA-256 of the numbers of x: whether two decoders would learn from the same features."""
-    return hashlib.sha256(x.detach().cpu().contiguous().numpy().tobytes()).hexdigest()

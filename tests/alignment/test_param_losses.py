@@ -53,20 +53,17 @@ def test_coverage_does_not_depend_on_the_chunk_in_value_or_gradient(chunk):
     assert float(whole_gradient.abs().max()) > 1e-3
 
 
-def test_chunks_hold_less_than_the_whole_for_the_backward_pass(monkeypatch):
-    """Chunked, what autograd keeps must not grow with [B, m]."""
-    kept: list[int] = []
+@pytest.mark.parametrize("chunk", [8, 64])
+def test_coverage_holds_a_chunk_of_assignments_and_keeps_one_gradient(monkeypatch, chunk):
+    kept, held = list[int](), list[int]()
     products = normal(1, 1, 64, 16).requires_grad_()
     squares, dims = normal(2, 1, 16).square(), torch.ones(1, dtype=DOUBLE)
-
-    def count(size):
-        kept.clear()
-        pack = lambda t: (kept.append(t.numel()) if t.numel() >= size * 16 else None, t)[1]  # noqa: E731
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-            param.coverage(products, normal(3, 1, 64).square(), squares, dims, 2.7, size)
-        return sum(kept)
-
-    assert count(8) < count(64)
+    softmax = torch.softmax
+    monkeypatch.setattr(torch, "softmax", lambda s, dim: (held.append(s.numel()), softmax(s, dim=dim))[1])
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: (kept.append(t.numel()), t)[1], lambda t: t):
+        param.coverage(products, normal(3, 1, 64).square(), squares, dims, 2.7, chunk)
+    assert held == [chunk * 16] * (64 // chunk)
+    assert sum(kept) < 64 * 16 + 64
 
 
 def test_orthogonality_is_the_mean_squared_cosine_of_distinct_pairs():

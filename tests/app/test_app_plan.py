@@ -32,7 +32,8 @@ def forms(name):
 def rows(out):
     """Method -> the numbers of its line."""
     lines = (line.split() for line in out.splitlines())
-    return {line[0]: line[1:5] for line in lines if len(line) >= 6 and line[1].isdigit()}
+    found = (line for line in lines if len(line) >= 6 and line[0] != "shared:")
+    return {line[0]: line[1:5] for line in found if line[1].isdigit()}
 
 
 @pytest.fixture

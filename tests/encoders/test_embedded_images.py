@@ -7,6 +7,8 @@ from toy import CPU, SAMPLES, Damaged, Toy
 from relrep_exp.data.samples import Samples, View
 from relrep_exp.encoders.embedding import Group, embed
 from relrep_exp.encoders.settings import Extraction
+from relrep_exp.encoders.sources import described
+from relrep_exp.store.keys import content_key
 
 N = 12
 IS_TRAIN = torch.arange(N) % 3 != 0
@@ -42,3 +44,11 @@ def test_row_n_of_the_images_is_row_n_of_the_embeddings(tmp_path, bad):
 
 def test_texts_have_none(tmp_path):
     assert embedded(tmp_path, "en").images is None
+
+
+def test_embeddings_without_some_rows_are_known_by_another_name(tmp_path):
+    lost = [(), (), (0,), (1,)]
+    found = [embedded(tmp_path / str(number), "image", bad) for number, bad in enumerate(lost)]
+    keys = [embeddings.keys["toy"] for embeddings in found]
+    assert keys[0] == keys[1] == content_key(described(Source("image"), {"image": "x"}))
+    assert len(set(keys)) == 3

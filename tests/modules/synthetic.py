@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from relrep_exp.alignment.anchors import AnchorSet, WhitenedSpace
+from relrep_exp.alignment.products import Precision
 from relrep_exp.alignment.similarity import get_similarity
 from relrep_exp.alignment.whitening import Whitening
 from relrep_exp.modules.param import Param, ParamSettings
@@ -36,9 +37,10 @@ def learn(
     seed: int = 0,
     similarity: str = "wip",
     training: Training | None = None,
+    precision: Precision = "float32",
     **settings: float,
 ) -> AnchorSet:
     """PARAM on small spaces: 6 epochs of 4 steps unless told otherwise."""
     chosen = ParamSettings(**{"epochs": 6, "batch": 16, **settings})
-    strategy = Param(chosen, get_similarity(similarity), training or Training())
+    strategy = Param(chosen, get_similarity(similarity), training or Training(), precision)
     return strategy(whitened(spaces or views()), torch.arange(k), m, seed)

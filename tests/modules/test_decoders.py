@@ -98,6 +98,17 @@ def test_the_memory_bound_of_a_bank_splits_it_without_changing_heads(name, monke
         assert torch.equal(one.predict(new), two.predict(new))
 
 
+@pytest.mark.parametrize("name", HEADS)
+def test_heads_on_other_labels_are_trained_in_the_same_bank_and_as_if_alone(name):
+    (x, y), (other, _), (longer, long_y), (new, _) = blobs(), blobs(seed=3), blobs(n=300), blobs(seed=1)
+    jobs = [Job("a", x, y), Job("b", other, (y + 1) % 3), Job("c", longer, long_y)]
+    together = decoder_fitter(CONFIGS[name], 0, Training())(jobs, 3)
+    assert [decoder.decoder.bank.first.shape[0] for decoder in together] == [2, 2, 1]
+    for job, decoder in zip(jobs, together, strict=True):
+        (alone,) = decoder_fitter(CONFIGS[name], 0, Training())([job], 3)
+        assert torch.equal(decoder.predict(0.3 * new), alone.predict(0.3 * new))
+
+
 def test_mlp_paper_refuses_a_single_sample():
     x, y = blobs()
     (decoder,) = fit("mlp_paper", [("a", x)], y)

@@ -1,10 +1,16 @@
 """Banks of heads: each head is the network that it claims to be, and knows nothing of its neighbours."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
-from relrep_exp.modules.heads import HeadBank, HeadSettings, fit_heads
+from relrep_exp.alignment.seeding import generator
+from relrep_exp.modules.head_lane import AdamState, HeadLane, HeadRows
+from relrep_exp.modules.head_training import HeadTraining, fit_heads
+from relrep_exp.modules.heads import HeadBank, HeadSettings
 from relrep_exp.modules.training import EpochBatches, Training
 
 N, WIDTH, CLASSES, HEADS = 41, 6, 3, 3
@@ -25,7 +31,24 @@ def settings(**changes) -> HeadSettings:
 
 
 def fitted(x, y, seeds, **changes) -> HeadBank:
-    return fit_heads(x, y, CLASSES, seeds, settings(**changes), Training())
+    return fit_heads(x, [y] * len(x), CLASSES, seeds, settings(**changes), Training())
+
+
+def fresh(x, seeds, **changes) -> tuple[HeadBank, list[torch.Generator]]:
+    """A bank before its first step and the generators that go on to draw its dropout."""
+    generators = [generator(seed, "head", x[0].shape[1], CLASSES) for seed in seeds]
+    return HeadBank(torch.stack(x), CLASSES, generators, settings(**changes)), generators
+
+
+class GivenDropout(nn.Module):
+    """Dropout with a generator of its own."""
+
+    def __init__(self, dropout: float, draws: torch.Generator):
+        super().__init__()
+        self.keep, self.draws = 1.0 - dropout, draws
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (torch.rand(x.shape, generator=self.draws) < self.keep) / self.keep
 
 
 class OverBatch(nn.Module):
@@ -77,22 +100,80 @@ def test_a_trained_head_is_its_sequence_of_torch_layers(over_batch):
     assert float((bank.scale - 1).abs().max()) > 1e-3
 
 
-@pytest.mark.parametrize("over_batch", [False, True])
-def test_training_is_torchs_adam_on_torchs_layers(over_batch):
-    """One head without dropout, step by step against nn.Sequential and torch.optim.Adam."""
-    x, y = data(1)
-    changes = {"over_batch": over_batch, "dropout": 0.0, "lr": 0.02, "weight_decay": 0.01, "epochs": 3}
-    layers = network(HeadBank(torch.stack(x), y, CLASSES, [7], settings(**changes)), 0)
-    adam = torch.optim.Adam(layers.parameters(), 0.02, weight_decay=0.01)
-    batches = EpochBatches(N, 16, [7], torch.device("cpu"))
-    for epoch in range(3):
-        batches.set_epoch(epoch)
-        for rows in batches:
+def trained_plainly(x: Tensor, y: Tensor, seed: int, **changes) -> nn.Sequential:
+    """One head as torch's own layers, optimizer and DataLoader train it, with the same order and dropout."""
+    bank, (draws,) = fresh([x], [seed], **changes)
+    layers, how = network(bank, 0), bank.settings
+    layers[3] = GivenDropout(how.dropout, draws)
+    adam = torch.optim.Adam(layers.parameters(), how.lr, weight_decay=how.weight_decay)
+    order = EpochBatches(len(x), len(x), [seed], torch.device("cpu"))
+    for epoch in range(how.epochs):
+        order.set_epoch(epoch)
+        rows = next(iter(order))[0].tolist()
+        for features, classes in DataLoader(TensorDataset(x, y), how.batch, sampler=rows):
             adam.zero_grad()
-            nn.functional.cross_entropy(layers(x[0][rows[0]]), y[rows[0]]).backward()
+            nn.functional.cross_entropy(layers(features), classes).backward()
             adam.step()
-    bank = fitted(x, y, [7], **changes)
-    torch.testing.assert_close(bank.logits(torch.stack(x))[0], layers.eval()(x[0]), rtol=1e-6, atol=1e-7)
+    return layers.eval()
+
+
+@pytest.mark.parametrize("over_batch", [False, True])
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_heads_of_several_seeds_and_labels_are_those_that_torch_trains_one_by_one(over_batch, dropout):
+    x, y = data(4, n=333)
+    labels = [y, y, (y + 1) % CLASSES, y.roll(7)]
+    seeds = [7, 8, 7, 9]
+    changes = {"over_batch": over_batch, "dropout": dropout, "lr": 0.02, "weight_decay": 0.01, "epochs": 3}
+    bank = fit_heads(x, labels, CLASSES, seeds, settings(**changes), Training())
+    scores = bank.logits(torch.stack(x)).detach()
+    for head, seed in enumerate(seeds):
+        layers = trained_plainly(x[head], labels[head], seed, **changes)
+        layers[3] = nn.Identity()
+        torch.testing.assert_close(scores[head], layers(x[head]).detach(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 8])
+def test_the_number_of_threads_changes_no_head_and_is_left_as_it_was(threads):
+    x, y = data()
+    before = torch.get_num_threads()
+    alone = fitted(x, y, [1, 2, 3]).logits(torch.stack(x)).detach()
+    try:
+        torch.set_num_threads(threads)
+        shared = fitted(x, y, [1, 2, 3]).logits(torch.stack(x)).detach()
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(shared, alone, rtol=1e-8, atol=1e-8)
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+def killed_in(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let training die in one of Lightning's steps."""
+    original, seen = HeadTraining.training_step, []
+
+    def dies(self, rows, number):
+        seen.append(number)
+        if len(seen) > step:
+            raise KilledError
+        original(self, rows, number)
+
+    monkeypatch.setattr(HeadTraining, "training_step", dies)
+
+
+def test_a_killed_fit_resumes_to_the_same_heads(tmp_path: Path, monkeypatch):
+    x, y = data(n=300)
+    how = Training(False, tmp_path / "heads.ckpt", 0.0)
+    whole = fitted(x, y, [1, 2, 3], epochs=4)
+    with monkeypatch.context() as patched, pytest.raises(KilledError):
+        killed_in(5, patched)
+        fit_heads(x, [y] * HEADS, CLASSES, [1, 2, 3], settings(epochs=4), how)
+    assert (tmp_path / "heads.ckpt").exists()
+    resumed = fit_heads(x, [y] * HEADS, CLASSES, [1, 2, 3], settings(epochs=4), how)
+    for name, weights in whole.named_parameters():
+        torch.testing.assert_close(dict(resumed.named_parameters())[name], weights, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("over_batch", [False, True])
@@ -118,8 +199,10 @@ def test_the_same_seed_gives_the_same_head_and_another_seed_another():
 
 def test_dropout_drops_its_share_in_training_and_nothing_in_prediction():
     x, y = data(2, width=200)
-    bank = HeadBank(torch.stack(x), y, CLASSES, [0, 1], settings(dropout=0.3))
-    mask = bank._dropout_mask(torch.stack(x))
+    bank, generators = fresh(x, [0, 1], dropout=0.3)
+    state = AdamState.of(dict(bank.named_parameters()))
+    draws = torch.stack([torch.rand(x[0].shape, generator=one) for one in generators])
+    mask = HeadLane(state, HeadRows.of(x, [y, y]), bank.settings).masks(draws)
     assert set(mask.unique().tolist()) == {0.0, 1 / 0.7}
     assert float((mask == 0).double().mean()) == pytest.approx(0.3, abs=0.02)
     assert not torch.equal(mask[0], mask[1])
@@ -127,8 +210,8 @@ def test_dropout_drops_its_share_in_training_and_nothing_in_prediction():
 
 
 def test_fresh_weights_are_drawn_as_torch_draws_them():
-    x, y = data(2, width=100)
-    bank = HeadBank(torch.stack(x), y, CLASSES, [0, 1], settings())
+    x, _ = data(2, width=100)
+    bank, _ = fresh(x, [0, 1])
     for values in (bank.first, bank.first_bias, bank.last, bank.last_bias):
         assert float(values.abs().max()) <= 0.1
     assert float(bank.first.abs().mean()) == pytest.approx(0.05, rel=0.03)
@@ -169,8 +252,3 @@ def test_the_norm_over_the_batch_has_nothing_to_learn():
     assert trained[False] - trained[True] == {"scale2", "shift2"}
     bank = fitted(x, y, [0], over_batch=True)
     assert torch.equal(bank.scale2, torch.ones_like(bank.scale2))
-
-
-def test_a_fitted_bank_does_not_hold_on_to_its_features():
-    x, y = data(1)
-    assert fitted(x, y, [0]).x.numel() == 0

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from relrep_exp.alignment import products
 from relrep_exp.alignment.anchors import get_anchor_strategy
 from relrep_exp.alignment.similarity import get_similarity
 from relrep_exp.errors import UserError
@@ -135,3 +136,19 @@ def test_hyperparameters_are_picked_from_a_larger_mapping():
     made = param_from({"m": 5, "name": "param", "lr": 0.5}, get_similarity("cosine"), Training())
     assert made.settings == ParamSettings(lr=0.5)
     assert made.similarity.name == "cosine"
+
+
+def test_bf16_learns_nearly_what_float32_learns_and_says_where_it_is_no_faster(caplog, monkeypatch):
+    found = {}
+    for instructions in (True, False):
+        monkeypatch.setattr(products, "cpu_has_bf16", lambda has=instructions: has)
+        caplog.clear()
+        found[instructions] = learn(views(3), epochs=12, lr=0.1, precision="bf16")
+        assert ("no bfloat16 instructions" in caplog.text) is not instructions
+    exact, low = learn(views(3), epochs=12, lr=0.1), found[False]
+    torch.testing.assert_close(found[True].weights, low.weights, rtol=0.05, atol=1e-4)
+    assert not torch.equal(exact.weights, low.weights)
+    moved = exact.weights - learn(views(3), epochs=1, lr=0.0).weights
+    assert float((exact.weights - low.weights).norm()) < 0.05 * float(moved.norm())
+    for name in LOSSES:
+        assert low.curves[name][-1] == pytest.approx(exact.curves[name][-1], rel=0.01), name

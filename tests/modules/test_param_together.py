@@ -267,18 +267,23 @@ def test_a_small_step_is_never_shared():
     assert threads == [(threading.main_thread(), [])] * 2
 
 
+def product_flop(total, a, b, **_):
+    """Operations of total += A B, which torch does not count in place; its arguments are shapes."""
+    return 2 * a[0] * a[1] * b[1]
+
+
 @pytest.mark.parametrize("case", ["multi", "single", "cosine"])
 def test_the_work_of_a_step_is_what_torch_counts(case):
     built = module(case)
     built.settings = ParamSettings(batch=32)
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: product_flop}) as counter:
         built.training_step(torch.arange(32)[None], 0).backward()
     assert built.step_work().gflop == pytest.approx(counter.get_total_flops() / 1e9, rel=1e-9)
 
 
 def test_processes_divide_all_but_the_gram_matrices():
     work = module("multi").step_work()
-    gram = 6 * M**2 * sum(work.dims) / 1e9
+    gram = 4 * M**2 * sum(work.dims) / 1e9
     assert work.gflop_of_each(2) == pytest.approx((work.gflop - gram) / 2 + gram)
     assert work.megabytes()["gradient of the logits"] == M * K * 8 / 1e6
     assert module("single").step_work().megabytes()["representations"] == 0

@@ -1,0 +1,196 @@
+"""How fast classifier heads train: one by one with a DataLoader, and all side by side as a bank.
+
+python scripts/bench_heads.py                      # the paper's sizes, some steps, scaled by their number
+python scripts/bench_heads.py --whole --heads 4    # whole fits
+python scripts/bench_heads.py --over-batch         # `mlp_paper`
+
+Both sides run in turn, each several times; the best counts. One by one is a literal nn.Sequential with a
+DataLoader over a TensorDataset, torch.optim.Adam and a plain loop. The bank is a fit as relrep_exp does it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from itertools import islice
+
+import torch
+from benchmarking import gemm_peak, timed
+from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.data import DataLoader, TensorDataset
+
+from relrep_exp.alignment.seeding import generator
+from relrep_exp.modules.head_lane import HeadRows
+from relrep_exp.modules.head_training import LANES, STEPS, HeadTraining, fit_heads
+from relrep_exp.modules.heads import HeadBank, HeadSettings
+from relrep_exp.modules.training import Training
+
+ROWS = 16  # of the profile
+
+
+def main() -> None:
+    """Print the table and the profile."""
+    args = arguments()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    x, y = synthetic(args)
+    peak = gemm_peak(args.device)
+    plain, bank = step_seconds(args, x, y)
+    print_table(args, plain, bank, peak)
+    print_profile(args, x, y)
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--heads", type=int, default=16, help="heads of the bank")
+    parser.add_argument("--n", type=int, default=50000, help="training samples")
+    parser.add_argument("--width", type=int, default=300, help="features, and hidden units")
+    parser.add_argument("--classes", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=9)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--over-batch", action="store_true", help="mlp_paper")
+    parser.add_argument("--steps", type=int, default=900, help="of each side that are timed, about")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--whole", action="store_true", help="time whole fits, once")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    return parser.parse_args()
+
+
+def settings(args: argparse.Namespace, epochs: int) -> HeadSettings:
+    """The package's defaults where nothing is asked for."""
+    return HeadSettings(over_batch=args.over_batch, epochs=epochs, batch=args.batch)
+
+
+def synthetic(args: argparse.Namespace) -> tuple[Tensor, Tensor]:
+    """Features [H, N, k] of planted classes [N]."""
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(args.n) % args.classes
+    centres = torch.randn(args.classes, args.width, generator=generator)
+    x = torch.empty(args.heads, args.n, args.width)
+    for head in x:
+        head.copy_(centres[y] + torch.randn(args.n, args.width, generator=generator))
+    return x.to(args.device), y.to(args.device)
+
+
+def steps_in_all(args: argparse.Namespace) -> int:
+    """Steps of a whole fit."""
+    return args.epochs * -(-args.n // args.batch)
+
+
+def step_seconds(args: argparse.Namespace, x: Tensor, y: Tensor) -> tuple[float, float]:
+    """Seconds per step of one head alone, and of the whole bank; in turn, the best of each.
+
+    The bank's are those of fits on fewer samples, set-up and all, in as many epochs.
+    """
+    n = args.n if args.whole else min(args.n, args.steps * args.batch // args.epochs)
+    steps = args.epochs * -(-n // args.batch)
+    plain, bank = [], []
+    for _ in range(1 if args.whole else args.repeats):
+        plain.append(one_by_one(args, x[0], y, steps) / steps)
+        bank.append(bank_seconds(args, x[:, :n], y[:n]) / steps)
+    return min(plain), min(bank)
+
+
+class OverBatch(nn.Module):
+    """Each feature standardised over the batch: nn.InstanceNorm1d of the transposed batch."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.norm = nn.InstanceNorm1d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, k] -> [B, k]."""
+        return self.norm(x.T[None])[0].T
+
+
+def one_by_one(args: argparse.Namespace, x: Tensor, y: Tensor, steps: int) -> float:
+    """Seconds of a literal training of one head."""
+    k, how = args.width, settings(args, args.epochs)
+    layers = nn.Sequential(
+        nn.LayerNorm(k),
+        nn.Linear(k, k),
+        nn.Tanh(),
+        nn.Dropout(how.dropout),
+        OverBatch(k) if how.over_batch else nn.LayerNorm(k),
+        nn.Linear(k, args.classes),
+    ).to(args.device)
+    adam = torch.optim.Adam(layers.parameters(), how.lr, weight_decay=how.weight_decay)
+    loader = DataLoader(TensorDataset(x.cpu(), y.cpu()), how.batch, shuffle=True)
+
+    def loop() -> None:
+        for _ in range(-(-steps // len(loader))):
+            for features, classes in islice(loader, steps):
+                adam.zero_grad()
+                scores = layers(features.to(args.device))
+                nn.functional.cross_entropy(scores, classes.to(args.device)).backward()
+                adam.step()
+
+    return timed(loop, args.device)
+
+
+def bank_seconds(args: argparse.Namespace, x: Tensor, y: Tensor) -> float:
+    """Seconds of the bank's fit."""
+    how, labels, seeds = settings(args, args.epochs), [y] * args.heads, range(args.heads)
+    return timed(lambda: fit_heads(list(x), labels, args.classes, seeds, how, Training()), args.device)
+
+
+def gflop(args: argparse.Namespace) -> float:
+    """Products of a step of the bank, in 10^9: forward, and twice backward."""
+    return 6e-9 * args.heads * args.batch * args.width * (args.width + args.classes)
+
+
+def print_table(args: argparse.Namespace, plain: float, bank: float, peak: float) -> None:
+    """Seconds, ratio and share of the peak."""
+    steps, threads = steps_in_all(args), torch.get_num_threads()
+    name = "mlp_paper" if args.over_batch else "mlp"
+    print(
+        f"{name}: {args.heads} heads, N={args.n} k={args.width} C={args.classes} batch={args.batch}, "
+        f"float32 on {args.device}, {threads} threads, {min(threads, LANES, args.heads)} lanes"
+    )
+    how = "whole fits" if args.whole else f"{args.steps} steps of each timed, scaled by their number"
+    print(f"{'steps of a fit':32s}{steps:12d}       {args.epochs} epochs; {how}")
+    print(
+        f"{'products of a step, counted':32s}{gflop(args):12.3f} GFLOP {gflop(args) * steps:10.0f} in a fit"
+    )
+    print(f"{'GEMM peak, 2048^3, measured':32s}{peak / 1e9:12.1f} GFLOP/s")
+    print(f"{'':32s}{'a step':>12s}   {'a fit of all heads':>20s}   GFLOP/s  of peak")
+    for label, seconds in (("one by one, DataLoader", plain * args.heads), ("bank", bank)):
+        rate = gflop(args) * 1e9 / seconds
+        times = f"{seconds * 1e3:9.2f} ms   {seconds * steps:18.1f} s"
+        print(f"{label:32s}{times}   {rate / 1e9:7.1f}   {rate / peak:6.1%}")
+    print(f"{'ratio':32s}{plain * args.heads / bank:12.2f}")
+
+
+def print_profile(args: argparse.Namespace, x: Tensor, y: Tensor) -> None:
+    """The operations of a step of all heads in one thread, by their own time."""
+    torch.set_num_threads(1)
+    rows = HeadRows.of(list(x), [y] * args.heads)
+    generators = [generator(seed) for seed in range(args.heads)]
+    bank = HeadBank(rows.x, args.classes, generators, settings(args, args.epochs))
+    training = HeadTraining(bank, rows, generators)
+    numbers = torch.randint(args.n, (11, args.heads, STEPS * args.batch), device=args.device)
+    kinds = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (args.device == "cuda")
+    lane, draws = training.lanes[0], torch.empty(args.heads, STEPS * args.batch, args.width)
+
+    def steps(some: Tensor) -> None:
+        for stretch in some:
+            for one, g in zip(draws, generators, strict=True):
+                one.uniform_(generator=g)
+            lane.train(stretch, draws, STEPS)
+
+    steps(numbers[:1])
+    with profile(activities=kinds) as seen:
+        steps(numbers[1:])
+    averages = seen.key_averages()
+    own = f"self_{args.device}_time_total"
+    total = sum(getattr(event, own) for event in averages)
+    print(f"one thread, {10 * STEPS} steps of all heads: {total / 1e4 / STEPS:.2f} ms a step")
+    for event in sorted(averages, key=lambda e: -getattr(e, own))[:ROWS]:
+        value = getattr(event, own)
+        print(f"  {event.key[:40]:40s}{value / 1e4 / STEPS:9.3f} ms   {value / total:6.1%}")
+
+
+if __name__ == "__main__":
+    main()

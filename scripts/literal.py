@@ -1,0 +1,99 @@
+"""The paper's equations as they are printed, in plain PyTorch: what one would write first, for comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from relrep_exp.modules.param import ParamSettings
+
+
+def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and Sigma_lambda^(-1/2) of Appendix B, from a whole float64 copy of x [N, d]."""
+    x = x.double()
+    sigma = torch.cov(x.T)
+    eye = torch.eye(len(sigma), dtype=x.dtype, device=x.device)
+    values, vectors = torch.linalg.eigh(0.85 * sigma + 0.15 * sigma.trace() / len(sigma) * eye + 5e-8 * eye)
+    return x.mean(0), vectors @ torch.diag(values.rsqrt()) @ vectors.T
+
+
+@dataclass
+class LiteralParam:
+    """Eq. 3 on raw embeddings: anchors are mixed, then whitened, in every step.
+
+    Attributes:
+        spaces: raw embeddings [N, d] of each encoder.
+        means: their means, [d] each.
+        roots: their Sigma_lambda^(-1/2), [d, d] each.
+        ids: the support, [K].
+        logits: of P, [m, K].
+        settings: Table 5.
+    """
+
+    spaces: Sequence[Tensor]
+    means: Sequence[Tensor]
+    roots: Sequence[Tensor]
+    ids: Tensor
+    logits: Tensor
+    settings: ParamSettings
+
+    def terms(self, rows: Tensor) -> list[Tensor]:
+        """symNCE, coverage, orthogonality and length of Appendix A on the samples `rows` [B]."""
+        s, p = self.settings, (self.logits / self.settings.temperature).softmax(1)
+        single, relative = [], []
+        for x, mean, root in zip(self.spaces, self.means, self.roots, strict=True):
+            samples, anchors = (x[rows] - mean) @ root, (p @ x[self.ids] - mean) @ root
+            distances = torch.cdist(samples, anchors).square()
+            cover = ((distances / -s.coverage_temperature).softmax(1) * distances).sum(1).mean() / x.shape[1]
+            cosines = F.normalize(anchors, dim=1) @ F.normalize(anchors, dim=1).T
+            distinct = ~torch.eye(len(p), dtype=torch.bool, device=p.device)
+            length = (anchors.norm(dim=1) - 1).square().mean()
+            single.append(torch.stack([cover, cosines[distinct].square().mean(), length]))
+            relative.append(F.normalize(samples @ anchors.T, dim=1))
+        own = torch.arange(len(rows), device=rows.device)
+        logits = [a @ b.T / s.nce_temperature for a, b in combinations(relative, 2)]
+        nce = [0.5 * (F.cross_entropy(one, own) + F.cross_entropy(one.T, own)) for one in logits]
+        return [torch.stack(nce).mean() if nce else p.new_zeros(()), *torch.stack(single).mean(0)]
+
+    def train(self, steps: int) -> None:
+        """Adam on the logits, minibatches from a DataLoader."""
+        logits = self.logits.requires_grad_()
+        adam, numbers = torch.optim.Adam([logits], self.settings.lr), torch.arange(len(self.spaces[0]))
+        loader = DataLoader(TensorDataset(numbers), self.settings.batch, shuffle=True)
+        batches = iter(loader)
+        for _ in range(steps):
+            rows = next(batches, None)
+            if rows is None:
+                batches = iter(loader)
+                rows = next(batches)
+            weights = self.settings.weights().values()
+            terms = self.terms(rows[0].to(logits.device))
+            adam.zero_grad()
+            sum(weight * term for weight, term in zip(weights, terms, strict=True)).backward()
+            adam.step()
+
+
+def train_head(x: Tensor, y: Tensor, classes: int, steps: int, batch: int = 32) -> nn.Sequential:
+    """One classifier head on x [N, k], y [N], by a DataLoader and a plain loop."""
+    k = x.shape[1]
+    head = nn.Sequential(
+        nn.LayerNorm(k), nn.Linear(k, k), nn.Tanh(), nn.Dropout(0.5), nn.LayerNorm(k), nn.Linear(k, classes)
+    ).to(x.device)
+    adam = torch.optim.Adam(head.parameters(), 1e-3, weight_decay=1e-4)
+    loader = DataLoader(TensorDataset(x.cpu(), y.cpu()), batch, shuffle=True)
+    done = 0
+    while done < steps:
+        for features, labels in loader:
+            adam.zero_grad()
+            F.cross_entropy(head(features.to(x.device)), labels.to(x.device)).backward()
+            adam.step()
+            done += 1
+            if done == steps:
+                break
+    return head

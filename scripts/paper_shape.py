@@ -1,0 +1,81 @@
+"""Made-up embeddings of the shape of the paper's, and how long its equations take on them as printed."""
+
+from __future__ import annotations
+
+import torch
+from benchmarking import timed
+from literal import LiteralParam, statistics, train_head
+from torch import Tensor
+
+from relrep_exp.alignment.anchors import draw_support
+from relrep_exp.encoders.embeddings import Corpus, Embeddings
+from relrep_exp.modules.param import ParamSettings
+from relrep_exp.store.keys import content_key
+
+DIMS = {"vit_s": 384, "rexnet": 1280, "vit_b": 768, "vit_r50": 768}
+CLASSES, LATENT, TRAIN, TEST, SUPPORT, ANCHORS = 20, 64, 50_000, 10_000, 5_000, 300
+CENTRES, NOISE = 0.45, 0.5  # deviation of class centres and of an encoder's own noise; within a class it is 1
+HEAD_EPOCHS, HEAD_BATCH, HEAD_STEPS = 9, 32, 200
+METHODS_WITH_HEADS_FOR_ALL = 4  # a head for each source and test encoder: the protocol knows no sharing
+
+
+def scaled(count: int, fraction: float) -> int:
+    """A share of the paper's count; no fewer than there are anchors."""
+    return max(ANCHORS, round(count * fraction))
+
+
+def paper_shaped(fraction: float, seed: int) -> Embeddings:
+    """Affine images of one cloud of labelled points in each encoder, with noise before and after the map."""
+    g = torch.Generator().manual_seed(seed)
+    train, test = scaled(TRAIN, fraction), scaled(TEST, fraction)
+    labels = torch.randint(CLASSES, (train + test,), generator=g)
+    centres = CENTRES * torch.randn(CLASSES, LATENT, generator=g)
+    points = centres[labels] + torch.randn(train + test, LATENT, generator=g)
+    is_train = torch.arange(train + test) < train
+    corpora = {name: Corpus(_view(points, d, g), is_train, labels) for name, d in DIMS.items()}
+    keys = {name: content_key({"made": name, "seed": seed, "fraction": fraction}) for name in DIMS}
+    return Embeddings(corpora, corpora, keys)
+
+
+def _view(points: Tensor, d: int, g: torch.Generator) -> Tensor:
+    """x = (z + noise) A + noise + b with singular values of A that fall off, [N, d]."""
+    scales = torch.logspace(0, -1, LATENT)
+    a = scales[:, None] * torch.randn(LATENT, d, generator=g) / LATENT**0.5
+    seen = points + NOISE * torch.randn(points.shape, generator=g)
+    return seen @ a + 0.1 * torch.randn(len(points), d, generator=g) + torch.randn(d, generator=g)
+
+
+def literal_seconds(embeddings: Embeddings, fraction: float, steps: int) -> dict[str, float]:
+    """Seconds of the protocol's parts as the equations are printed, scaled from some steps of each.
+
+    Every fit and every head that Algorithm 1 names is made: Single once for each source and test encoder.
+    """
+    spaces = {name: corpus.x[corpus.is_train] for name, corpus in embeddings.paired.items()}
+    device = next(iter(spaces.values())).device
+    found = {name: statistics(x) for name, x in spaces.items()}
+    of_statistics = sum(timed(lambda x=x: statistics(x), device.type) for x in spaces.values())
+    settings = ParamSettings()
+    rows = len(next(iter(spaces.values())))
+    ids = draw_support(rows, scaled(SUPPORT, fraction), 0).to(device)
+
+    def fit_seconds(names: list[str]) -> float:
+        logits = torch.randn(ANCHORS, len(ids), device=device)
+        means, roots = ([found[name][part].to(logits) for name in names] for part in (0, 1))
+        fit = LiteralParam([spaces[name] for name in names], means, roots, ids, logits, settings)
+        fit.train(1)
+        in_all = -(-rows // settings.batch) * settings.epochs
+        return timed(lambda: fit.train(steps), device.type) / steps * in_all
+
+    multi = sum(fit_seconds([name for name in spaces if name != test]) for test in spaces)
+    single = sum(fit_seconds([name]) for name in spaces) * (len(spaces) - 1)
+    first = next(iter(embeddings.tasks.values()))
+    y = first.labels[first.is_train]  # type: ignore[index]
+    x = torch.randn(rows, ANCHORS, device=device)
+    head = timed(lambda: train_head(x, y, CLASSES, HEAD_STEPS, HEAD_BATCH), device.type) / HEAD_STEPS
+    of_heads = head * HEAD_EPOCHS * -(-rows // HEAD_BATCH) * METHODS_WITH_HEADS_FOR_ALL * len(spaces) ** 2
+    return {
+        "PARAM Multi fits": multi,
+        "PARAM Single fits": single,
+        "heads": of_heads,
+        "statistics": of_statistics,
+    }
