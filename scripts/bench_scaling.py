@@ -5,8 +5,8 @@ python scripts/bench_scaling.py --quick    # a small grid, about a minute
 
 Every part has a process of its own. Seconds are the least of several runs after one that does not count;
 memory is the peak of anonymous pages beyond what the inputs take. An exponent is the slope of the line
-through log(size), log(seconds or MiB) over the sizes named above it; it is left out where all is below a
-MiB. An axis that a part does not read is left out, too.
+through log(size), log(seconds or MiB) over the sizes named above it; it is left out where all is below a MiB.
+An axis that a part does not read is left out, too.
 """
 
 from __future__ import annotations
@@ -73,14 +73,15 @@ def param_step(sizes: Sizes) -> tuple[Work, int]:
     args = argparse.Namespace(
         n=sizes.n, dims=[sizes.d] * 3, support=sizes.k, anchors=sizes.m, batch=1024, device="cpu"
     )
-    module = module_for(args, synthetic_spaces(args))
+    module = module_for(args, synthetic_spaces(args), "float32")
     optimizer = module.configure_optimizers()
     rows = next(iter(batches_for(args)))
 
     def step() -> None:
         loss = module.training_step(rows, 0)
+        assert loss is not None, "only a trainer captures steps"
         optimizer.zero_grad()
-        loss.backward()
+        module.backward(loss)
         optimizer.step()
 
     return step, 1
@@ -102,13 +103,14 @@ def projection(sizes: Sizes) -> tuple[Work, int]:
 
 def head_step(sizes: Sizes) -> tuple[Work, int]:
     """Steps of a bank of four heads on N representations: an epoch in minibatches of 32, over its steps."""
-    from relrep_exp.modules.heads import HeadSettings, fit_heads
+    from relrep_exp.modules.head_training import fit_heads
+    from relrep_exp.modules.heads import HeadSettings
     from relrep_exp.modules.training import Training
 
     x = [_random(sizes.n, sizes.m) for _ in range(4)]
     y = torch.arange(sizes.n) % 20
     settings = HeadSettings(epochs=1, batch=32)
-    return lambda: fit_heads(x, y, 20, range(4), settings, Training()), -(-sizes.n // 32)
+    return lambda: fit_heads(x, [y] * len(x), 20, range(4), settings, Training()), -(-sizes.n // 32)
 
 
 def retrieval(sizes: Sizes) -> tuple[Work, int]:

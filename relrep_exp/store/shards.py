@@ -271,10 +271,7 @@ def _map(folder: Path, key: str, manifest: bytes) -> FileRows:
 
 @contextmanager
 def _intact(path: Path, digest: str) -> Iterator[None]:
-    """For whoever reads a file next: it is there and has this digest.
-
-    It is read once from the disk for that; what is opened then maps the same cached pages.
-    """
+    """For whoever maps a file next: it has this digest, and for that was read, so its pages are cached."""
     try:
         with translated_oserrors(path):
             if file_digest(path) != digest:
