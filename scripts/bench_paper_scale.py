@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 import tempfile
 import time
 from statistics import fmean
@@ -114,6 +115,7 @@ def watched_phases() -> Phases:
     def learn(strategy, spaces, ids, m, seed):  # type: ignore[no-untyped-def]
         with phases.phase(MULTI if len(spaces) > 1 else SINGLE) as own:
             own.gflop += param_gflop(strategy, spaces, ids, m)
+            print(f"learning on {', '.join(spaces)}", file=sys.stderr, flush=True)
             return inner(strategy, spaces, ids, m, seed)
 
     Param.__call__ = learn  # type: ignore[method-assign]
@@ -148,6 +150,8 @@ def one_method(run: Run, embeddings: Embeddings, runtime: Runtime) -> str:
             by_metric.setdefault(row.metric, []).append(row.value)
     f1 = f"F1 {fmean(by_metric['f1_weighted']):6.2%}"
     mrr = f"   MRR {fmean(by_metric['mrr']):.3f}" if "mrr" in by_metric else ""
+    taken = ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in result.timings.items())
+    print(f"{run.label}: {taken} s", file=sys.stderr, flush=True)
     return f"{run.label:32s}{f1}{mrr}"
 
 
