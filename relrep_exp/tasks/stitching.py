@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from relrep_exp.alignment import metrics
@@ -48,7 +47,7 @@ class Stitching:
         self.fit_decoders, self.classes = fit_decoders, embeddings.classes
         self.corpora, self.keys = embeddings.tasks, embeddings.task_keys or embeddings.keys
         self.own_pairs = all(embeddings.paired.get(n) is corpus for n, corpus in self.corpora.items())
-        self.train_labels = _shared([_labels(corpus, train=True) for corpus in self.corpora.values()])
+        self.train_labels = {name: _labels(corpus, train=True) for name, corpus in self.corpora.items()}
 
     def run(self) -> Result:
         """Fit, train, measure."""
@@ -86,12 +85,11 @@ class Stitching:
 
     def _decoders(self, features: dict[Pair, Tensor]) -> dict[Pair, Decoder]:
         """A decoder for each pair; one and the same where source and features are the same."""
-        labels = dict(zip(self.corpora, self.train_labels, strict=True))
         jobs: dict[tuple[str, int], Job] = {}
         wanted = {}
         for (source, target), x in features.items():
             job = (source, id(x))
-            jobs.setdefault(job, Job(source, x, labels[source]))
+            jobs.setdefault(job, Job(source, x, self.train_labels[source]))
             wanted[source, target] = job
         fitted = self.fit_decoders(list(jobs.values()), self.classes)
         by_job = dict(zip(jobs, fitted, strict=True))
@@ -115,11 +113,3 @@ class Stitching:
 def _labels(corpus: Corpus, train: bool) -> Tensor:
     assert corpus.labels is not None, "stitching is checked to have labels"
     return corpus.labels[corpus.is_train if train else ~corpus.is_train]
-
-
-def _shared(labels: list[Tensor]) -> list[Tensor]:
-    """The same labels, where equal ones are one object: decoders of one object are trained side by side."""
-    kept: list[Tensor] = []
-    for y in labels:
-        kept.append(next((earlier for earlier in kept if torch.equal(earlier, y)), y))
-    return kept
