@@ -180,14 +180,21 @@ def _logger(config: Config) -> list[Problem]:
 
 def _device(config: Config) -> list[Problem]:
     asked = config.runtime
+    if asked.precision == "tf32" and not (asked.device != "cpu" and _gpus()):
+        return [Problem("runtime.precision=tf32: only a GPU has it", "use runtime.precision=float32 or bf16")]
     if asked.device == "cpu" or (asked.device == "auto" and asked.devices in (1, "all")):
         return []
-    import torch
-
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    gpus = _gpus()
     if asked.device == "cuda" and not gpus:
         return [Problem("runtime.device=cuda: torch sees no GPU here", "use runtime.device=auto or cpu")]
     if asked.devices != "all" and 0 < gpus < asked.devices:  # on the CPU there may be any number of processes
         what = f"runtime.devices={asked.devices}: torch sees {gpus} here"
         return [Problem(what, f"use runtime.devices={gpus}, or runtime.device=cpu")]
     return []
+
+
+def _gpus() -> int:
+    """How many torch sees."""
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0

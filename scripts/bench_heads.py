@@ -145,9 +145,10 @@ def print_table(args: argparse.Namespace, plain: float, bank: float, peak: float
     """Seconds, ratio and share of the peak."""
     steps, threads = steps_in_all(args), torch.get_num_threads()
     name = "mlp_paper" if args.over_batch else "mlp"
+    lanes = 1 if args.device == "cuda" else min(threads, LANES, args.heads)
     print(
         f"{name}: {args.heads} heads, N={args.n} k={args.width} C={args.classes} batch={args.batch}, "
-        f"float32 on {args.device}, {threads} threads, {min(threads, LANES, args.heads)} lanes"
+        f"float32 on {args.device}, {threads} threads, {lanes} lanes"
     )
     how = "whole fits" if args.whole else f"{args.steps} steps of each timed, scaled by their number"
     print(f"{'steps of a fit':32s}{steps:12d}       {args.epochs} epochs; {how}")

@@ -23,7 +23,7 @@ from statistics import fmean
 
 import torch
 from benchmarking import gemm_peak
-from paper_shape import literal_seconds, paper_shaped, scaled
+from paper_shape import literal_parts, paper_shaped, scaled
 from phases import Phase, Phases
 
 from relrep_exp.alignment import metrics
@@ -75,7 +75,7 @@ def bench(args: argparse.Namespace, outputs: str) -> None:
     device = runtime.device.type
     embeddings = paper_shaped(args.fraction, args.seed).to(runtime.device)
     peak = gemm_peak(device)
-    phases, started = watched_phases(), time.perf_counter()
+    phases, started = watched_phases(device), time.perf_counter()
     with phases.watching_memory(), phases.phase("all else"):
         found = [one_method(run, embeddings, runtime) for run in runs]
     whole = time.perf_counter() - started
@@ -101,20 +101,21 @@ def overrides(args: argparse.Namespace, outputs: str) -> list[str]:
     ]
 
 
-def watched_phases() -> Phases:
+def watched_phases(device: str) -> Phases:
     """The parts of the protocol, wrapped where they are."""
-    phases = Phases()
+    phases = Phases(device)
     phases.wrap(Whitening, "fit", STATISTICS, lambda x, *_: 2e-9 * len(x) * x.shape[1] ** 2)
     phases.wrap(RelativeSpace, "transform", PROJECTION, projection_gflop)
     phases.wrap(metrics, "retrieve", AGREEMENT, lambda a, b: 2e-9 * len(a) ** 2 * a.shape[1])
     phases.wrap(metrics, "neighbourhood_overlap", AGREEMENT, lambda a, *_: 4e-9 * len(a) ** 2 * a.shape[1])
     phases.wrap(metrics, "linear_cka", AGREEMENT, lambda a, b: 6e-9 * len(a) * a.shape[1] * b.shape[1])
-    phases.wrap(head_training, "fit_heads", HEADS, heads_gflop)
+    phases.wrap(head_training, "fit_heads", HEADS, heads_gflop, made=lambda x, *_: len(x))
     inner = Param.__call__
 
     def learn(strategy, spaces, ids, m, seed):  # type: ignore[no-untyped-def]
         with phases.phase(MULTI if len(spaces) > 1 else SINGLE) as own:
             own.gflop += param_gflop(strategy, spaces, ids, m)
+            own.made += 1
             print(f"learning on {', '.join(spaces)}", file=sys.stderr, flush=True)
             return inner(strategy, spaces, ids, m, seed)
 
@@ -180,18 +181,22 @@ def print_phases(phases: Phases, whole: float, peak: float) -> None:
 
 def print_literal(args: argparse.Namespace, embeddings: Embeddings, phases: Phases, whole: float) -> None:
     """What the paper's equations in plain PyTorch would have taken for the same parts."""
-    literal = literal_seconds(embeddings, args.fraction, args.literal_steps)
+    literal = literal_parts(embeddings, args.fraction, args.literal_steps)
     print(
         f"\nthe equations as printed, {args.literal_steps} steps of each fit and 200 of a head timed, scaled"
     )
-    print(f"{'phase':32s}{'literal, s':>12s}{'ours, s':>10s}{'ratio':>8s}")
+    print(
+        f"{'phase':28s}{'they make':>10s}{'in s':>10s}{'we make':>9s}{'in s':>9s}{'ratio':>7s}{'of one':>8s}"
+    )
     known = phases.known
-    for name, seconds in literal.items():
-        ours = known.get(name, Phase()).seconds
-        print(f"{name:32s}{seconds:12.1f}{ours:10.1f}{seconds / max(ours, 1e-9):8.2f}")
+    for name, (count, seconds) in literal.items():
+        ours = known.get(name, Phase())
+        ratio = seconds / max(ours.seconds, 1e-9)
+        one = ratio * ours.made / count
+        print(f"{name:28s}{count:10d}{seconds:10.1f}{ours.made:9d}{ours.seconds:9.1f}{ratio:7.2f}{one:8.2f}")
     rest = whole - sum(known[name].seconds for name in literal if name in known)
-    total = sum(literal.values()) + rest
-    print(f"{'all, the rest as it is':32s}{total:12.1f}{whole:10.1f}{total / whole:8.2f}")
+    total = sum(seconds for _, seconds in literal.values()) + rest
+    print(f"{'all, the rest as it is':28s}{'':10s}{total:10.1f}{'':9s}{whole:9.1f}{total / whole:7.2f}")
 
 
 if __name__ == "__main__":

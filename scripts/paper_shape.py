@@ -16,7 +16,7 @@ DIMS = {"vit_s": 384, "rexnet": 1280, "vit_b": 768, "vit_r50": 768}
 CLASSES, LATENT, TRAIN, TEST, SUPPORT, ANCHORS = 20, 64, 50_000, 10_000, 5_000, 300
 CENTRES, NOISE = 0.45, 0.5  # deviation of class centres and of an encoder's own noise; within a class it is 1
 HEAD_EPOCHS, HEAD_BATCH, HEAD_STEPS = 9, 32, 200
-METHODS_WITH_HEADS_FOR_ALL = 4  # a head for each source and test encoder: the protocol knows no sharing
+RELATIVE_METHODS = 3
 
 
 def scaled(count: int, fraction: float) -> int:
@@ -45,17 +45,18 @@ def _view(points: Tensor, d: int, g: torch.Generator) -> Tensor:
     return seen @ a + 0.1 * torch.randn(len(points), d, generator=g) + torch.randn(d, generator=g)
 
 
-def literal_seconds(embeddings: Embeddings, fraction: float, steps: int) -> dict[str, float]:
-    """Seconds of the protocol's parts as the equations are printed, scaled from some steps of each.
+def literal_parts(embeddings: Embeddings, fraction: float, steps: int) -> dict[str, tuple[int, float]]:
+    """How many of each part Algorithm 1 makes, and their seconds as the equations are printed.
 
-    Every fit and every head that Algorithm 1 names is made: Single once for each source and test encoder.
+    Scaled from some steps of each. Nothing is shared: PARAM Single is fitted for each source and test
+    encoder, a head trained for each source, test encoder and method, but for `absolute` one for each encoder.
     """
     spaces = {name: corpus.x[corpus.is_train] for name, corpus in embeddings.paired.items()}
     device = next(iter(spaces.values())).device
     found = {name: statistics(x) for name, x in spaces.items()}
     of_statistics = sum(timed(lambda x=x: statistics(x), device.type) for x in spaces.values())
     settings = ParamSettings()
-    rows = len(next(iter(spaces.values())))
+    rows, count = len(next(iter(spaces.values()))), len(spaces)
     ids = draw_support(rows, scaled(SUPPORT, fraction), 0).to(device)
 
     def fit_seconds(names: list[str]) -> float:
@@ -67,15 +68,15 @@ def literal_seconds(embeddings: Embeddings, fraction: float, steps: int) -> dict
         return timed(lambda: fit.train(steps), device.type) / steps * in_all
 
     multi = sum(fit_seconds([name for name in spaces if name != test]) for test in spaces)
-    single = sum(fit_seconds([name]) for name in spaces) * (len(spaces) - 1)
+    single = sum(fit_seconds([name]) for name in spaces) * (count - 1)
     first = next(iter(embeddings.tasks.values()))
     y = first.labels[first.is_train]  # type: ignore[index]
     x = torch.randn(rows, ANCHORS, device=device)
     head = timed(lambda: train_head(x, y, CLASSES, HEAD_STEPS, HEAD_BATCH), device.type) / HEAD_STEPS
-    of_heads = head * HEAD_EPOCHS * -(-rows // HEAD_BATCH) * METHODS_WITH_HEADS_FOR_ALL * len(spaces) ** 2
+    heads = RELATIVE_METHODS * count**2 + count
     return {
-        "PARAM Multi fits": multi,
-        "PARAM Single fits": single,
-        "heads": of_heads,
-        "statistics": of_statistics,
+        "PARAM Multi fits": (count, multi),
+        "PARAM Single fits": (count * (count - 1), single),
+        "heads": (heads, heads * head * HEAD_EPOCHS * -(-rows // HEAD_BATCH)),
+        "statistics": (count, of_statistics),
     }

@@ -20,20 +20,27 @@ class Phase:
     Attributes:
         seconds: in its functions, less what they spent in other phases.
         calls: of its functions.
+        made: fits, heads and the like that they made.
         gflop: operations of its matrix products, counted, in 10^9.
         megabytes: the most memory that the process held meanwhile, in 10^6 bytes.
     """
 
     seconds: float = 0.0
     calls: int = 0
+    made: int = 0
     gflop: float = 0.0
     megabytes: float = 0.0
 
 
 class Phases:
-    """A stack of phases; the time counts for the one on top."""
+    """A stack of phases; the time counts for the one on top.
 
-    def __init__(self) -> None:
+    Args:
+        device: where the work is done: cpu or cuda.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.device = device
         self.known: dict[str, Phase] = {}
         self._stack: list[str] = []
         self._since = 0.0
@@ -51,13 +58,29 @@ class Phases:
             self._settle()
             self._stack.pop()
 
-    def wrap(self, owner: Any, function: str, name: str, gflop: Callable[..., float] | None = None) -> None:
-        """From now on a function is a phase; `gflop` is given its arguments."""
+    def wrap(
+        self,
+        owner: Any,
+        function: str,
+        name: str,
+        gflop: Callable[..., float],
+        made: Callable[..., int] = lambda *_, **__: 1,
+    ) -> None:
+        """From now on a function is a phase.
+
+        Args:
+            owner: a class or a module.
+            function: its name there.
+            name: of the phase.
+            gflop: operations of a call, from its arguments.
+            made: things that a call makes, from its arguments.
+        """
         inner = getattr(owner, function)
 
         def timed(*args: Any, **kwargs: Any) -> Any:
             with self.phase(name) as own:
-                own.gflop += gflop(*args, **kwargs) if gflop else 0.0
+                own.gflop += gflop(*args, **kwargs)
+                own.made += made(*args, **kwargs)
                 return inner(*args, **kwargs)
 
         is_class = isinstance(owner, type) and hasattr(inner, "__self__")
@@ -72,7 +95,7 @@ class Phases:
             while not over.wait(seconds):
                 if self._stack:
                     own = self.known[self._stack[-1]]
-                    own.megabytes = max(own.megabytes, megabytes())
+                    own.megabytes = max(own.megabytes, megabytes(self.device))
 
         thread = threading.Thread(target=watch, daemon=True)
         thread.start()
@@ -83,7 +106,7 @@ class Phases:
             thread.join()
 
     def _settle(self) -> None:
-        if torch.cuda.is_available():
+        if self.device == "cuda":
             torch.cuda.synchronize()
         now = time.perf_counter()
         if self._stack:
@@ -91,9 +114,9 @@ class Phases:
         self._since = now
 
 
-def megabytes() -> float:
-    """What is allocated on the GPU, if there is one, else this process's own memory, in 10^6 bytes."""
-    if torch.cuda.is_available():
-        return torch.cuda.memory_allocated() / 1e6
+def megabytes(device: str) -> float:
+    """What torch holds of the GPU, or this process's own memory, in 10^6 bytes."""
+    if device == "cuda":
+        return torch.cuda.memory_reserved() / 1e6
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1024 / 1e6

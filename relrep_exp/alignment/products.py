@@ -1,4 +1,4 @@
-"""Matrix products in a chosen precision: operands and results in it, sums inside a product in float32.
+"""Matrix products in a chosen precision: operands and results rounded to it, sums within in float32.
 
 A product of two bfloat16 numbers is exact in float32. A processor without bfloat16 instructions therefore
 gives the same numbers by rounding the operands and the result of a float32 product: as slow as that one, so
@@ -7,7 +7,6 @@ that `bf16` can be tried anywhere and pays only where the instructions are.
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ def cpu_has_bf16() -> bool:
     try:
         words = set(Path("/proc/cpuinfo").read_text().split())
     except OSError:
-        return platform.machine() == "arm64"
+        return False
     return bool(words & _INSTRUCTIONS)
 
 
@@ -37,7 +36,7 @@ def cpu_has_bf16() -> bool:
 class Products:
     """Products of one precision.
 
-    `tf32` is the float32 of the GPU's matrix units with 10 bits of mantissa, and float32 elsewhere.
+    `tf32` is the float32 of a GPU's matrix units, with 10 bits of mantissa; elsewhere products are float32's.
 
     Attributes:
         precision: of operands and results.
@@ -86,16 +85,20 @@ class Products:
 
     @contextmanager
     def on(self, device: torch.device) -> Iterator[None]:
-        """During the block, float32 products of a GPU are in TF32 if that is the precision."""
-        if self.precision != "tf32" or device.type != "cuda":
+        """During the block, a GPU takes float32 products in TF32 if told so, and sums bf16's in float32."""
+        if self.precision == "float32" or device.type != "cuda":
             yield
             return
-        before = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision("high")
+        matmul = torch.backends.cuda.matmul
+        before = torch.get_float32_matmul_precision(), matmul.allow_bf16_reduced_precision_reduction
+        if self.precision == "tf32":
+            torch.set_float32_matmul_precision("high")
+        matmul.allow_bf16_reduced_precision_reduction = False
         try:
             yield
         finally:
-            torch.set_float32_matmul_precision(before)
+            torch.set_float32_matmul_precision(before[0])
+            matmul.allow_bf16_reduced_precision_reduction = before[1]
 
 
 def _wide(a: Tensor, b: Tensor) -> torch.dtype:

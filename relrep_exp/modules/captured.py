@@ -26,8 +26,9 @@ class CapturedStep:
         record: records the step on a batch that stays in its place, and returns what replays it.
     """
 
-    def __init__(self, step: Step, record: Record | None = None):
-        self._step, self._record = step, record or record_cuda
+    def __init__(self, step: Step, record: Record):
+        self._step, self._record = step, record
+        self._beside = Beside()
         self._seen = Counter[int]()
         self._recorded: dict[int, tuple[Tensor, Replay]] = {}
 
@@ -36,7 +37,7 @@ class CapturedStep:
         size = len(rows)
         self._seen[size] += 1
         if self._seen[size] <= WARM_UP:
-            beside(self._step, rows)
+            self._beside(self._step, rows)
             return
         if size not in self._recorded:
             place = rows.clone()
@@ -46,16 +47,23 @@ class CapturedStep:
         replay()
 
 
-def beside(step: Step, rows: Tensor) -> None:
-    """Do a step on a stream of its own, as a recording will."""
-    if not rows.is_cuda:
-        step(rows)
-        return
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        step(rows)
-    torch.cuda.current_stream().wait_stream(stream)
+class Beside:
+    """Does steps on a stream of their own, as a recording will; on the CPU, just so."""
+
+    def __init__(self) -> None:
+        self._stream: torch.cuda.Stream | None = None
+
+    def __call__(self, step: Step, rows: Tensor) -> None:
+        """Train on the rows [B]."""
+        if not rows.is_cuda:
+            step(rows)
+            return
+        if self._stream is None:
+            self._stream = torch.cuda.Stream()
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            step(rows)
+        torch.cuda.current_stream().wait_stream(self._stream)
 
 
 def record_cuda(step: Step, rows: Tensor) -> Replay:

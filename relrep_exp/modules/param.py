@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -95,10 +96,7 @@ class Param:
         module = ParamModule(spaces, ids, m, seed, self)
         device = module.samples.whitened.device
         if Products(self.precision).emulated(device):
-            _LOG.warning(
-                "runtime.precision=bf16: this processor has no bfloat16 instructions; P is what they would "
-                "give, and learning it takes as long as with float32"
-            )
+            warn_of_rounding()
         batches = EpochBatches(len(module.samples.whitened), self.settings.batch, [seed], device)
         if self._worth_sharing(module):
             fit_together("PARAM", module, batches, self.settings.epochs, self.training)
@@ -112,6 +110,15 @@ class Param:
         """Whether a step is so much work that several processes, where there are any, save time."""
         several = self.training.devices > 1
         return several and module.step_work().gflop >= self.training.share_gflop
+
+
+@cache
+def warn_of_rounding() -> None:
+    """Say, once, that bf16 saves no time here."""
+    _LOG.warning(
+        "runtime.precision=bf16: this processor has no bfloat16 instructions; P is what they would give, and "
+        "learning it takes as long as with float32"
+    )
 
 
 def param_from(

@@ -34,7 +34,7 @@ class Samples:
         whitened: whitened coordinates, [N, sum d], as operands of products.
         squares: |x_w|^2, [E, N].
         support: what P mixes, likewise: whitened embeddings of the support, [K, sum d]; under a similarity
-            that is not WIP raw ones beside them, [K, 2 sum d].
+            that is not WIP centred ones beside them, [K, 2 sum d], as P X = P (X - mu) + mu.
         points: all samples as a similarity that is not WIP compares them, [N, d_i] each; none for WIP.
         whitenings: the encoders' statistics, where there are points.
     """
@@ -56,7 +56,7 @@ class Samples:
         ids = ids.to(whitened.device)
         support, points, whitenings = [whitened[ids]], [], []
         if similarity != get_similarity("wip"):
-            support += [space.x[ids] for space in spaces]
+            support += [space.x[ids] - space.whitening.mean for space in spaces]
             points = [similarity.points(space.x, space.whitening) for space in spaces]
             whitenings = [space.whitening for space in spaces]
         return cls(
@@ -107,13 +107,13 @@ class ParamModule(SharedModule):
     def setup(self, stage: str) -> None:
         """Learn which share is this process's, have the data on its device, and parameters of its own.
 
-        On a GPU of its own the step is captured.
+        On a GPU of its own the step is captured under WIP; other similarities may wait for the device.
         """
         self.share = Share(self.trainer.global_rank, self.trainer.world_size)
         self.samples = self.samples.to(self.device)
         if self.logits.is_shared():
             self.logits = torch.nn.Parameter(self.logits.detach().clone())
-        if self.device.type == "cuda" and self.share.size == 1:
+        if self.device.type == "cuda" and self.share.size == 1 and not self.samples.points:
             self.capture(record_cuda)
 
     def capture(self, record: Record) -> None:
@@ -135,6 +135,16 @@ class ParamModule(SharedModule):
         batch = min(self.settings.batch, len(self.samples.whitened))
         raw, item = bool(self.samples.points), self.logits.element_size()
         return StepWork(self.samples.dims, support, m, batch, raw, item)
+
+    def on_train_start(self) -> None:
+        """Be captured as here, wherever a checkpoint was written from which the optimiser was restored."""
+        captured = self._captured is not None and self.logits.is_cuda
+        for group in self.trainer.optimizers[0].param_groups:
+            group["capturable"] = captured
+
+    def teardown(self, stage: str) -> None:
+        """Give back the memory of what was recorded."""
+        self._captured = None
 
     def training_step(self, rows: Tensor, _: int) -> Tensor | None:
         """A step on the samples `rows` [1, B]: the loss to be optimised, or None where that is done here."""
@@ -169,7 +179,7 @@ class ParamModule(SharedModule):
         Where processes share them, this one's shares.
         """
         s, data, batch = self.settings, self.samples, len(rows)
-        anchors, raw = self._mixed()
+        anchors, centred = self._mixed()
         rows = self.share.of(rows)
         products, gram = compare(data.whitened[rows], anchors, data.dims, self.products)
         squares = gram.diagonal(dim1=1, dim2=2)
@@ -187,12 +197,12 @@ class ParamModule(SharedModule):
             losses.orthogonality(gram) / self.share.size,
             losses.length(squares) / self.share.size,
         ]
-        relative = self._relative(rows, raw) if data.points else products
+        relative = self._relative(rows, centred) if data.points else products
         nce = losses.sym_nce(relative, s.nce_temperature, self.share, batch, self.products)
         return dict(zip(LOSSES, [nce, *(loss.mean() for loss in single)], strict=True))
 
     def _mixed(self) -> tuple[Tensor, Tensor]:
-        """P times what it mixes: the whitened anchors [m, sum d], and the raw ones where they are needed.
+        """P times what it mixes: the whitened anchors [m, sum d], and the centred ones where they are needed.
 
         All in one product and one gathering, as all processes have to exchange in the same order.
         """
@@ -202,10 +212,10 @@ class ParamModule(SharedModule):
         return mixed[:, :width], mixed[:, width:]
 
     def _relative(self, rows: Tensor, anchors: Tensor) -> Tensor:
-        """RR of `rows` [B] under a similarity that is not WIP, [E, B, m]. anchors raw, [m, sum d]."""
+        """RR of `rows` [B] under a similarity that is not WIP, [E, B, m]. anchors centred, [m, sum d]."""
         data, similarity = self.samples, self.similarity
-        raw = zip(anchors.split(data.dims, dim=1), data.whitenings, strict=True)
-        prepared = [similarity.points(a, w) for a, w in raw]
+        centred = zip(anchors.split(data.dims, dim=1), data.whitenings, strict=True)
+        prepared = [similarity.points(a + w.mean, w) for a, w in centred]
         pairs = zip(data.points, prepared, strict=True)
         return torch.stack([similarity.compare(points[rows], a) for points, a in pairs])
 

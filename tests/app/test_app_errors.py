@@ -125,6 +125,7 @@ def test_more_anchors_than_samples(refused):
 def test_a_gpu_that_is_not_there(refused, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert "use runtime.device=auto or cpu" in refused(BASE, "runtime.device=cuda")
+    assert "use runtime.precision=float32 or bf16" in refused(BASE, "runtime.precision=tf32")
 
 
 @pytest.mark.parametrize("device", ["auto", "cuda"])

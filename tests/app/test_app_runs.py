@@ -9,7 +9,7 @@ import pytest
 
 from relrep_exp import app, cli
 from relrep_exp.config import load
-from relrep_exp.identity import record_key
+from relrep_exp.identity import param_identity, record_key
 from relrep_exp.plan import make_plan
 from relrep_exp.store.records import RecordStore
 from relrep_exp.tasks import build
@@ -85,6 +85,18 @@ def test_the_record_says_what_was_run(run, config_of, outputs):
     )
     assert {"embed", "align", "join", "decoders", "measure"} == record.timings.keys()
     assert record.provenance["command"] == "python run.py"
+
+
+def test_the_precision_is_part_of_what_it_changes_and_of_nothing_else(config_of):
+    def key(*words):
+        return record_key(config_of(*words))
+
+    low = "runtime.precision=bf16"
+    plain = key("anchors=param")
+    assert plain == key("anchors=param", "runtime.precision=float32") != key("anchors=param", low)
+    assert key("anchors=random", low) == key("anchors=random")
+    one, two = (param_identity(config_of("anchors=param", *more), ["k"]) for more in ([], [low]))
+    assert one != two
 
 
 def test_another_run_leaves_records_and_fits_alone(run, outputs):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from relrep_exp.alignment import param
-from relrep_exp.modules.captured import WARM_UP, CapturedStep, record_cuda
+from relrep_exp.modules.captured import WARM_UP, CapturedStep
 from relrep_exp.modules.fitting import fit
 from relrep_exp.modules.param import Param, ParamSettings
 from relrep_exp.modules.param_module import ParamModule
@@ -19,12 +19,12 @@ EPOCHS = 6
 SETTINGS = ParamSettings(epochs=EPOCHS, batch=16, lr=0.1)
 
 
-def built(device="cpu") -> ParamModule:
-    return ParamModule(whitened(views(3)), torch.arange(K), M, 0, Param(SETTINGS)).to(device)
+def built() -> ParamModule:
+    return ParamModule(whitened(views(3)), torch.arange(K), M, 0, Param(SETTINGS))
 
 
-def trained(module: ParamModule, training: Training, epochs: int = EPOCHS) -> ParamModule:
-    fit(module, EpochBatches(N, SETTINGS.batch, [0], module.samples.squares.device), epochs, training)
+def trained(module: ParamModule, training: Training, device: str = "cpu") -> ParamModule:
+    fit(module, EpochBatches(N, SETTINGS.batch, [0], torch.device(device)), EPOCHS, training)
     return module
 
 
@@ -55,20 +55,22 @@ def test_a_captured_fit_is_the_ordinary_one_and_records_each_size_once():
     assert recorded == {16: 1, N % 16: 1}
 
 
-def test_a_captured_fit_goes_on_where_it_stopped(tmp_path):
+@pytest.mark.parametrize("first", [built, captured], ids=["ordinary", "captured"])
+@pytest.mark.parametrize("second", [built, captured], ids=["ordinary", "captured"])
+def test_one_way_goes_on_where_the_other_stopped(tmp_path, first, second):
     file = tmp_path / "fit.ckpt"
 
     def stop(epoch, means):
         if epoch == 3:
             raise KeyError
 
-    interrupted = captured()
+    interrupted = first()
     interrupted.on_epoch = stop
     keeping = Training(checkpoint=file, checkpoint_seconds=0.0)
     with pytest.raises(KeyError):
         trained(interrupted, keeping)
     assert file.exists()
-    resumed, epochs = captured(), []
+    resumed, epochs = second(), []
     resumed.on_epoch = lambda epoch, means: epochs.append(epoch)
     trained(resumed, keeping)
     assert epochs == [3, 4, 5]
@@ -85,7 +87,25 @@ def test_a_replay_reads_the_batch_that_is_given_with_it():
     assert batches[WARM_UP].tolist() == [WARM_UP, WARM_UP + 1]  # is not the place that is written to
 
 
-def without_data(similarity="wip") -> ParamModule:
+def test_whether_the_optimiser_is_captured_is_not_for_the_checkpoint_to_say(tmp_path):
+    """One that a GPU wrote would make the ordinary one of a CPU fail."""
+    file = tmp_path / "fit.ckpt"
+
+    def change_and_stop(epoch, means):
+        if epoch == 2:
+            saved = torch.load(file, weights_only=True)
+            saved["optimizer_states"][0]["param_groups"][0]["capturable"] = True
+            torch.save(saved, file)
+            raise KeyError
+
+    interrupted, keeping = built(), Training(checkpoint=file, checkpoint_seconds=0.0)
+    interrupted.on_epoch = change_and_stop
+    with pytest.raises(KeyError):
+        trained(interrupted, keeping)
+    equal(trained(built(), Training()), trained(built(), keeping))
+
+
+def without_data() -> ParamModule:
     """A module whose tensors have no numbers: whoever asks for one, as for a GPU's, gets an error."""
     module, meta = built(), torch.device("meta")
     module.samples = module.samples.to(meta)
@@ -110,8 +130,6 @@ def test_asking_for_a_number_would_be_noticed(monkeypatch):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
 def test_a_gpu_replays_what_the_cpu_computes():
-    torch.cuda.set_sync_debug_mode("warn")
-    module = built("cuda")
-    module.capture(record_cuda)
-    trained(module, Training())
+    module = trained(built(), Training(), device="cuda")
+    assert module.logits.is_cuda
     torch.testing.assert_close(module.logits.cpu(), trained(built(), Training()).logits, rtol=1e-3, atol=1e-4)
