@@ -150,7 +150,8 @@ def print_table(args: argparse.Namespace, plain: float, bank: float, peak: float
         f"{name}: {args.heads} heads, N={args.n} k={args.width} C={args.classes} batch={args.batch}, "
         f"float32 on {args.device}, {threads} threads, {lanes} lanes"
     )
-    how = "whole fits" if args.whole else f"{args.steps} steps of each timed, scaled by their number"
+    some = f"{args.steps} steps of each timed, the bank's on as many samples, scaled by their number"
+    how = "whole fits, one of a head alone" if args.whole else some
     print(f"{'steps of a fit':32s}{steps:12d}       {args.epochs} epochs; {how}")
     print(
         f"{'products of a step, counted':32s}{gflop(args):12.3f} GFLOP {gflop(args) * steps:10.0f} in a fit"

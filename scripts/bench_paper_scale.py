@@ -23,7 +23,7 @@ from statistics import fmean
 
 import torch
 from benchmarking import gemm_peak
-from paper_shape import literal_parts, paper_shaped, scaled
+from paper_shape import DIMS, literal_parts, paper_shaped, scaled
 from phases import Phase, Phases
 
 from relrep_exp.alignment import metrics
@@ -61,6 +61,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--methods", nargs="+", help="some of Table 1's, e.g. param-wip; else all")
+    parser.add_argument("--test-encoders", nargs="+", choices=list(DIMS), help="hold out these alone")
     parser.add_argument("--literal-steps", type=int, default=5, help="of PARAM, timed; 0: no literal side")
     parser.add_argument(
         "--outputs", help="keep fits here and take up those that are; else a temporary folder"
@@ -70,7 +72,8 @@ def arguments() -> argparse.Namespace:
 
 def bench(args: argparse.Namespace, outputs: str) -> None:
     """All of it, with results in a folder."""
-    runs = distinct(make_plan(overrides(args, outputs), sweep=False))
+    asked = distinct(make_plan(overrides(args, outputs), sweep=False))
+    runs = [run for run in asked if args.methods is None or run.arm.method in args.methods]
     runtime = Runtime.of(runs[0].config.runtime)
     device = runtime.device.type
     embeddings = paper_shaped(args.fraction, args.seed).to(runtime.device)
@@ -98,6 +101,7 @@ def overrides(args: argparse.Namespace, outputs: str) -> list[str]:
         f"runtime.threads={args.threads}",
         "runtime.progress=off",
         f"paths.outputs={outputs}",
+        *([f"task.test_encoders={args.test_encoders}"] if args.test_encoders else []),
     ]
 
 
