@@ -12,6 +12,7 @@ from relrep_exp.schema import Config, PairwiseConfig, ParamAnchors, RelativeConf
 from relrep_exp.store.keys import content_key
 
 TRAIN = "train"  # rows of an encoder's embeddings: those of the training samples
+STATISTICS, REPRESENTATIONS = "statistics", "representations"  # folders of the outputs
 
 
 def method_name(config: Config) -> str:

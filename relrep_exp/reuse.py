@@ -9,15 +9,20 @@ from pathlib import Path
 from relrep_exp.encoders import zoo
 from relrep_exp.encoders.present import missing_encoders
 from relrep_exp.errors import UserError
-from relrep_exp.identity import learned_in, param_identity, statistics_identity
+from relrep_exp.identity import (
+    REPRESENTATIONS,
+    STATISTICS,
+    learned_in,
+    param_identity,
+    statistics_identity,
+)
 from relrep_exp.plan import Run
+from relrep_exp.reads import own_pairs
 from relrep_exp.schema import Config, ParamAnchors, PrecomputedZoo, RelativeConfig, SingleParamAnchors
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.manifest import MANIFEST
 
-# Folders of the outputs
-EMBEDDINGS, PARAM, STATISTICS = "embeddings", "checkpoints", "statistics"
-REPRESENTATIONS = "representations"
+EMBEDDINGS, PARAM = "embeddings", "checkpoints"  # folders of the outputs
 _ALIGNED = ("stitching", "retrieval", "reconstruction", "geometry")  # tasks that fit the configured aligner
 
 
@@ -45,13 +50,14 @@ def reuse(runs: Sequence[Run]) -> list[Reuse]:
     """What these runs need of each kind; kinds that none needs are left out.
 
     Of representations all that a run needs counts as one: runs that differ in the decoder alone share them.
-    Whether they are kept is decided when they are computed (sharing.py).
+    Whether they and statistics are kept is decided when they are computed (sharing.py). Statistics of support
+    rows alone are left out: which rows those are is not known before.
 
     A thing is known by its key. Where files of which the key is made are not here, things are told apart by
     how they are configured, and none of them is there.
     """
     kinds = {kind: Reuse(kind) for kind in (EMBEDDINGS, PARAM, STATISTICS, REPRESENTATIONS)}
-    known: dict[str, Mapping[str, str]] = {}
+    known: dict[str, _Keys] = {}
     for run in runs:
         for kind, keys in _needed(run, _keys(run.config, known)).items():
             root = Path(run.config.paths.outputs) / kind
@@ -71,10 +77,19 @@ def param_fits(config: Config, names: Sequence[str]) -> Iterator[list[str]]:
         yield [min(others)] if isinstance(config.anchors, SingleParamAnchors) else others
 
 
-def _needed(run: Run, keys: Mapping[str, str]) -> dict[str, set[str]]:
+@dataclass(frozen=True)
+class _Keys:
+    """Encoder -> the key of its embeddings: of paired samples, and of the task's own."""
+
+    paired: Mapping[str, str]
+    tasks: Mapping[str, str]
+
+
+def _needed(run: Run, known: _Keys) -> dict[str, set[str]]:
     """The keys of what a run needs, by kind."""
-    config, aligner = run.config, run.config.aligner
-    needed = {} if isinstance(config.zoo, PrecomputedZoo) else {EMBEDDINGS: set(keys.values())}
+    config, aligner, keys = run.config, run.config.aligner, known.paired
+    embeddings = {*keys.values(), *known.tasks.values()}
+    needed = {} if isinstance(config.zoo, PrecomputedZoo) else {EMBEDDINGS: embeddings}
     if not isinstance(aligner, RelativeConfig) or config.task.kind not in _ALIGNED:
         return needed
     statistics = (statistics_identity(key, aligner.shrinkage, aligner.eps) for key in keys.values())
@@ -82,30 +97,42 @@ def _needed(run: Run, keys: Mapping[str, str]) -> dict[str, set[str]]:
     if isinstance(config.anchors, ParamAnchors):
         fits = param_fits(config, list(keys))
         needed[PARAM] = _contents(param_identity(config, [keys[name] for name in fit]) for fit in fits)
-    if config.task.decodes:
+    if config.task.decodes and config.runtime.representations_gb:
         needed[REPRESENTATIONS] = {content_key({"of": _but_decoder(config)})}
     return needed
 
 
 def _but_decoder(config: Config) -> str:
     """What determines the representations of a run, as it is configured."""
-    samples = (config.task, config.data, config.parallel, config.zoo)
-    return repr((*samples, config.aligner, config.anchors, config.sim, learned_in(config), config.seed))
+    method = (config.aligner, config.anchors, config.sim, learned_in(config), config.seed)
+    return repr((config.task, _reads(config), method))
+
+
+def _reads(config: Config) -> str:
+    """What determines the embeddings of a run, as it is configured."""
+    return repr((config.data, config.parallel, config.zoo, config.runtime.resize))
 
 
 def _contents(identities: Iterable[Mapping[str, object]]) -> set[str]:
     return set(map(content_key, identities))
 
 
-def _keys(config: Config, known: dict[str, Mapping[str, str]]) -> Mapping[str, str]:
-    """Encoder -> the key of its embeddings; asked once for the runs that read the same."""
-    reads = repr((config.data, config.parallel, config.zoo))
+def _keys(config: Config, known: dict[str, _Keys]) -> _Keys:
+    """Asked once for the runs that read the same."""
+    reads = _reads(config)
     if reads not in known:
         try:
-            known[reads] = zoo.paired_keys(config)
+            known[reads] = _Keys(zoo.paired_keys(config), zoo.task_keys(config))
         except UserError:
-            known[reads] = {name: content_key({"of": reads, "name": name}) for name in _names(config)}
+            groups = (config.data if own_pairs(config) else config.parallel, config.data)
+            known[reads] = _Keys(*(_told_apart(config, repr(group)) for group in groups))
     return known[reads]
+
+
+def _told_apart(config: Config, samples: str) -> dict[str, str]:
+    """Keys for embeddings of samples that are not here."""
+    of = [samples, _reads(config)]
+    return {name: content_key({"of": of, "name": name}) for name in _names(config)}
 
 
 def _names(config: Config) -> list[str]:

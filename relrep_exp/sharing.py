@@ -9,6 +9,7 @@ them takes several times as long as writing and reading: by l1 always, by WIP ha
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,19 +24,20 @@ from relrep_exp import plugins, versions
 from relrep_exp.alignment.anchors import Space
 from relrep_exp.alignment.digest import digest
 from relrep_exp.alignment.whitening import Whitening
-from relrep_exp.identity import TRAIN, statistics_identity
+from relrep_exp.errors import UserError
+from relrep_exp.identity import REPRESENTATIONS, STATISTICS, TRAIN, statistics_identity
 from relrep_exp.schema import Config
 from relrep_exp.store.bounded import mark_used, prune
+from relrep_exp.store.files import free_bytes
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.tensors import Entry, TensorStore
 
-STATISTICS = "statistics"
-REPRESENTATIONS = "representations"
 KEPT_FROM_GFLOP = 2.0  # of fitting statistics: some 50 ms, as long as writing them takes
 KEPT_FROM_BYTES = 2**24  # of representations: below, computing them takes no time to speak of
 DISK_BYTES_PER_SECOND = 3e8  # to write and to read, digests and fsync included
 TIMES_DEARER = 5.0  # than writing and reading
 PROBE_ROWS = 512
+_LOG = logging.getLogger("relrep_exp")
 
 Project = Callable[[Tensor], Tensor]
 Compute = Callable[[], tuple[dict[str, Tensor], dict[str, Any]]]
@@ -71,7 +73,7 @@ class Sharing:
     def representations(
         self, reading: str | None, rows: tuple[str, str], x: Tensor, project: Project
     ) -> Tensor:
-        """What `project` makes of x [N, d], [N, k].
+        """What `project` makes of x [N, d], [N, k]; where it cannot be kept, a warning says so.
 
         Args:
             reading: tells `project` from other maps, see `Aligner.reading`; None: nothing does.
@@ -87,29 +89,45 @@ class Sharing:
             "rows": rows,
             "version": versions.ALIGNMENT,
         }
-        key, store = content_key(identity), TensorStore(self.outputs / REPRESENTATIONS)
-        known = (store.root / key).exists()
-        if not known and not self._dear(x, project):
+        folder = self.outputs / REPRESENTATIONS / content_key(identity)
+        if not folder.exists() and not self._dear(x, project, folder):
             return project(x)
-        entry = self._once(store, key, lambda: ({"x": project(x)}, identity))
-        if entry.computed:
-            prune(store.root, self.most_bytes)
-        else:
-            mark_used(store.root / key)
-        return entry.tensors["x"].to(x.device)
+        return self._kept(folder, identity, x, project)
 
-    def _dear(self, x: Tensor, project: Project) -> bool:
-        """Whether keeping pays, by the time that the first rows take; and there is room for it."""
+    def _kept(self, folder: Path, identity: dict[str, Any], x: Tensor, project: Project) -> Tensor:
+        """From the store; keeping only saves time, so a store that fails does not fail the run."""
+        made: list[Tensor] = []
+
+        def compute() -> tuple[dict[str, Tensor], dict[str, Any]]:
+            made.append(project(x))
+            return {"x": made[0]}, identity
+
+        try:
+            entry = self._once(TensorStore(folder.parent), folder.name, compute)
+        except UserError as error:
+            _LOG.warning("representations are not kept: %s", error)
+            return made[0] if made else project(x)
+        if entry.computed:
+            prune(folder.parent, self.most_bytes)
+        else:
+            mark_used(folder)
+        found = entry.tensors["x"]
+        assert len(found) == len(x), "rows are told apart by their identity"
+        return found.to(x.device)
+
+    def _dear(self, x: Tensor, project: Project, folder: Path) -> bool:
+        """Whether keeping pays, by the time that the first rows take; and there is room for it.
+
+        They are projected twice and the least time counts, as the first may pay for what is set up once.
+        """
         if len(x) <= PROBE_ROWS:
             return False
-        start = time.perf_counter()
-        probe = project(x[:PROBE_ROWS])
-        if x.is_cuda:
-            torch.cuda.synchronize(x.device)
-        seconds = (time.perf_counter() - start) * len(x) / len(probe)
+        first, probe = _timed(project, x[:PROBE_ROWS])
         size = probe[0].nbytes * len(x)
-        if not KEPT_FROM_BYTES <= size <= self.most_bytes:
+        if not KEPT_FROM_BYTES <= size <= min(self.most_bytes, free_bytes(folder)):
             return False
+        second, _ = _timed(project, x[:PROBE_ROWS])
+        seconds = min(first, second) * len(x) / len(probe)
         return seconds > TIMES_DEARER * size / DISK_BYTES_PER_SECOND
 
     def _statistics(
@@ -136,6 +154,20 @@ class Sharing:
         entry = store.get_or_compute(key, compute, recompute=self.recompute and key not in self._made)
         self._made.add(key)
         return entry
+
+
+def _timed(project: Project, x: Tensor) -> tuple[float, Tensor]:
+    """Seconds that a projection takes, without the work that a GPU was given before; and what it makes."""
+    _wait_for(x.device)
+    start = time.perf_counter()
+    made = project(x)
+    _wait_for(x.device)
+    return time.perf_counter() - start, made
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _fit_gflop(n: int, d: int) -> float:

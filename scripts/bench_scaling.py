@@ -30,6 +30,8 @@ from relrep_exp.alignment.anchors import AnchorSet
 from relrep_exp.alignment.metrics import retrieve
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.whitening import moments
+from relrep_exp.errors import tell, user_error
+from relrep_exp.store.files import require_writable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -133,14 +135,15 @@ Results = Mapping[tuple[str, str], Mapping[int, Measured]]
 def main() -> int:
     """Measure, print, write."""
     args = arguments()
+    folder = Path(args.out)
+    if problems := require_writable(folder):
+        return tell(user_error(problems[0].what, "choose another folder: --out DIR"))
     base, factors = (Sizes(4000, 100, 500, 128), 3) if args.quick else (Sizes(10_000, 300, 2000, 384), 4)
     grid = {axis: [size * 2**i // 2 for i in range(factors)] for axis, size in asdict(base).items()}
     threads = args.threads or torch.get_num_threads()
     print(f"beside the axis N={base.n:,} m={base.m} K={base.k:,} d={base.d}; float32, {threads} threads")
     results = measured(base, grid, threads)
     print_exponents(results)
-    folder = Path(args.out)
-    folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "scaling.csv", results)
     draw(folder, results)
     print(f"written: {folder}/scaling.png, .pdf, .csv")

@@ -16,6 +16,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from torch import Tensor
 from relrep_exp.alignment.anchors import AnchorSet
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.whitening import Whitening, moments
+from relrep_exp.errors import Problem, UserError, tell
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.shards import Parts, Plan, ShardStore
 
@@ -36,16 +38,31 @@ def main() -> int:
     args = arguments()
     if args.threads:
         torch.set_num_threads(args.threads)
-    needed = max(args.n) * (args.dim + args.anchors) * 4
-    free = shutil.disk_usage(args.folder).free
-    if free < 1.1 * needed:
-        told = f"error: {args.folder} has {free / 1e9:.1f} GB free, {1.1 * needed / 1e9:.1f} GB are needed"
-        print(f"{told}\n    -> give another --folder, or a smaller --n", file=sys.stderr)
-        return 2
+    if problems := [*too_few_rows(args), *no_room(args)]:
+        return tell(UserError(problems))
     print(f"d={args.dim} anchors={args.anchors} float32, {torch.get_num_threads()} threads")
     in_memory(args)
     from_files(args)
     return 0
+
+
+def too_few_rows(args: argparse.Namespace) -> Iterator[Problem]:
+    """Anchors are picked among the rows."""
+    if min(args.n) < args.anchors:
+        yield Problem(
+            f"--n {min(args.n)} is less than --anchors {args.anchors}", "give more rows, or fewer anchors"
+        )
+
+
+def no_room(args: argparse.Namespace) -> Iterator[Problem]:
+    """Shards and their projection are written beside each other."""
+    if not Path(args.folder).is_dir():
+        yield Problem(f"there is no folder {args.folder}", "give another --folder")
+        return
+    needed = 1.1 * max(args.n) * (args.dim + args.anchors) * 4
+    if (free := shutil.disk_usage(args.folder).free) < needed:
+        what = f"{args.folder} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed"
+        yield Problem(what, "give another --folder, or a smaller --n")
 
 
 def in_memory(args: argparse.Namespace) -> None:

@@ -47,7 +47,8 @@ class Peak:
     def _look(self) -> None:
         while not self._ended.is_set():
             anonymous, mapped = (now - then for now, then in zip(_resident(), self._before, strict=True))
-            self.anonymous, self.mapped = max(self.anonymous, anonymous), max(self.mapped, mapped)
+            # in this order, as max gives the first of two where one is NaN
+            self.anonymous, self.mapped = max(anonymous, self.anonymous), max(mapped, self.mapped)
             time.sleep(0.002)
 
 

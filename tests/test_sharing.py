@@ -1,7 +1,9 @@
 """What runs share: statistics and representations are computed once, and the numbers are the same without."""
 
+import errno
 import logging
 import os
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -72,14 +74,19 @@ def test_runs_that_differ_in_the_decoder_share_everything_else(
     assert len(folders(outputs, "statistics")) == 3 and len(kept) == 9 + 9  # of test rows, of training rows
     made = Calls(TensorStore._write)
     monkeypatch.setattr(TensorStore, "_write", lambda *given: made(*given))
-    others = [any_run(*words, "decoder=svm"), any_run(*words, "decoder=linear", "decoder.C=2.0")]
+    other = any_run(*words, "decoder=svm")
     assert fits() == {"statistics": 3, "param": 3} and made.count == 0
-    assert all(outcome.fresh for outcome in (first, *others))
+    assert first.fresh and other.fresh
     assert folders(outputs, "representations") == kept
 
 
 @pytest.mark.parametrize(
-    ("anchors", "statistics"), [("param", "train"), ("param_single", "support"), ("fps", "train")]
+    ("anchors", "statistics"),
+    [
+        ("param", "train"),
+        ("param_single", "support"),
+        pytest.param("fps", "train", marks=pytest.mark.slow),
+    ],
 )
 def test_the_numbers_are_those_of_a_run_that_shares_nothing(
     any_run, outputs, monkeypatch, anchors, statistics
@@ -195,14 +202,55 @@ def test_representations_are_kept_where_they_are_dear(tmp_path, monkeypatch):
     x, dear = torch.randn(2000, 8), Calls(lambda x: time.sleep(len(x) * 5e-5) or 2 * x)
     cheap = Calls(lambda x: 2 * x)
     monkeypatch.setattr(sharing, "KEPT_FROM_BYTES", 2**14)
-    for calls, reading, computed in ((dear, "dear", 1 + 1), (cheap, "cheap", 2 * (1 + 1))):
+    monkeypatch.setattr(sharing, "DISK_BYTES_PER_SECOND", 1e7)  # dear from 32 ms on: one takes 100, one none
+    for calls, reading, computed in ((dear, "dear", 2 + 1), (cheap, "cheap", 2 * (2 + 1))):
         for _ in range(2):
             found = Sharing(tmp_path, most_bytes=ROOM).representations(reading, ("key", "test"), x, calls)
             assert torch.equal(found, 2 * x)
-        assert calls.count == computed  # a probe, and the whole
+        assert calls.count == computed  # two probes, and the whole
     assert len(folders(tmp_path, "representations")) == 1
     other = ("key", "train")
     assert torch.equal(Sharing(tmp_path, most_bytes=ROOM).representations("dear", other, -x, dear), -2 * x)
+
+
+def test_the_first_projection_may_pay_for_what_is_set_up_once(tmp_path, monkeypatch):
+    x, project = torch.randn(2000, 8), Calls(lambda x: time.sleep(0.2 * (project.count == 1)) or 2 * x)
+    monkeypatch.setattr(sharing, "KEPT_FROM_BYTES", 2**14)
+    monkeypatch.setattr(sharing, "DISK_BYTES_PER_SECOND", 1e7)
+    Sharing(tmp_path, most_bytes=ROOM).representations("r", ("key", "test"), x, project)
+    assert folders(tmp_path, "representations") == []
+
+
+def test_the_file_that_a_similarity_comes_from_tells_representations_apart(
+    tmp_path, everything_kept, monkeypatch
+):
+    for digest, factor in (("one", 2), ("two", 3)):
+        monkeypatch.setattr(sharing.plugins, "digests", lambda digest=digest, **_: {"sim": digest})
+        share = Sharing(tmp_path, most_bytes=ROOM)
+        found = share.representations("r", ("key", "test"), X, lambda x, factor=factor: factor * x)
+        assert torch.equal(found, factor * X)
+
+
+def is_told(outputs, x, caplog):
+    """Whether a warning says that 2 x is not kept; it is found in any case."""
+    project = Calls(lambda x: 2 * x)
+    with caplog.at_level(logging.WARNING, "relrep_exp"):
+        share = Sharing(outputs, most_bytes=ROOM)
+        assert torch.equal(share.representations("r", ("key", "test"), x, project), 2 * x)
+    assert project.count <= 2 + 1
+    return "representations are not kept: " in caplog.text
+
+
+def test_representations_that_cannot_be_kept_are_only_told(tmp_path, everything_kept, caplog):
+    (tmp_path / "representations").write_text("in the way")
+    assert is_told(tmp_path, X, caplog)
+
+
+def test_a_disk_that_fills_up_stops_no_run(small_disk, everything_kept, caplog, monkeypatch):
+    x = torch.zeros(2000, 64)
+    assert not is_told(small_disk, x, caplog)  # there is no room, which is seen before
+    monkeypatch.setattr(sharing, "free_bytes", lambda _: ROOM)
+    assert is_told(small_disk, x, caplog) and folders(small_disk, "representations") == []
 
 
 # The bound.
@@ -244,3 +292,31 @@ def test_what_is_being_made_stays_and_what_is_read_meanwhile_is_made_anew(tmp_pa
     monkeypatch.setattr(Path, "read_bytes", vanishing)
     assert fill(tmp_path, 0) == entry and entry.is_dir()
     assert not list(tmp_path.glob("*.corrupt-*"))
+
+
+def test_what_is_corrupt_and_what_killed_writers_left_goes_first(tmp_path):
+    old, new, made = (fill(tmp_path, number) for number in range(3))
+    aside, left = (
+        old.with_name(name.format(old.name)) for name in ("{}.corrupt-1", ".{}.7-0123456789abcdef.tmp")
+    )
+    shutil.copytree(new, aside)
+    shutil.copytree(new, left)
+    being_made = shutil.copytree(new, made.with_name(left.name.replace(old.name, made.name)))
+    with key_lock(made):
+        prune(tmp_path, 4 * 5000)
+    assert all(entry.is_dir() for entry in (old, new, made, being_made))
+    assert not aside.exists() and not left.exists()
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EBUSY, errno.ESTALE])
+def test_what_cannot_be_removed_stays(tmp_path, monkeypatch, code):
+    entries = [fill(tmp_path, number) for number in range(2)]
+    (tmp_path / ".locks" / f"{entries[0].name}.lock").unlink()
+    (tmp_path / ".locks" / f"{entries[0].name}.lock").mkdir()
+
+    def refused(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, "rename", refused)
+    prune(tmp_path, 0)
+    assert all(entry.is_dir() for entry in entries)

@@ -118,6 +118,7 @@ class Space:
 
     def picked(self, rows: Tensor) -> Space:
         """Some rows of a whole space, [n, d], as a space with statistics of its own."""
+        assert self._rows is None, "rows are numbered in a whole space"
         return Space(self.x[rows.to(self.x.device)], self._statistics, rows)
 
 

@@ -161,6 +161,8 @@ class RelativeSpace:
     def transform_blocks(self, x: Rows, encoder: str) -> Iterator[Tensor]:
         """The same of any number of rows, block after block, [n, m]; memory does not grow with N.
 
+        Blocks are cast to the type of the encoder's anchors: files of float64 are read by a float32 space.
+
         Args:
             x: a tensor or `FileRows`, [N, d].
             encoder: that made them.
@@ -169,8 +171,8 @@ class RelativeSpace:
             ValueError: as of `transform`, before the first block.
         """
         member = self._reader(encoder, x[:1])
-        device = member.anchors.device
-        return (member.project(block.to(device)) for _, block in blocks_of(x, device))
+        blocks = blocks_of(x, member.anchors.device)
+        return (member.project(block.to(member.anchors)) for _, block in blocks)
 
     def transform_file(self, x: Rows, encoder: str, out: str | Path) -> None:
         """The same into a .npy file [N, m], which appears whole or not at all; `numpy.load` can map it.

@@ -20,8 +20,10 @@ from relrep_exp.schema import (
     CaptionedData,
     ClustersData,
     Config,
+    DataConfig,
     DistortedZoo,
     ImagesData,
+    ParallelConfig,
     PrecomputedZoo,
     Sib200Data,
     SubsetsParallel,
@@ -69,9 +71,17 @@ def paired_keys(config: Config) -> dict[str, str]:
     Raises:
         UserError: files are missing; every problem.
     """
+    return _keys(config, config.data if own_pairs(config) else config.parallel)
+
+
+def task_keys(config: Config) -> dict[str, str]:
+    """The same of the embeddings that decoders are trained and tested on."""
+    return _keys(config, config.data)
+
+
+def _keys(config: Config, group: DataConfig | ParallelConfig) -> dict[str, str]:
     if isinstance(config.zoo, PrecomputedZoo):
         return precomputed.keys(config.zoo)
-    group = config.data if own_pairs(config) else config.parallel
     samples = data_sources.identity(group, views(config), config.runtime.offline)
     return {name: content_key(described(source, samples)) for name, source in sources(config).items()}
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from relrep_exp.identity import REPRESENTATIONS, STATISTICS
 from relrep_exp.overrides import command
-from relrep_exp.reuse import EMBEDDINGS, PARAM, REPRESENTATIONS, STATISTICS, Reuse
+from relrep_exp.reuse import EMBEDDINGS, PARAM, Reuse
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,7 +19,7 @@ SHOWN_COMMANDS = 6
 _SHARED = {  # folder of the outputs -> what is kept in it: one, and several
     EMBEDDINGS: ("encoder's embeddings", "encoders' embeddings"),
     PARAM: ("PARAM fit", "PARAM fits"),
-    STATISTICS: ("encoder's statistics", "encoders' statistics"),
+    STATISTICS: ("encoder's statistics, if large,", "encoders' statistics, if large,"),
     REPRESENTATIONS: ("set of representations, if dear,", "sets of representations, if dear,"),
 }
 _MINUTE, _HOUR = 60.0, 3600.0

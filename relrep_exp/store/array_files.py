@@ -104,13 +104,12 @@ def _locate_safetensors(path: Path, array: str | None) -> Segment:
             if length > path.stat().st_size:
                 raise ValueError("no header")
             header = json.loads(stream.read(length))
-            described = header if array is None else {array: header[array]}
-            found = _matrices(described)
-        except (ValueError, TypeError, AttributeError):
+            if array is not None and array not in header:
+                raise user_error(f"{path} has no array {array!r}", f"it has {', '.join(header)}")
+            found = _matrices(header if array is None else {array: header[array]})
+        except (ValueError, TypeError, AttributeError, LookupError):
             remedy = "write it again with safetensors.torch.save_file"
             raise user_error(f"{path} is not a readable .safetensors", remedy) from None
-        except KeyError:
-            raise user_error(f"{path} has no array {array!r}", f"it has {', '.join(header)}") from None
     if len(found) != 1:
         remedy = (
             "say which matrix of floats is meant: array=NAME" if found else "give a matrix of floats [N, d]"

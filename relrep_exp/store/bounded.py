@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from relrep_exp.errors import UserError
 from relrep_exp.store.files import remove_temp, temp_beside
 from relrep_exp.store.keys import is_key
 from relrep_exp.store.locks import LockBusyError, key_lock
@@ -21,38 +22,45 @@ def mark_used(folder: Path) -> None:
 def prune(root: Path, most: float) -> None:
     """Remove the entries that were not used for longest, until the others take `most` bytes or less.
 
-    An entry that somebody is making stays. Whoever is reading one that goes either has it open, or finds
-    nothing and makes it anew.
+    What was moved aside as corrupt, and what killed writers left, counts and goes first. An entry that
+    somebody is making, or that cannot be removed, stays. Whoever is reading one that goes either has it open,
+    or finds nothing and makes it anew.
     """
-    entries = sorted(_entries(root), key=lambda entry: entry[1])
-    excess = sum(size for _, _, size in entries) - most
-    for folder, _, size in entries:
+    entries = sorted(_entries(root))
+    excess = sum(size for _, size, _ in entries) - most
+    for _, size, folder in entries:
         if excess <= 0:
             break
         if _removed(folder):
             excess -= size
 
 
-def _entries(root: Path) -> list[tuple[Path, int, int]]:
-    """Folder, time of the last use in ns and bytes of each entry; what goes meanwhile is passed over."""
+def _entries(root: Path) -> list[tuple[int, int, Path]]:
+    """Time of the last use in ns, bytes and folder of each entry; what goes meanwhile is passed over."""
     found = []
-    for manifest in root.glob(f"*/{MANIFEST}"):
+    for folder in root.glob("*"):
         with suppress(OSError):
-            if is_key(manifest.parent.name):
-                size = sum(path.stat().st_size for path in manifest.parent.iterdir())
-                found.append((manifest.parent, manifest.stat().st_mtime_ns, size))
+            if is_key(key := _key(folder)):
+                used = (folder / MANIFEST).stat().st_mtime_ns if folder.name == key else 0
+                found.append((used, sum(path.stat().st_size for path in folder.iterdir()), folder))
     return found
+
+
+def _key(folder: Path) -> str:
+    """Of `<key>`, of `<key>.corrupt-1`, and of `.<key>.<...>.tmp`, which is stale if its lock is free."""
+    return folder.name.removeprefix(".").partition(".")[0]
 
 
 def _removed(folder: Path) -> bool:
     """Whether it is gone; it vanishes in one step, under its lock."""
-    gone = temp_beside(folder)
+    entry = folder.with_name(_key(folder))
+    gone = temp_beside(entry)
     try:
-        with key_lock(folder, wait=False):
+        with key_lock(entry, wait=False):
             folder.rename(gone)
-    except LockBusyError:
-        return False
     except FileNotFoundError:  # another process was faster
         return True
+    except (LockBusyError, UserError, OSError):
+        return False
     remove_temp(gone)
     return True

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relrep_exp.errors import Problem, UserError, user_error
 from relrep_exp.store.array_files import Segment, locate
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a look at what is there does without
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -75,17 +76,17 @@ class FileRows:
 
         return torch.float64 if self._segments[0].dtype == "float64" else torch.float32
 
-    def __getitem__(self, rows: slice | Tensor) -> Tensor:
-        """Consecutive rows, those of row numbers int64 [n] in their order, or of a mask bool [N]; [n, d].
+    def __getitem__(self, rows: slice | Tensor | NDArray[Any] | Sequence[int]) -> Tensor:
+        """Consecutive rows, those of row numbers [n] in their order, or of a mask bool [N]; [n, d].
 
         Raises:
-            IndexError: there is no such row, or the slice has a step.
+            IndexError: there is no such row, the slice has a step, or it is neither numbers nor such a mask.
             UserError: a file is shorter than when it was opened.
         """
         import torch
 
         if not isinstance(rows, slice):
-            return self._picked(rows)
+            return self._picked(self._numbers(torch.as_tensor(rows).cpu()))
         start, stop, step = rows.indices(len(self))
         if step != 1:
             raise IndexError("rows of files are read without a step")
@@ -103,12 +104,22 @@ class FileRows:
             yield segment.part(start - first, min(stop, end) - first)
             start, number = end, number + 1
 
-    def _picked(self, rows: Tensor) -> Tensor:
+    def _numbers(self, rows: Tensor) -> Tensor:
+        """Row numbers int64 [n] of row numbers or a mask."""
         import torch
 
-        wanted = (rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows).cpu()
-        if len(wanted) and not bool(((wanted >= 0) & (wanted < len(self))).all()):
+        is_mask = rows.dtype == torch.bool
+        if rows.ndim != 1 or (is_mask and len(rows) != len(self)) or (rows.is_floating_point() and len(rows)):
+            what = f"{rows.dtype} {list(rows.shape)}"
+            raise IndexError(f"give row numbers [n], or a mask of bool [{len(self)}], not {what}")
+        numbers = rows.nonzero()[:, 0] if is_mask else rows.long()
+        if not bool(((numbers >= 0) & (numbers < len(self))).all()):
             raise IndexError(f"row numbers must be 0 to {len(self) - 1:,}")
+        return numbers
+
+    def _picked(self, wanted: Tensor) -> Tensor:
+        import torch
+
         picked = torch.empty(len(wanted), self.shape[1], dtype=self.dtype)
         for segment, end in zip(self._segments, self._ends, strict=True):
             first = end - segment.rows

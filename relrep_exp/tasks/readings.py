@@ -25,12 +25,12 @@ class Readings:
 
     def __init__(self, rows: Mapping[str, Tensor], keys: Mapping[str, str], part: str, sharing: Sharing):
         self.rows, self._keys, self._part, self._sharing = rows, keys, part, sharing
-        self._read: dict[tuple[str | tuple[int, str], str], Tensor] = {}
+        self._read: dict[tuple[str | tuple[Aligner, str], str], Tensor] = {}
 
     def __call__(self, aligner: Aligner, source: str, target: str) -> Tensor:
         """The target's rows as the source's decoder reads them, [N, k]; its own where they are the same."""
         reading = aligner.reading(source, target)
-        name = (reading or (id(aligner), source), target)
+        name = (reading or (aligner, source), target)
         if name not in self._read:
             self._read[name] = self._sharing.representations(
                 reading,

@@ -45,8 +45,9 @@ class Stitching:
         self.sharing = sharing or Sharing()
         self.protocol = HeldOut(embeddings, make_aligner, task, self.sharing)
         self.fit_decoders, self.classes = fit_decoders, embeddings.classes
-        self.corpora, self.keys = embeddings.tasks, embeddings.task_keys or embeddings.keys
+        self.corpora = embeddings.tasks
         self.own_pairs = all(embeddings.paired.get(n) is corpus for n, corpus in self.corpora.items())
+        self.keys = embeddings.keys if self.own_pairs else embeddings.task_keys
         self.train_labels = {name: _labels(corpus, train=True) for name, corpus in self.corpora.items()}
 
     def run(self) -> Result:

@@ -158,6 +158,15 @@ def test_files_of_embeddings_are_read_in_blocks_as_the_tensor_is(tmp_path, monke
     torch.testing.assert_close(written, expected)
 
 
+def test_files_of_float64_are_read_by_a_space_of_float32(tmp_path):
+    x = literal.embeddings(4, 200, 6)
+    np.save(tmp_path / "x.npy", x.numpy())
+    space = RelativeSpace("random", m=M, support=K).fit({"a": A.float()})
+    space.join("c", x[space.support_ids].float(), metric=x.float())
+    [block] = space.transform_blocks(FileRows.open(tmp_path / "x.npy"), "c")
+    torch.testing.assert_close(block, space.transform(x.float(), "c"))
+
+
 def test_what_cannot_be_transformed_in_blocks_is_refused_before_the_first(tmp_path):
     with pytest.raises(ValueError, match="'b' never joined"):
         fitted().transform_blocks(A, "b")

@@ -83,6 +83,8 @@ def faulty(folder):
     for name in ("empty.npy", "empty.safetensors"):
         (folder / name).write_bytes(b"")
     (folder / "text.safetensors").write_text("no tensors at all, but some words")
+    header = b'{"x": {"dtype": "F32", "shape": [2, 3]}}'
+    (folder / "placeless.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     (folder / "text.npy").write_text("no array at all, but some words")
     (folder / "x.npz").write_bytes(b"")
     (folder / "folder.npy").mkdir()
@@ -97,6 +99,7 @@ def faulty(folder):
         folder / "labels.safetensors": "no matrix of floats",
         folder / "empty.npy": "not a readable .npy",
         folder / "empty.safetensors": "not a readable .safetensors",
+        folder / "placeless.safetensors": "not a readable .safetensors",
         folder / "text.npy": "not a readable .npy",
         folder / "text.safetensors": "not a readable .safetensors",
         folder / "x.npz": "save as .npy or .safetensors",
@@ -127,9 +130,28 @@ def test_files_that_are_not_alike_are_refused(tmp_path):
 
 def test_rows_that_there_are_not_are_refused(tmp_path):
     rows = FileRows.open(in_files(tmp_path))
-    for wanted in (torch.tensor([23]), torch.tensor([-1]), slice(0, 9, 2)):
-        with pytest.raises(IndexError):
+    mask = torch.ones(24, dtype=torch.bool)
+    numbers = (torch.tensor([23]), torch.tensor([-1]), slice(0, 9, 2), [23], np.array([-1]))
+    others = (
+        mask,
+        mask[:22],
+        mask[:23, None].repeat(1, 5),
+        mask[:22].numpy(),
+        torch.tensor([[0, 1]]),
+        [0.5],
+        3,
+    )
+    for wanted in (*numbers, *others):
+        with pytest.raises(IndexError, match="row"):
             rows[wanted]
+
+
+def test_lists_and_arrays_pick_rows_too(tmp_path):
+    rows = FileRows.open(in_files(tmp_path))
+    for wanted in ([22, 0, 7], np.array([22, 0, 7]), torch.tensor([22, 0, 7], dtype=torch.uint8)):
+        assert torch.equal(rows[wanted], X[[22, 0, 7]])
+    assert torch.equal(rows[X[:, 0].numpy() > 0], X[X[:, 0] > 0])
+    assert rows[[]].shape == (0, 5)
 
 
 def test_a_file_that_shrank_after_opening_is_told(tmp_path):

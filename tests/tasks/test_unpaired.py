@@ -43,7 +43,7 @@ def embeddings():
     for seed, (name, size) in enumerate(SIZES.items(), 1):
         labels = (torch.arange(size) * 7 + seed) % 3
         tasks[name] = Corpus(draw(name, latent_of(labels, seed)), torch.arange(size) < size * 2 // 3, labels)
-    return Embeddings(paired, tasks, dict.fromkeys(DIMS, "key"))
+    return Embeddings(paired, tasks, dict.fromkeys(DIMS, "key"), task_keys=dict.fromkeys(DIMS, "own"))
 
 
 def aligner():
@@ -110,22 +110,6 @@ def test_test_labels_and_samples_of_a_task_train_nothing(embeddings):
     )
     for one, two in zip(before, after, strict=True):
         assert one.name == two.name and torch.equal(one.x, two.x) and torch.equal(one.y, two.y)
-
-
-def test_equal_labels_are_trained_side_by_side_and_others_apart(embeddings):
-    _, (jobs, _) = stitch(embeddings)
-    assert len({id(job.y) for job in jobs}) == 3
-    same = dataclasses.replace(embeddings, tasks=with_labels(embeddings))
-    _, (jobs, _) = stitch(same)
-    assert len({id(job.y) for job in jobs}) == 1
-
-
-def with_labels(embeddings):
-    """The paired samples as the task's own, each encoder with a copy of the labels."""
-    return {
-        name: Corpus(corpus.x, corpus.is_train, torch.arange(80) % 3)
-        for name, corpus in embeddings.paired.items()
-    }
 
 
 def test_retrieval_needs_no_labels_and_has_every_ordered_pair(embeddings):
