@@ -145,12 +145,10 @@ def step_seconds(args: argparse.Namespace, spaces: dict[str, WhitenedSpace]) -> 
     literal.train(1)
     ways, in_all = dict[str, tuple[Callable[[], object], int]](), epochs * len(batches_for(args))
     for precision in args.precisions:
-        if args.device == "cuda":
-            way = partial(lightning_loop, args, spaces, epochs, precision)
-        else:
-            way = partial(bare_loop, args, module_for(args, spaces, precision), epochs)
-        ways[precision] = way, in_all
-    ways["Lightning"] = partial(lightning_loop, args, spaces, epochs, args.precisions[0]), in_all
+        loop = lightning_loop if args.device == "cuda" else bare_loop
+        ways[precision] = partial(loop, args, module_for(args, spaces, precision), epochs), in_all
+    module = module_for(args, spaces, args.precisions[0])
+    ways["Lightning"] = partial(lightning_loop, args, module, epochs), in_all
     ways["literal"] = partial(literal.train, args.literal_steps), args.literal_steps
     rounds = [{name: timed(way, args.device) / n for name, (way, n) in ways.items()} for _ in range(3)]
     return {name: min(one[name] for one in rounds) for name in ways}
@@ -184,11 +182,9 @@ def bare_loop(args: argparse.Namespace, module: ParamModule, epochs: int) -> Non
             optimizer.step()
 
 
-def lightning_loop(
-    args: argparse.Namespace, spaces: dict[str, WhitenedSpace], epochs: int, precision: Precision
-) -> None:
+def lightning_loop(args: argparse.Namespace, module: ParamModule, epochs: int) -> None:
     """The same steps as a Lightning fit; the trainer's set-up is counted with them."""
-    fit(module_for(args, spaces, precision), batches_for(args), epochs, Training())
+    fit(module, batches_for(args), epochs, Training())
 
 
 if __name__ == "__main__":
