@@ -11,13 +11,12 @@ DataLoader over a TensorDataset, torch.optim.Adam and a plain loop. The bank is 
 from __future__ import annotations
 
 import argparse
-from itertools import islice
 
 import torch
 from benchmarking import gemm_peak, timed
-from torch import Tensor, nn
+from literal import train_head
+from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
-from torch.utils.data import DataLoader, TensorDataset
 
 from relrep_exp.alignment.seeding import generator
 from relrep_exp.modules.head_lane import HeadRows
@@ -93,41 +92,10 @@ def step_seconds(args: argparse.Namespace, x: Tensor, y: Tensor) -> tuple[float,
     return min(plain), min(bank)
 
 
-class OverBatch(nn.Module):
-    """Each feature standardised over the batch: nn.InstanceNorm1d of the transposed batch."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.norm = nn.InstanceNorm1d(width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x [B, k] -> [B, k]."""
-        return self.norm(x.T[None])[0].T
-
-
 def one_by_one(args: argparse.Namespace, x: Tensor, y: Tensor, steps: int) -> float:
     """Seconds of a literal training of one head."""
-    k, how = args.width, settings(args, args.epochs)
-    layers = nn.Sequential(
-        nn.LayerNorm(k),
-        nn.Linear(k, k),
-        nn.Tanh(),
-        nn.Dropout(how.dropout),
-        OverBatch(k) if how.over_batch else nn.LayerNorm(k),
-        nn.Linear(k, args.classes),
-    ).to(args.device)
-    adam = torch.optim.Adam(layers.parameters(), how.lr, weight_decay=how.weight_decay)
-    loader = DataLoader(TensorDataset(x.cpu(), y.cpu()), how.batch, shuffle=True)
-
-    def loop() -> None:
-        for _ in range(-(-steps // len(loader))):
-            for features, classes in islice(loader, steps):
-                adam.zero_grad()
-                scores = layers(features.to(args.device))
-                nn.functional.cross_entropy(scores, classes.to(args.device)).backward()
-                adam.step()
-
-    return timed(loop, args.device)
+    how = settings(args, args.epochs)
+    return timed(lambda: train_head(x, y, args.classes, steps, how), args.device)
 
 
 def bank_seconds(args: argparse.Namespace, x: Tensor, y: Tensor) -> float:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations, islice, repeat
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from relrep_exp.modules.heads import HeadSettings
 from relrep_exp.modules.param import ParamSettings
 
 
@@ -79,21 +80,32 @@ class LiteralParam:
             adam.step()
 
 
-def train_head(x: Tensor, y: Tensor, classes: int, steps: int, batch: int = 32) -> nn.Sequential:
-    """One classifier head on x [N, k], y [N], by a DataLoader and a plain loop."""
+class OverBatch(nn.Module):
+    """Each feature standardised over the batch: nn.InstanceNorm1d of the transposed batch."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.norm = nn.InstanceNorm1d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, k] -> [B, k]."""
+        return self.norm(x.T[None])[0].T
+
+
+def train_head(x: Tensor, y: Tensor, classes: int, steps: int, how: HeadSettings) -> None:
+    """Some steps of one classifier head on x [N, k], y [N], by a DataLoader and a plain loop."""
     k = x.shape[1]
     head = nn.Sequential(
-        nn.LayerNorm(k), nn.Linear(k, k), nn.Tanh(), nn.Dropout(0.5), nn.LayerNorm(k), nn.Linear(k, classes)
+        nn.LayerNorm(k),
+        nn.Linear(k, k),
+        nn.Tanh(),
+        nn.Dropout(how.dropout),
+        OverBatch(k) if how.over_batch else nn.LayerNorm(k),
+        nn.Linear(k, classes),
     ).to(x.device)
-    adam = torch.optim.Adam(head.parameters(), 1e-3, weight_decay=1e-4)
-    loader = DataLoader(TensorDataset(x.cpu(), y.cpu()), batch, shuffle=True)
-    done = 0
-    while done < steps:
-        for features, labels in loader:
-            adam.zero_grad()
-            F.cross_entropy(head(features.to(x.device)), labels.to(x.device)).backward()
-            adam.step()
-            done += 1
-            if done == steps:
-                break
-    return head
+    adam = torch.optim.Adam(head.parameters(), how.lr, weight_decay=how.weight_decay)
+    loader = DataLoader(TensorDataset(x.cpu(), y.cpu()), how.batch, shuffle=True)
+    for features, labels in islice(chain.from_iterable(repeat(loader)), steps):
+        adam.zero_grad()
+        F.cross_entropy(head(features.to(x.device)), labels.to(x.device)).backward()
+        adam.step()

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from relrep_exp.alignment.anchors import draw_support
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
+from relrep_exp.modules.heads import HeadSettings
 from relrep_exp.modules.param import ParamSettings
 from relrep_exp.store.keys import content_key
 
@@ -72,7 +73,7 @@ def literal_parts(embeddings: Embeddings, fraction: float, steps: int) -> dict[s
     first = next(iter(embeddings.tasks.values()))
     y = first.labels[first.is_train]  # type: ignore[index]
     x = torch.randn(rows, ANCHORS, device=device)
-    head = timed(lambda: train_head(x, y, CLASSES, HEAD_STEPS, HEAD_BATCH), device.type) / HEAD_STEPS
+    head = timed(lambda: train_head(x, y, CLASSES, HEAD_STEPS, HeadSettings()), device.type) / HEAD_STEPS
     heads = RELATIVE_METHODS * count**2 + count
     return {
         "PARAM Multi fits": (count, multi),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from relrep_exp.watching import watched
 
 
 @dataclass
@@ -89,21 +90,13 @@ class Phases:
     @contextmanager
     def watching_memory(self, seconds: float = 0.02) -> Iterator[None]:
         """Look at the process's memory every few milliseconds, and tell the phase on top."""
-        over = threading.Event()
-
-        def watch() -> None:
-            while not over.wait(seconds):
-                if self._stack:
-                    own = self.known[self._stack[-1]]
-                    own.megabytes = max(own.megabytes, megabytes(self.device))
-
-        thread = threading.Thread(target=watch, daemon=True)
-        thread.start()
-        try:
+        with watched(self._look, seconds):
             yield
-        finally:
-            over.set()
-            thread.join()
+
+    def _look(self) -> None:
+        if self._stack:
+            own = self.known[self._stack[-1]]
+            own.megabytes = max(own.megabytes, megabytes(self.device))
 
     def _settle(self) -> None:
         if self.device == "cuda":
