@@ -79,7 +79,8 @@ def units(x: Tensor, length: float) -> Tensor:
 def info_nce(own: Tensor, everyone: Tensor, bound: float, share: Share, products: Products) -> Tensor:
     """Symmetric InfoNCE of all pairs of encoders, averaged.
 
-    The gradients of `own` and of `everyone` are kept apart, as `Share.whole` is between them.
+    The gradients of `own` and of `everyone` are kept apart where `Share.whole` is between them; for a process
+    that is alone they are the same rows, and the whole gradient is that of `own`.
 
     Args:
         own: rows of this process, of length sqrt(bound), [E, B_r, m].
@@ -190,10 +191,12 @@ class _InfoNce(Function):
     def forward(
         ctx: Any, own: Tensor, everyone: Tensor, bound: float, share: Share, products: Products
     ) -> Tensor:
-        pairs = list(combinations(range(len(own)), 2))
-        by_own, by_everyone = own - own.sum(0), torch.zeros_like(everyone)  # first: less all partners
+        pairs, alone = list(combinations(range(len(own)), 2)), share.size == 1
+        by_own = own - own.sum(0)  # less all partners
+        by_everyone = by_own if alone else torch.zeros_like(everyone)
         loss = 0.5 * (by_own * own).sum()  # less the diagonals, each pair once
-        mine, all_rows = products.operand(own), products.operand(everyone)
+        mine = products.operand(own)
+        all_rows = mine if alone else products.operand(everyone)
         for first, second in pairs:
             logits = products.product(mine[first], all_rows[second].T).to(own.dtype)
             sums, weights = _both_ways(logits, bound, share)
@@ -201,16 +204,16 @@ class _InfoNce(Function):
             weights = products.operand(weights)
             products.add_product(by_own[first], weights, all_rows[second])
             products.add_product(by_everyone[second], weights.T, mine[first])
-        ctx.save_for_backward(by_own, by_everyone)
+        ctx.save_for_backward(by_own, None if alone else by_everyone)
         ctx.counted = len(pairs) * everyone.shape[1]
         mean: Tensor = loss / ctx.counted
         return mean
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
         by_own, by_everyone = ctx.saved_tensors
         scale = gradient / ctx.counted
-        return by_own * scale, by_everyone * scale, None, None, None
+        return by_own * scale, None if by_everyone is None else by_everyone * scale, None, None, None
 
 
 def _both_ways(logits: Tensor, bound: float, share: Share) -> tuple[Tensor, Tensor]:

@@ -181,11 +181,11 @@ class ParamModule(SharedModule):
         s, data, batch = self.settings, self.samples, len(rows)
         anchors, centred = self._mixed()
         rows = self.share.of(rows)
-        products, gram = compare(data.whitened[rows], anchors, data.dims, self.products)
+        products, gram = compare(data.whitened.index_select(0, rows), anchors, data.dims, self.products)
         squares = gram.diagonal(dim1=1, dim2=2)
         cover = losses.coverage(
             products,
-            data.squares[:, rows],
+            data.squares.index_select(1, rows),
             squares,
             data.widths,
             s.coverage_temperature,
@@ -217,7 +217,7 @@ class ParamModule(SharedModule):
         centred = zip(anchors.split(data.dims, dim=1), data.whitenings, strict=True)
         prepared = [similarity.points(a + w.mean, w) for a, w in centred]
         pairs = zip(data.points, prepared, strict=True)
-        return torch.stack([similarity.compare(points[rows], a) for points, a in pairs])
+        return torch.stack([similarity.compare(points.index_select(0, rows), a) for points, a in pairs])
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam on the logits (Table 5)."""
