@@ -13,18 +13,15 @@ from __future__ import annotations
 import argparse
 
 import torch
-from benchmarking import gemm_peak, timed
+from benchmarking import gemm_peak, print_operations, timed
 from literal import train_head
 from torch import Tensor
-from torch.profiler import ProfilerActivity, profile
 
 from relrep_exp.alignment.seeding import generator
 from relrep_exp.modules.head_lane import HeadRows
 from relrep_exp.modules.head_training import LANES, STEPS, HeadTraining, fit_heads
 from relrep_exp.modules.heads import HeadBank, HeadSettings
 from relrep_exp.modules.training import Training
-
-ROWS = 16  # of the profile
 
 
 def main() -> None:
@@ -141,7 +138,6 @@ def print_profile(args: argparse.Namespace, x: Tensor, y: Tensor) -> None:
     bank = HeadBank(rows.x, args.classes, generators, settings(args, args.epochs))
     training = HeadTraining(bank, rows, generators)
     numbers = torch.randint(args.n, (11, args.heads, STEPS * args.batch), device=args.device)
-    kinds = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (args.device == "cuda")
     lane, draws = training.lanes[0], torch.empty(args.heads, STEPS * args.batch, args.width)
 
     def steps(some: Tensor) -> None:
@@ -151,15 +147,8 @@ def print_profile(args: argparse.Namespace, x: Tensor, y: Tensor) -> None:
             lane.train(stretch, draws, STEPS)
 
     steps(numbers[:1])
-    with profile(activities=kinds) as seen:
-        steps(numbers[1:])
-    averages = seen.key_averages()
-    own = f"self_{args.device}_time_total"
-    total = sum(getattr(event, own) for event in averages)
-    print(f"one thread, {10 * STEPS} steps of all heads: {total / 1e4 / STEPS:.2f} ms a step")
-    for event in sorted(averages, key=lambda e: -getattr(e, own))[:ROWS]:
-        value = getattr(event, own)
-        print(f"  {event.key[:40]:40s}{value / 1e4 / STEPS:9.3f} ms   {value / total:6.1%}")
+    print("all heads in one thread")
+    print_operations(lambda: steps(numbers[1:]), 10 * STEPS, args.device)
 
 
 if __name__ == "__main__":

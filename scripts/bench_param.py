@@ -5,6 +5,7 @@ python scripts/bench_param.py --n 50000 --dims 384 1280 768 --support 5000 --anc
 python scripts/bench_param.py --n 50000 --dims 384 1280 768 --support 5000 --anchors 300 --devices 2
 
 The equations as printed (literal.py) are timed beside it. --precisions float32 bf16 compares them in one run.
+With --profile the operations of a step are listed for each precision.
 With --devices N the fit is also shared by N processes, on the CPU over gloo, with the same threads in all.
 """
 
@@ -16,7 +17,7 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from benchmarking import gemm_peak, timed
+from benchmarking import gemm_peak, print_operations, timed
 from literal import LiteralParam
 
 from relrep_exp.alignment.anchors import Space, WhitenedSpace, draw_support
@@ -47,6 +48,8 @@ def main() -> None:
         bare = seconds[precision]
         against = f"{literal / bare:.2f} times the equations', {seconds[args.precisions[0]] / bare:.2f} times"
         print(f"{'speed of ' + precision:32s}{'':12s}    {against} {args.precisions[0]}'s")
+    if args.profile:
+        print_profiles(args, spaces)
     if args.devices > 1:
         print_shared(args, spaces, work, seconds["Lightning"])
 
@@ -85,6 +88,15 @@ def print_shared(
     print(f"{'step, shared':32s}{shared * 1e3:12.2f} ms   {alone / shared:6.2f} times as fast as one")
 
 
+def print_profiles(args: argparse.Namespace, spaces: dict[str, WhitenedSpace]) -> None:
+    """The operations of an epoch's steps in each precision, after one that warms up; nothing is captured."""
+    for precision in args.precisions:
+        print(precision)
+        epoch = partial(bare_loop, args, module_for(args, spaces, precision), 1)
+        epoch()
+        print_operations(epoch, len(batches_for(args)), args.device)
+
+
 def shared_step_seconds(args: argparse.Namespace, spaces: dict[str, WhitenedSpace]) -> float:
     """Seconds per step of a shared fit: of twice as many epochs, less those of the epochs once; no set-up."""
     epochs = max(1, args.steps // len(batches_for(args)))
@@ -112,6 +124,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=200, help="steps timed, in whole epochs, one at least")
     parser.add_argument("--precisions", nargs="+", choices=["float32", "bf16", "tf32"], default=["float32"])
     parser.add_argument("--literal-steps", type=int, default=5, help="of the equations as printed, timed")
+    parser.add_argument("--profile", action="store_true", help="list the operations of a step")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--devices", type=int, default=1, help="processes that share a fit")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

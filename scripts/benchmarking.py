@@ -1,4 +1,4 @@
-"""What the benchmarks share: a clock, and what the machine's products reach at best."""
+"""What the benchmarks share: a clock, a profile, and what the machine's products reach at best."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import time
 from collections.abc import Callable
 
 import torch
+from torch.profiler import ProfilerActivity, profile
+
+# What multiplies matrices: torch's operations on a CPU, and words in the names of a GPU's kernels.
+PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "gemm", "cutlass", "nvjet", "xmma")
 
 
 def timed(work: Callable[[], object], device: str) -> float:
@@ -23,3 +27,27 @@ def gemm_peak(device: str, dtype: torch.dtype = torch.float32) -> float:
     """FLOP/s of the best of some 2048^3 products."""
     a = torch.randn(2048, 2048, device=device, dtype=dtype)
     return 2 * 2048**3 / min(timed(lambda: a @ a, device) for _ in range(10))
+
+
+def print_operations(work: Callable[[], object], steps: int, device: str, rows: int = 16) -> None:
+    """Run the work under a profiler; print what its operations take, by their own time, per step.
+
+    The profiler's own cost is in the operations that are called often.
+
+    Args:
+        work: does the steps.
+        steps: how many.
+        device: whose time is told.
+        rows: operations that are listed.
+    """
+    kinds = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (device == "cuda")
+    with profile(activities=kinds) as seen:
+        timed(work, device)
+    own = "self_device_time_total" if device == "cuda" else "self_cpu_time_total"
+    took = {event.key: getattr(event, own) / 1e3 / steps for event in seen.key_averages()}
+    total = sum(took.values())
+    products = sum(ms for key, ms in took.items() if any(part in key for part in PRODUCTS))
+    told = f"products {products:.2f}, all else {total - products:.2f}"
+    print(f"{steps} steps, profiled: {total:.2f} ms a step; {told}")
+    for key, ms in sorted(took.items(), key=lambda item: -item[1])[:rows]:
+        print(f"  {key[:40]:40s}{ms:9.3f} ms   {ms / total:6.1%}")
