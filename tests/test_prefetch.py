@@ -100,7 +100,7 @@ def test_a_small_disk_is_told_before_anything_comes(
 ) -> None:
     big = Repo("owner/big", "model", key="zoo.encoders.big")
     monkeypatch.setattr(prefetch, "survey", lambda *_, **__: {big: Status(COMMIT, 0, 3_000_000_000)})
-    monkeypatch.setattr(prefetch, "_free_bytes", lambda: 2_000_000_000)
+    monkeypatch.setattr(prefetch, "free_bytes", lambda _: 2_000_000_000)
     monkeypatch.setattr(prefetch, "snapshot", lambda *_, **__: pytest.fail("it began to download"))
     with pytest.raises(UserError, match=r"3\.000 GB .* room for 2\.000 GB\n.*HF_HOME"):
         prefetch.prefetch([big], offline=False, dry_run=False)

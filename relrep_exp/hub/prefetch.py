@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from relrep_exp.errors import Problem, UserError
 from relrep_exp.hub.access import Status, snapshot, survey
 from relrep_exp.hub.repo import Repo, cache_folder
+from relrep_exp.store.files import free_bytes
 
 _GB = 1e9
 
@@ -46,7 +45,7 @@ def table(statuses: Mapping[Repo, Status]) -> str:
     unknown = any(status.problem is not None for status in statuses.values())
     to_come = f"{_gb(missing)} + ?" if unknown else _gb(missing)
     lines.append(f"{'total':{width}}  {'':12}  {_gb(present):>9}  {to_come:>12}")
-    return "\n".join([*lines, f"free: {_gb(_free_bytes())} for {cache_folder()}"])
+    return "\n".join([*lines, f"free: {_gb(free_bytes(cache_folder()))} for {cache_folder()}"])
 
 
 def _line(name: str, status: Status, width: int) -> str:
@@ -72,15 +71,9 @@ def _download(repos: Sequence[Repo]) -> list[Problem]:
 
 
 def _require_space(needed: int) -> None:
-    if needed > (free := _free_bytes()):
+    if needed > (free := free_bytes(cache_folder())):
         what = f"{_gb(needed)} are to be downloaded, and {cache_folder()} has room for {_gb(free)}"
         raise UserError(Problem(what, "free space, or choose a folder on another disk: HF_HOME=FOLDER"))
-
-
-def _free_bytes() -> int:
-    folder = cache_folder().absolute()
-    existing = next((place for place in (folder, *folder.parents) if place.is_dir()), Path("/"))
-    return shutil.disk_usage(existing).free
 
 
 def _gb(count: int) -> str:

@@ -157,5 +157,6 @@ def require_writable(folder: Path) -> list[Problem]:
 
 def free_bytes(path: Path) -> int:
     """How much room the disk of `path`, which need not exist, has left."""
-    existing = next((parent for parent in path.absolute().parents if parent.is_dir()), Path("/"))
+    path = path.absolute()
+    existing = next((place for place in (path, *path.parents) if place.is_dir()), Path("/"))
     return shutil.disk_usage(existing).free
