@@ -29,6 +29,7 @@ _AXES = {"anchors.m": "number of anchors m", "aligner.support": "support samples
 _SUPPORT = "aligner.support"
 _POINTS_PER_DIMENSION = (5, 15)  # the paper's "moderate support set", section 7
 _FLAT = {"color": "0.25", "linestyle": (0, (6, 2)), "linewidth": 1.0}  # no method along the axis is grey
+_ROOM = 0.065  # of the axis, that a slanted number takes
 _COLUMNS = ("metric", "x", "method", "mean", "std", "n")
 
 
@@ -79,7 +80,19 @@ def _scale(panel: Axes, values: Sequence[Any]) -> None:
     if all(isinstance(value, int | float) for value in values):
         panel.xaxis.set_major_locator(FixedLocator(values))
         panel.xaxis.set_minor_locator(NullLocator())
-        panel.set_xticks(values, [f"{value:g}" for value in values], rotation=45, ha="right")
+        panel.set_xticks(values, tick_labels(values), rotation=45, ha="right")
+
+
+def tick_labels(values: Sequence[float]) -> list[str]:
+    """The values on the axis that `_scale` makes; empty where one would be written over its neighbour's."""
+    places = [math.log(value) if is_wide(values) else float(value) for value in values]
+    room, last = _ROOM * (max(places, default=0.0) - min(places, default=0.0)), -math.inf
+    labels = []
+    for place, value in zip(places, values, strict=True):
+        shown = place - last >= room
+        last = place if shown else last
+        labels.append(f"{value:g}" if shown else "")
+    return labels
 
 
 def is_wide(values: Sequence[Any]) -> bool:

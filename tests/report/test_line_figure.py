@@ -56,6 +56,21 @@ def test_a_panel_for_each_metric_and_a_line_for_each_method_with_the_numbers_of_
             assert {row[5] for row in told} == {3}
 
 
+@pytest.mark.parametrize(
+    "xs", [(5, 10, 20, 40, 60, 80, 100, 200, 500), (10, 30, 100, 300, 500, 768, 1000, 1500), (20, 21, 22, 60)]
+)
+def test_numbers_below_the_axis_do_not_touch_and_every_value_has_a_tick(xs):
+    drawing = lines_figure(FIG3, along("anchors.m", xs, SEEDS, value))
+    drawing.figure.canvas.draw()
+    for panel in drawing.figure.axes:
+        np.testing.assert_allclose(panel.get_xticks(), xs)
+        texts = [label for label in panel.get_xticklabels() if label.get_text()]
+        assert [texts[0].get_text(), len(texts) >= 2] == [str(xs[0]), True]
+        ends = [label.get_window_extent().x1 for label in texts]
+        digit = 0.73 * texts[0].get_fontsize() * drawing.figure.dpi / 72  # its height
+        assert min(np.diff(ends)) / 2**0.5 > digit  # across lines of text that slant by 45 degrees
+
+
 def test_a_band_is_the_std_on_either_side():
     drawing = lines_figure(FIG3, along("anchors.m", XS, SEEDS, value))
     band = panels_of(drawing.figure)["accuracy"].collections[1].get_paths()[0].vertices
