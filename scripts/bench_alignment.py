@@ -11,11 +11,13 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from benchmarking import refused
 from torch import Tensor
 
 from relrep_exp.alignment.anchors import Space, choose_anchors, get_anchor_strategy
@@ -23,13 +25,16 @@ from relrep_exp.alignment.relative import bind
 from relrep_exp.alignment.similarity import get_similarity
 from relrep_exp.alignment.translation import translation
 from relrep_exp.alignment.whitening import Whitening
+from relrep_exp.errors import UserError, tell
 
 Work = Callable[[], Any]
 
 
-def main() -> None:
+def main() -> int:
     """Print the table."""
     args = arguments()
+    if problems := list(refused(args)):
+        return tell(UserError(problems))
     if args.threads:
         torch.set_num_threads(args.threads)
     x, y, few = data(args)
@@ -41,6 +46,7 @@ def main() -> None:
     for name, ours in our_side(x, y, few).items():
         print_line(name, ours, theirs.get(name), args.repeats)
     print_against_gemm(x, y, args.repeats)
+    return 0
 
 
 def print_line(name: str, ours: Work, theirs: Work | None, repeats: int) -> None:
@@ -138,4 +144,4 @@ def arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -25,12 +25,14 @@ from typing import Any
 import numpy as np
 import torch
 from bench_encoders import Cheap, Mlp, SmallBert, SmallConvNet, jpegs, mixed_texts
+from benchmarking import refused
 from torch import Tensor
 
 from relrep_exp.encoders.batching import Batches, Job, Reader
 from relrep_exp.encoders.encoder import Encoder
 from relrep_exp.encoders.extraction import extract
 from relrep_exp.encoders.settings import Extraction
+from relrep_exp.errors import UserError, tell
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.shards import Parts, Plan
 
@@ -38,12 +40,14 @@ KEY = content_key({"bench": "extract"})
 KINDS = ("texts", "images", "memory", "small")
 
 
-def main() -> None:
+def main() -> int:
     """Print the tables that are asked for."""
     args = arguments()
+    if problems := list(refused(args, zero=("threads", "workers", "peak_of"))):
+        return tell(UserError(problems))
     if args.peak_of:  # the child of `memory`
         print(*peaks(args.peak_of, args.batch))
-        return
+        return 0
     if args.threads:
         torch.set_num_threads(args.threads)
     print(f"{args.device}, {torch.get_num_threads()} threads, batch {args.batch}")
@@ -56,6 +60,7 @@ def main() -> None:
     for kind in args.only:
         print(f"\n{kind}")
         tables[kind](args)
+    return 0
 
 
 def arguments() -> argparse.Namespace:
@@ -70,7 +75,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2, help="for images")
     parser.add_argument("--rounds", type=int, default=3, help="each side runs so often, alternating")
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument(
+        "--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu"
+    )
     parser.add_argument("--peak-of", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
     args.texts, args.images = (max(1, round(n * args.fraction)) for n in (args.texts, args.images))
@@ -218,4 +225,4 @@ def small(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

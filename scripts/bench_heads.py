@@ -11,22 +11,26 @@ DataLoader over a TensorDataset, torch.optim.Adam and a plain loop. The bank is 
 from __future__ import annotations
 
 import argparse
+import sys
 
 import torch
-from benchmarking import gemm_peak, print_operations, timed
+from benchmarking import gemm_peak, print_operations, refused, timed
 from literal import train_head
 from torch import Tensor
 
 from relrep_exp.alignment.seeding import generator
+from relrep_exp.errors import UserError, tell
 from relrep_exp.modules.head_lane import HeadRows
 from relrep_exp.modules.head_training import LANES, STEPS, HeadTraining, fit_heads
 from relrep_exp.modules.heads import HeadBank, HeadSettings
 from relrep_exp.modules.training import Training
 
 
-def main() -> None:
+def main() -> int:
     """Print the table and the profile."""
     args = arguments()
+    if problems := list(refused(args)):
+        return tell(UserError(problems))
     if args.threads:
         torch.set_num_threads(args.threads)
     x, y = synthetic(args)
@@ -34,6 +38,7 @@ def main() -> None:
     plain, bank = step_seconds(args, x, y)
     print_table(args, plain, bank, peak)
     print_profile(args, x, y)
+    return 0
 
 
 def arguments() -> argparse.Namespace:
@@ -50,7 +55,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--whole", action="store_true", help="time whole fits, once")
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument(
+        "--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu"
+    )
     return parser.parse_args()
 
 
@@ -152,4 +159,4 @@ def print_profile(args: argparse.Namespace, x: Tensor, y: Tensor) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

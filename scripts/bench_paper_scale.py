@@ -22,7 +22,7 @@ import time
 from statistics import fmean
 
 import torch
-from benchmarking import gemm_peak
+from benchmarking import gemm_peak, refused
 from paper_shape import DIMS, literal_parts, paper_shaped, scaled
 from phases import Phase, Phases
 
@@ -30,6 +30,7 @@ from relrep_exp.alignment import metrics
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.whitening import Whitening
 from relrep_exp.encoders.embeddings import Embeddings
+from relrep_exp.errors import Problem, UserError, tell
 from relrep_exp.modules import head_training
 from relrep_exp.modules.param import Param
 from relrep_exp.modules.param_work import StepWork
@@ -42,15 +43,18 @@ MULTI, SINGLE, HEADS = "PARAM Multi fits", "PARAM Single fits", "heads"
 STATISTICS, PROJECTION, AGREEMENT = "statistics", "projections", "agreement (MRR, CKA, overlap)"
 
 
-def main() -> None:
+def main() -> int:
     """Run the protocol, then the literal steps, and print the tables."""
     args = arguments()
     outputs = args.outputs or tempfile.mkdtemp(prefix="paper_scale_")
     try:
-        bench(args, outputs)
+        bench(args, chosen(args, outputs))
+    except UserError as error:
+        return tell(error)
     finally:
         if args.outputs is None:
             shutil.rmtree(outputs)
+    return 0
 
 
 def arguments() -> argparse.Namespace:
@@ -70,10 +74,29 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def bench(args: argparse.Namespace, outputs: str) -> None:
+def chosen(args: argparse.Namespace, outputs: str) -> list[Run]:
+    """The runs that are asked for.
+
+    Raises:
+        UserError: what cannot be run, or not here.
+    """
+    problems = list(refused(args, zero=("threads", "seed", "literal_steps")))
+    if args.precision == "tf32" and not (args.device != "cpu" and torch.cuda.is_available()):
+        problems.append(Problem("--precision tf32: only a GPU has it", "give float32 or bf16"))
+    asked = [] if problems else distinct(make_plan(overrides(args, outputs), sweep=False))
+    known = [run.arm.method for run in asked]
+    for name in args.methods or []:
+        if asked and name not in known:
+            problems.append(
+                Problem(f"--methods {name}: Table 1 has none", f"give some of {', '.join(known)}")
+            )
+    if problems:
+        raise UserError(problems)
+    return [run for run in asked if args.methods is None or run.arm.method in args.methods]
+
+
+def bench(args: argparse.Namespace, runs: list[Run]) -> None:
     """All of it, with results in a folder."""
-    asked = distinct(make_plan(overrides(args, outputs), sweep=False))
-    runs = [run for run in asked if args.methods is None or run.arm.method in args.methods]
     runtime = Runtime.of(runs[0].config.runtime)
     device = runtime.device.type
     embeddings = paper_shaped(args.fraction, args.seed).to(runtime.device)
@@ -204,4 +227,4 @@ def print_literal(args: argparse.Namespace, embeddings: Embeddings, phases: Phas
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

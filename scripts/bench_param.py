@@ -12,16 +12,18 @@ With --devices N the fit is also shared by N processes, on the CPU over gloo, wi
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
 import torch
-from benchmarking import gemm_peak, print_operations, timed
+from benchmarking import gemm_peak, print_operations, refused, timed
 from literal import LiteralParam
 
 from relrep_exp.alignment.anchors import Space, WhitenedSpace, draw_support
 from relrep_exp.alignment.products import Precision, Products
+from relrep_exp.errors import Problem, UserError, tell
 from relrep_exp.modules.fitting import fit
 from relrep_exp.modules.param import Param, ParamSettings
 from relrep_exp.modules.param_module import ParamModule
@@ -29,9 +31,11 @@ from relrep_exp.modules.param_work import StepWork
 from relrep_exp.modules.training import EpochBatches, Training
 
 
-def main() -> None:
+def main() -> int:
     """Print the table."""
     args = arguments()
+    if problems := [*refused(args), *unfit(args)]:
+        return tell(UserError(problems))
     if args.threads:
         torch.set_num_threads(args.threads)
     spaces = synthetic_spaces(args)
@@ -52,6 +56,18 @@ def main() -> None:
         print_profiles(args, spaces)
     if args.devices > 1:
         print_shared(args, spaces, work, seconds["Lightning"])
+    return 0
+
+
+def unfit(args: argparse.Namespace) -> Iterator[Problem]:
+    """What does not go together."""
+    if args.n < 2:
+        yield Problem(f"--n {args.n}: statistics take two samples", "give more")
+    if args.support > args.n:
+        what = f"--support {args.support} is more than --n {args.n}"
+        yield Problem(what, "give a smaller support, or more samples")
+    if args.device == "cpu" and "tf32" in args.precisions:
+        yield Problem("--precisions tf32: only a GPU has it", "give float32, bf16 or both")
 
 
 def print_steps(
@@ -127,7 +143,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--profile", action="store_true", help="list the operations of a step")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--devices", type=int, default=1, help="processes that share a fit")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument(
+        "--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu"
+    )
     return parser.parse_args()
 
 
@@ -201,4 +219,4 @@ def lightning_loop(args: argparse.Namespace, module: ParamModule, epochs: int) -
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -24,13 +24,14 @@ from typing import TYPE_CHECKING
 
 import torch
 from bench_param import batches_for, module_for, synthetic_spaces
+from benchmarking import refused
 from peaks import Peak, in_child
 
 from relrep_exp.alignment.anchors import AnchorSet
 from relrep_exp.alignment.metrics import retrieve
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.whitening import moments
-from relrep_exp.errors import tell, user_error
+from relrep_exp.errors import Problem, UserError, tell
 from relrep_exp.store.files import require_writable
 
 if TYPE_CHECKING:
@@ -136,8 +137,9 @@ def main() -> int:
     """Measure, print, write."""
     args = arguments()
     folder = Path(args.out)
-    if problems := require_writable(folder):
-        return tell(user_error(problems[0].what, "choose another folder: --out DIR"))
+    unwritable = [Problem(p.what, "choose another folder: --out DIR") for p in require_writable(folder)]
+    if problems := [*refused(args), *unwritable]:
+        return tell(UserError(problems))
     base, factors = (Sizes(4000, 100, 500, 128), 3) if args.quick else (Sizes(10_000, 300, 2000, 384), 4)
     grid = {axis: [size * 2**i // 2 for i in range(factors)] for axis, size in asdict(base).items()}
     threads = args.threads or torch.get_num_threads()

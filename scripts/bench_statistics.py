@@ -22,6 +22,7 @@ from pathlib import Path
 
 import torch
 from bench_alignment import by_turns
+from benchmarking import refused
 from peaks import Peak, in_child
 from torch import Tensor
 
@@ -38,7 +39,7 @@ def main() -> int:
     args = arguments()
     if args.threads:
         torch.set_num_threads(args.threads)
-    if problems := [*too_few_rows(args), *no_room(args)]:
+    if problems := [*refused(args), *too_few_rows(args), *no_room(args)]:
         return tell(UserError(problems))
     print(f"d={args.dim} anchors={args.anchors} float32, {torch.get_num_threads()} threads")
     in_memory(args)

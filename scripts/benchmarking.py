@@ -1,15 +1,40 @@
-"""What the benchmarks share: a clock, a profile, and what the machine's products reach at best."""
+"""What the benchmarks share: a look at what is asked for, a clock, a profile, the machine's best products."""
 
 from __future__ import annotations
 
+import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from relrep_exp.errors import Problem
+
 # What multiplies matrices: torch's operations on a CPU, and words in the names of a GPU's kernels.
 PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "gemm", "cutlass", "nvjet", "xmma")
+
+
+def refused(args: argparse.Namespace, zero: tuple[str, ...] = ("threads",)) -> Iterator[Problem]:
+    """Numbers that are too small, and a GPU where there is none.
+
+    Args:
+        args: a benchmark's command line.
+        zero: names of numbers that may be 0.
+    """
+    for name, value in vars(args).items():
+        least = 0 if name in zero else 1
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, int) and not isinstance(number, bool) and number < least:
+                yield Problem(f"{_option(name)} {number} is too small", f"give {least} or more")
+            if isinstance(number, float) and not number > 0:
+                yield Problem(f"{_option(name)} {number:g} is too small", "give more than 0")
+    if vars(args).get("device") == "cuda" and not torch.cuda.is_available():
+        yield Problem("--device cuda: torch sees no GPU here", "give --device cpu")
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def timed(work: Callable[[], object], device: str) -> float:
