@@ -64,20 +64,20 @@ class Products:
         """A B in the operands' dtype, in float32 where they are bfloat16; not differentiated.
 
         Args:
-            a: [n, k].
-            b: [k, m].
+            a: [n, k]; it is made an operand here.
+            b: [k, m], an operand already, as what takes part in many products is.
             out: where the result goes, [n, m].
         """
         if self.exact:
             return torch.mm(a, b, out=out) if out is not None else a @ b
-        low = self.operand(a) @ self.operand(b)
+        low = self.operand(a) @ b
         rounded = low.to(torch.bfloat16)
         if out is not None:
             return out.copy_(rounded)
         return rounded.to(_wide(a, b))
 
     def add_product(self, total: Tensor, a: Tensor, b: Tensor) -> None:
-        """total += A B. total [n, m], a [n, k], b [k, m]."""
+        """total += A B, as in `product`. total [n, m], a [n, k], b [k, m]."""
         if self.exact:
             total.addmm_(a, b)
         else:
