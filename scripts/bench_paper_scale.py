@@ -81,8 +81,6 @@ def chosen(args: argparse.Namespace, outputs: str) -> list[Run]:
         UserError: what cannot be run, or not here.
     """
     problems = list(refused(args, zero=("threads", "seed", "literal_steps")))
-    if args.precision == "tf32" and not (args.device != "cpu" and torch.cuda.is_available()):
-        problems.append(Problem("--precision tf32: only a GPU has it", "give float32 or bf16"))
     asked = [] if problems else distinct(make_plan(overrides(args, outputs), sweep=False))
     known = [run.arm.method for run in asked]
     for name in args.methods or []:

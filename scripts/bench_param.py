@@ -66,8 +66,6 @@ def unfit(args: argparse.Namespace) -> Iterator[Problem]:
     if args.support > args.n:
         what = f"--support {args.support} is more than --n {args.n}"
         yield Problem(what, "give a smaller support, or more samples")
-    if args.device == "cpu" and "tf32" in args.precisions:
-        yield Problem("--precisions tf32: only a GPU has it", "give float32, bf16 or both")
 
 
 def print_steps(

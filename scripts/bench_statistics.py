@@ -12,7 +12,6 @@ computes little more than a half.
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 import tempfile
 import time
@@ -30,6 +29,7 @@ from relrep_exp.alignment.anchors import AnchorSet
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.whitening import Whitening, moments
 from relrep_exp.errors import Problem, UserError, tell
+from relrep_exp.store.files import free_bytes
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.shards import Parts, Plan, ShardStore
 
@@ -37,10 +37,10 @@ from relrep_exp.store.shards import Parts, Plan, ShardStore
 def main() -> int:
     """Print both tables."""
     args = arguments()
-    if args.threads:
-        torch.set_num_threads(args.threads)
     if problems := [*refused(args), *too_few_rows(args), *no_room(args)]:
         return tell(UserError(problems))
+    if args.threads:
+        torch.set_num_threads(args.threads)
     print(f"d={args.dim} anchors={args.anchors} float32, {torch.get_num_threads()} threads")
     in_memory(args)
     from_files(args)
@@ -61,7 +61,7 @@ def no_room(args: argparse.Namespace) -> Iterator[Problem]:
         yield Problem(f"there is no folder {args.folder}", "give another --folder")
         return
     needed = 1.1 * max(args.n) * (args.dim + args.anchors) * 4
-    if (free := shutil.disk_usage(args.folder).free) < needed:
+    if (free := free_bytes(Path(args.folder))) < needed:
         what = f"{args.folder} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed"
         yield Problem(what, "give another --folder, or a smaller --n")
 

@@ -16,7 +16,7 @@ PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "gemm", "cu
 
 
 def refused(args: argparse.Namespace, zero: tuple[str, ...] = ("threads",)) -> Iterator[Problem]:
-    """Numbers that are too small, and a GPU where there is none.
+    """Numbers that are too small, and a GPU, or what only it has, where there is none.
 
     Args:
         args: a benchmark's command line.
@@ -29,8 +29,12 @@ def refused(args: argparse.Namespace, zero: tuple[str, ...] = ("threads",)) -> I
                 yield Problem(f"{_option(name)} {number} is too small", f"give {least} or more")
             if isinstance(number, float) and not number > 0:
                 yield Problem(f"{_option(name)} {number:g} is too small", "give more than 0")
-    if vars(args).get("device") == "cuda" and not torch.cuda.is_available():
+    device, gpu = vars(args).get("device"), torch.cuda.is_available()
+    if device == "cuda" and not gpu:
         yield Problem("--device cuda: torch sees no GPU here", "give --device cpu")
+    for name in ("precision", "precisions"):
+        if "tf32" in vars(args).get(name, ()) and not (gpu and device != "cpu"):
+            yield Problem(f"{_option(name)} tf32: only a GPU has it", "give float32 or bf16")
 
 
 def _option(name: str) -> str:

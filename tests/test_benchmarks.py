@@ -21,8 +21,8 @@ REFUSED = {
     ),
     "bench_scaling": (["--threads", "-1", "--out", "/proc/none"], ["--threads -1 ", "/proc/none"]),
     "bench_statistics": (
-        ["--n", "9", "--anchors", "10", "--dim", "0"],
-        ["--n 9 is less than --anchors 10", "--dim 0 "],
+        ["--n", "9", "--anchors", "10", "--dim", "0", "--threads", "-1"],
+        ["--n 9 is less than --anchors 10", "--dim 0 ", "--threads -1 "],
     ),
 }
 

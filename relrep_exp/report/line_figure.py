@@ -85,7 +85,8 @@ def _scale(panel: Axes, values: Sequence[Any]) -> None:
 
 def tick_labels(values: Sequence[float]) -> list[str]:
     """The values on the axis that `_scale` makes; empty where one would be written over its neighbour's."""
-    places = [math.log(value) if is_wide(values) else float(value) for value in values]
+    wide = is_wide(values)
+    places = [math.log(value) if wide else float(value) for value in values]
     room, last = _ROOM * (max(places, default=0.0) - min(places, default=0.0)), -math.inf
     labels = []
     for place, value in zip(places, values, strict=True):
