@@ -2,7 +2,7 @@
 
 import sys
 
-from relrep_exp.cli import main
+from relrep_exp.app.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

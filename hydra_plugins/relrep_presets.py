@@ -16,7 +16,7 @@ class PresetsPlugin(SearchPathPlugin):
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Forget the stored configurations that our files replace; other applications keep them."""
-        from relrep_exp.config import conf_dir
+        from relrep_exp.config.load import conf_dir
 
         if not any(str(source.path).endswith(str(conf_dir())) for source in search_path.get_path()):
             return

@@ -30,16 +30,16 @@ class RunsSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the plan that was made of the command line and leave with its exit code."""
-        from relrep_exp.launching import Launch
-        from relrep_exp.sweep import handed, run_all
+        from relrep_exp.app.launch import Launch
+        from relrep_exp.app.sweep import handed, run_all
 
         if code := run_all(handed(), Launch(self._start, self.states)):
             raise SystemExit(code)
 
     def _start(self, jobs: list[list[str]]) -> Sequence[Any]:
         """Launch the jobs; their workers are new processes, maybe on other machines."""
-        from relrep_exp.launchers import threads_of
-        from relrep_exp.worker import Worker
+        from relrep_exp.app.launchers import threads_of
+        from relrep_exp.app.worker import Worker
 
         assert self.hydra_context is not None and self.config is not None
         _share_path()

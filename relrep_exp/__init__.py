@@ -32,15 +32,15 @@ _EXPORTS = {
     "AnchorSet": "relrep_exp.alignment.anchors",
     "Consensus": "relrep_exp.alignment.consensus",
     "FileRows": "relrep_exp.store.mapped",
-    "InverseRelative": "relrep_exp.estimators",
-    "Param": "relrep_exp.modules.param",
-    "ParamSettings": "relrep_exp.modules.param",
+    "InverseRelative": "relrep_exp.alignment.estimators",
+    "Param": "relrep_exp.alignment.param.learn",
+    "ParamSettings": "relrep_exp.alignment.param.learn",
     "RelativeSpace": "relrep_exp.alignment.relative",
     "Space": "relrep_exp.alignment.anchors",
-    "Translation": "relrep_exp.estimators",
+    "Translation": "relrep_exp.alignment.estimators",
     "Whitening": "relrep_exp.alignment.whitening",
     "anchor_strategy": "relrep_exp.alignment.anchors",
-    "load_records": "relrep_exp.load",
+    "load_records": "relrep_exp.store.frame",
     "similarity": "relrep_exp.alignment.similarity",
 }
 __all__ = ["__version__", *sorted(_EXPORTS)]
@@ -51,5 +51,5 @@ def __getattr__(name: str) -> Any:
     if name not in _EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name != "load_records":  # it reads files, and has no use for torch
-        importlib.import_module("relrep_exp.modules.param")  # registers the strategy "param"
+        importlib.import_module("relrep_exp.alignment.param.learn")  # registers the strategy "param"
     return getattr(importlib.import_module(_EXPORTS[name]), name)

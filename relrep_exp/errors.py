@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,3 +48,29 @@ def tell(error: UserError, prefix: str = "") -> int:
     for problem in error.problems:
         print(f"error: {prefix}{problem}", file=sys.stderr)
     return 2
+
+
+def every(jobs: Mapping[Any, Callable[[], T]]) -> dict[Any, T]:
+    """The result of every job.
+
+    Raises:
+        UserError: some fail; the problems of all of them.
+    """
+    done, problems = {}, []
+    for name, job in jobs.items():
+        try:
+            done[name] = job()
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(dict.fromkeys(problems))
+    return done
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """What to say about an unknown name: the nearest choices first, or all of them."""
+    choices = sorted(set(choices))
+    close = get_close_matches(name, choices, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(close)}? There are: {', '.join(choices)}"
+    return f"choose one of: {', '.join(choices)}"

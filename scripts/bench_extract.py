@@ -191,7 +191,7 @@ def memory(args: argparse.Namespace) -> None:
 
 def peaks(n: int, batch: int) -> tuple[float, float, float]:
     """MiB at most so far: before the extraction, after it, and when all has been read."""
-    from relrep_exp.encoders.engine import compute
+    from relrep_exp.encoders.predict import compute
 
     how, plan = Extraction(torch.device("cpu"), batch=batch), Plan(KEY, n, 4096)
     with tempfile.TemporaryDirectory() as folder:

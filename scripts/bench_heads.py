@@ -18,12 +18,12 @@ from benchmarking import gemm_peak, print_operations, refused, timed
 from literal import train_head
 from torch import Tensor
 
-from relrep_exp.alignment.seeding import generator
 from relrep_exp.errors import UserError, tell
-from relrep_exp.modules.head_lane import HeadRows
-from relrep_exp.modules.head_training import LANES, STEPS, HeadTraining, fit_heads
-from relrep_exp.modules.heads import HeadBank, HeadSettings
-from relrep_exp.modules.training import Training
+from relrep_exp.tasks.decoders.head_lane import HeadRows
+from relrep_exp.tasks.decoders.head_training import LANES, STEPS, HeadTraining, fit_heads
+from relrep_exp.tasks.decoders.heads import HeadBank, HeadSettings
+from relrep_exp.training.batches import Training
+from relrep_exp.training.seeding import generator
 
 
 def main() -> int:

@@ -27,17 +27,17 @@ from paper_shape import DIMS, literal_parts, paper_shaped, scaled
 from phases import Phase, Phases
 
 from relrep_exp.alignment import metrics
+from relrep_exp.alignment.param.learn import Param
+from relrep_exp.alignment.param.work import StepWork
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.whitening import Whitening
+from relrep_exp.app.plan import Run, distinct, make_plan
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.errors import Problem, UserError, tell
-from relrep_exp.modules import head_training
-from relrep_exp.modules.param import Param
-from relrep_exp.modules.param_work import StepWork
-from relrep_exp.modules.training import EpochBatches
-from relrep_exp.plan import Run, distinct, make_plan
-from relrep_exp.runtime import Runtime
-from relrep_exp.tasks.build import measure
+from relrep_exp.tasks.decoders import head_training
+from relrep_exp.tasks.measure import measure
+from relrep_exp.training.batches import EpochBatches
+from relrep_exp.training.device import Runtime
 
 MULTI, SINGLE, HEADS = "PARAM Multi fits", "PARAM Single fits", "heads"
 STATISTICS, PROJECTION, AGREEMENT = "statistics", "projections", "agreement (MRR, CKA, overlap)"

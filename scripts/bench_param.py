@@ -22,13 +22,13 @@ from benchmarking import gemm_peak, print_operations, refused, timed
 from literal import LiteralParam
 
 from relrep_exp.alignment.anchors import Space, WhitenedSpace, draw_support
+from relrep_exp.alignment.param.learn import Param, ParamSettings
+from relrep_exp.alignment.param.module import ParamModule
+from relrep_exp.alignment.param.work import StepWork
 from relrep_exp.alignment.products import Precision, Products
 from relrep_exp.errors import Problem, UserError, tell
-from relrep_exp.modules.fitting import fit
-from relrep_exp.modules.param import Param, ParamSettings
-from relrep_exp.modules.param_module import ParamModule
-from relrep_exp.modules.param_work import StepWork
-from relrep_exp.modules.training import EpochBatches, Training
+from relrep_exp.training.batches import EpochBatches, Training
+from relrep_exp.training.fit import fit
 
 
 def main() -> int:

@@ -106,9 +106,9 @@ def projection(sizes: Sizes) -> tuple[Work, int]:
 
 def head_step(sizes: Sizes) -> tuple[Work, int]:
     """Steps of a bank of four heads on N representations: an epoch in minibatches of 32, over its steps."""
-    from relrep_exp.modules.head_training import fit_heads
-    from relrep_exp.modules.heads import HeadSettings
-    from relrep_exp.modules.training import Training
+    from relrep_exp.tasks.decoders.head_training import fit_heads
+    from relrep_exp.tasks.decoders.heads import HeadSettings
+    from relrep_exp.training.batches import Training
 
     x = [_random(sizes.n, sizes.m) for _ in range(4)]
     y = torch.arange(sizes.n) % 20
@@ -232,7 +232,7 @@ def draw(folder: Path, results: Results) -> None:
     from matplotlib import rc_context
     from matplotlib.lines import Line2D
 
-    from relrep_exp.report.style import RC, blank_figure, marked_lines
+    from relrep_exp.report.figures.style import RC, blank_figure, marked_lines
 
     styles = dict(zip(PARTS, marked_lines(len(PARTS)), strict=True))
     with rc_context(RC):

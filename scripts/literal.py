@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from relrep_exp.modules.heads import HeadSettings
-from relrep_exp.modules.param import ParamSettings
+from relrep_exp.alignment.param.learn import ParamSettings
+from relrep_exp.tasks.decoders.heads import HeadSettings
 
 
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from relrep_exp.watching import watched
+from relrep_exp.training.watching import watched
 
 
 @dataclass

@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the list, download, say what is there; the exit code is 2 if anything is missing then."""
-    from relrep_exp import needs
+    from relrep_exp.app import needs
+    from relrep_exp.app.plan import make_plan
+    from relrep_exp.data.hub.prefetch import prefetch
     from relrep_exp.errors import UserError, tell
-    from relrep_exp.hub.prefetch import prefetch
-    from relrep_exp.plan import make_plan
 
     args = parse(arguments)
     try:

@@ -25,9 +25,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the te
 _PRELOAD = (
     "pytest",
     "sklearn.linear_model",
-    "relrep_exp.app",
-    "relrep_exp.encoders.engine",
-    "relrep_exp.tasks.build",
+    "relrep_exp.app.run",
+    "relrep_exp.encoders.predict",
+    "relrep_exp.tasks.measure",
 )
 multiprocessing.set_forkserver_preload(list(_PRELOAD))
 
@@ -125,7 +125,7 @@ def python_run(start):
 @pytest.fixture
 def config_of(words):
     """A function from more overrides to the typed configuration."""
-    from relrep_exp.plan import make_plan
+    from relrep_exp.app.plan import make_plan
 
     return lambda *more: make_plan([*words, *more], sweep=False)[0].config
 
@@ -133,9 +133,9 @@ def config_of(words):
 @pytest.fixture
 def run(config_of, tmp_path):
     """A function that runs more overrides in this process."""
-    from relrep_exp import app
+    from relrep_exp.app import run
 
-    return lambda *more: app.run(config_of(*more), tmp_path / "run", "python run.py")
+    return lambda *more: run.run(config_of(*more), tmp_path / "run", "python run.py")
 
 
 @pytest.fixture
@@ -148,13 +148,13 @@ def small(tiny_words, file, outputs):
 def any_run(small, tmp_path):
     """A function that runs `small` and more in this process, by default with a logistic regression."""
 
-    from relrep_exp import app
-    from relrep_exp.plan import make_plan
+    from relrep_exp.app import run
+    from relrep_exp.app.plan import make_plan
 
     def make(*more):
         decoder = [] if any(word.startswith("decoder=") for word in more) else ["decoder=linear"]
         [asked] = make_plan([*small, *decoder, *more], sweep=False)
-        return app.run(asked.config, tmp_path / "run", asked.command)
+        return run.run(asked.config, tmp_path / "run", asked.command)
 
     return make
 
@@ -175,7 +175,7 @@ def record(outputs):
 def told(capsys):
     """A function that runs a command line: its exit code, what it printed and what it complained of."""
 
-    from relrep_exp import cli
+    from relrep_exp.app import cli
 
     def run(*given):
         code = cli.main([str(word) for word in given])

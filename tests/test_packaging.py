@@ -85,7 +85,7 @@ def test_the_wheel_holds_every_file_of_the_package_and_of_conf(wheel: Path) -> N
     conf = [f"relrep_exp/{name}" for name in project_files("conf")]
     code = [name for package in PACKAGES for name in project_files(package)]
     assert "relrep_exp/conf/config.yaml" in conf
-    assert "relrep_exp/cli.py" in code
+    assert "relrep_exp/app/cli.py" in code
     assert not {*conf, *code} - held
 
 

@@ -76,7 +76,7 @@ def test_the_plugin_is_used_under_its_names(folder: Path) -> None:
 
 
 def test_every_command_names_choices_that_exist() -> None:
-    from relrep_exp.plan import check_names, make_plan
+    from relrep_exp.app.plan import check_names, make_plan
 
     commands = [line.split()[2:] for line in bash_lines() if line.startswith("python run.py")]
     checked = 0

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from relrep_exp.alignment.members import common_rows
-from relrep_exp.alignment.seeding import generator
 from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Whitening
+from relrep_exp.training.seeding import generator
 
 
 class AnchorSet:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from relrep_exp.alignment.seeding import generator
 from relrep_exp.alignment.whitening import inverse_root, moments, shrunk
+from relrep_exp.training.seeding import generator
 
 ROUNDING = 1e-26  # variance over squared mean: below, rows differ by the rounding of their mean at most
 

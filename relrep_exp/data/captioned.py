@@ -11,19 +11,18 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from relrep_exp.config.views import IMAGE
 from relrep_exp.data import image_folders, layouts, tables
 from relrep_exp.data.class_labels import Classes, class_numbers
 from relrep_exp.data.image_samples import FileImages
 from relrep_exp.data.manifest import manifest, names_below
-from relrep_exp.data.origin import every
-from relrep_exp.data.samples import IMAGE
 from relrep_exp.data.sources import settings
-from relrep_exp.errors import Problem, UserError, user_error
+from relrep_exp.errors import Problem, UserError, every, user_error
 from relrep_exp.store.keys import input_digest
 
 if TYPE_CHECKING:
+    from relrep_exp.config.schema import CaptionedData
     from relrep_exp.data.samples import Samples, View
-    from relrep_exp.schema import CaptionedData
 
 _NAMED = 5  # images that a message names
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.data.samples import POINT, PointSample
+from relrep_exp.config.views import POINT
+from relrep_exp.data.samples import PointSample
 from relrep_exp.data.sources import settings
 
 if TYPE_CHECKING:
+    from relrep_exp.config.schema import ClustersData
     from relrep_exp.data.samples import Samples
-    from relrep_exp.schema import ClustersData
 
 VERSION = 1
 
@@ -24,8 +25,8 @@ def load(config: ClustersData, views: Sequence[str], offline: bool) -> Samples:
     """Points in turn from each cluster, labelled by it; those to learn from come first."""
     import torch
 
-    from relrep_exp.alignment.seeding import generator
     from relrep_exp.data.samples import Samples, View
+    from relrep_exp.training.seeding import generator
 
     n = config.train + config.test
     labels = torch.arange(n) % config.clusters

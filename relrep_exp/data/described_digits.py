@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from relrep_exp.config.views import IMAGE
 from relrep_exp.data import digits
-from relrep_exp.data.samples import IMAGE
 from relrep_exp.errors import Problem, UserError
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from relrep_exp.config.schema import DescribedDigitsData, DigitsData
     from relrep_exp.data.samples import Samples
-    from relrep_exp.schema import DescribedDigitsData, DigitsData
 
     Array = np.ndarray[Any, Any]
 
@@ -85,7 +85,7 @@ def _place(start: int, end: int, size: int) -> str:
 
 
 def _plain(config: DescribedDigitsData) -> DigitsData:
-    from relrep_exp.schema import DigitsData
+    from relrep_exp.config.schema import DigitsData
 
     return DigitsData(kind="digits", test_share=config.test_share, split_seed=config.split_seed)
 

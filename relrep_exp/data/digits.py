@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.data.samples import IMAGE
+from relrep_exp.config.views import IMAGE
 from relrep_exp.errors import user_error
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from relrep_exp.config.schema import DigitsData
     from relrep_exp.data.samples import Samples
-    from relrep_exp.schema import DigitsData
 
 SHA256 = "65e5b4619795efb40c1082f4c350c049e4ad552200d369b6ae99e21eef5e72c5"
 WHITE = 16  # in scikit-learn's copy

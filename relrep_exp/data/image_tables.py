@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.config import nearest
 from relrep_exp.data.image_samples import Split, TableImages
 from relrep_exp.data.tables import literal
-from relrep_exp.errors import Problem, UserError, user_error
+from relrep_exp.errors import Problem, UserError, nearest, user_error
 from relrep_exp.store.keys import content_key, input_digest
 
 if TYPE_CHECKING:
-    from relrep_exp.schema import ImagesData
+    from relrep_exp.config.schema import ImagesData
 
 # suffix -> the reader in `datasets`, and what it needs to be told; the first suffix found is taken
 _READERS: Mapping[str, tuple[str, dict[str, Any]]] = {

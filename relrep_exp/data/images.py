@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp import hub
-from relrep_exp.data import idx, image_folders, image_tables
+from relrep_exp.config.views import IMAGE
+from relrep_exp.data import hub, idx, image_folders, image_tables
 from relrep_exp.data.class_labels import Classes, class_numbers
 from relrep_exp.data.image_samples import Joined, Split
 from relrep_exp.data.manifest import manifest, names_below
-from relrep_exp.data.samples import IMAGE, Samples, View
+from relrep_exp.data.repos import dataset_repo
+from relrep_exp.data.samples import Samples, View
 from relrep_exp.data.sources import settings
 from relrep_exp.errors import Problem, UserError, user_error
 
 if TYPE_CHECKING:
-    from relrep_exp.hub import Repo
-    from relrep_exp.schema import ImagesData
+    from relrep_exp.config.schema import ImagesData
+    from relrep_exp.data.hub import Repo
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,7 @@ def _check(config: ImagesData, views: Sequence[str]) -> None:
 
 
 def _repo(config: ImagesData, views: Sequence[str]) -> Repo:
-    from relrep_exp import needs
-
-    repo = needs.dataset_repo(config, views)
+    repo = dataset_repo(config, views)
     assert repo is not None, "a folder of the user's own needs no repository"
     return repo
 

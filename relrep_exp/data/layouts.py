@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from glob import escape
 from pathlib import Path
 
-from relrep_exp.config import nearest
 from relrep_exp.data import questions
-from relrep_exp.errors import user_error
+from relrep_exp.errors import nearest, user_error
 
 # suffix -> the reader in `datasets`; all but Parquet may end in .gz besides
 FORMATS = {".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json"}

@@ -5,27 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from relrep_exp.config import nearest
 from relrep_exp.data import layouts
-from relrep_exp.errors import Problem, UserError, user_error
+from relrep_exp.data.repos import dataset_repo
+from relrep_exp.errors import Problem, UserError, every, nearest, user_error
 from relrep_exp.store.keys import input_digest
 
 if TYPE_CHECKING:
-    from relrep_exp.hub import Repo
-    from relrep_exp.schema import (
-        FilesParallel,
-        Sib200Data,
-        SubsetsParallel,
-        TableParallel,
-        TextsData,
-    )
+    from relrep_exp.config.schema import FilesParallel, Sib200Data, SubsetsParallel, TableParallel, TextsData
+    from relrep_exp.data.hub import Repo
 
     Folders: TypeAlias = TextsData | Sib200Data | SubsetsParallel | FilesParallel
     Sources: TypeAlias = Folders | TableParallel
 
-T = TypeVar("T")
 _PARALLEL = ("subsets", "table", "files")
 
 
@@ -55,23 +48,6 @@ def codes(config: Sources, views: Sequence[str]) -> dict[str, str]:
     return {view: code for view, code in known.items() if view in views}
 
 
-def every(jobs: Mapping[Any, Callable[[], T]]) -> dict[Any, T]:
-    """The result of every job.
-
-    Raises:
-        UserError: some fail; the problems of all of them.
-    """
-    done, problems = {}, []
-    for name, job in jobs.items():
-        try:
-            done[name] = job()
-        except UserError as error:
-            problems += error.problems
-    if problems:
-        raise UserError(dict.fromkeys(problems))
-    return done
-
-
 def folder(config: Folders, views: Sequence[str], offline: bool) -> Path:
     """The folder of a local copy, or that of the repository's snapshot.
 
@@ -80,7 +56,7 @@ def folder(config: Folders, views: Sequence[str], offline: bool) -> Path:
     """
     if config.root is not None:
         return _root(config)
-    from relrep_exp import hub
+    from relrep_exp.data import hub
 
     return hub.snapshot(_repo(config, views), offline)
 
@@ -129,16 +105,14 @@ def joined(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _commit(config: Folders, views: Sequence[str], offline: bool) -> str:
-    from relrep_exp import hub
+    from relrep_exp.data import hub
 
     return hub.commit(_repo(config, views), offline)
 
 
 def _repo(config: Folders, views: Sequence[str]) -> Repo:
-    from relrep_exp import needs
-
     here = group(config)
-    repo = needs.dataset_repo(config, views, here)
+    repo = dataset_repo(config, views, here)
     if repo is None:
         raise user_error(
             f"{here}={config.name} is read from files of yours", f"say where they are: {here}.root=DIR"

@@ -7,17 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.config import nearest
 from relrep_exp.data import origin, tables
 from relrep_exp.data.pairs import paired
 from relrep_exp.data.sources import settings
 from relrep_exp.data.textfile import lines
-from relrep_exp.errors import UserError, user_error
+from relrep_exp.errors import UserError, every, nearest, user_error
 from relrep_exp.store.keys import input_digest
 
 if TYPE_CHECKING:
+    from relrep_exp.config.schema import FilesParallel, TableParallel
     from relrep_exp.data.samples import Samples
-    from relrep_exp.schema import FilesParallel, TableParallel
 
 
 def identity(
@@ -51,7 +50,7 @@ def load(config: TableParallel | FilesParallel, views: Sequence[str], offline: b
     if config.kind == "table":
         return paired(config, _cells(config, codes), {})
     root = origin.folder(config, views, offline)
-    read = origin.every({view: partial(_sentences, config, root, view) for view in codes})
+    read = every({view: partial(_sentences, config, root, view) for view in codes})
     if len({len(sentences) for sentences in read.values()}) > 1:
         raise _unequal(read, codes)
     return paired(config, read, {})

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from relrep_exp.data import origin, tables
 from relrep_exp.data.pairs import paired
 from relrep_exp.data.sources import settings
-from relrep_exp.errors import Problem, UserError, user_error
+from relrep_exp.errors import Problem, UserError, every, user_error
 
 if TYPE_CHECKING:
+    from relrep_exp.config.schema import SubsetsParallel
     from relrep_exp.data.samples import Samples
-    from relrep_exp.schema import SubsetsParallel
 
 Tables = Mapping[str, tables.Table]  # language -> its table of one split
 
@@ -48,9 +48,9 @@ def load(config: SubsetsParallel, views: Sequence[str], offline: bool) -> Sample
     jobs = {
         (view, split): partial(_read, config, split, root, view) for split in config.splits for view in codes
     }
-    read = origin.every(jobs)
+    read = every(jobs)
     splits = {split: {view: read[view, split] for view in codes} for split in config.splits}
-    rows = origin.every({split: partial(_aligned, config, split, splits[split]) for split in splits})
+    rows = every({split: partial(_aligned, config, split, splits[split]) for split in splits})
     texts: dict[str, list[str | None]] = {view: [] for view in codes}
     for split, view, column in product(splits, codes, config.columns):
         cells = splits[split][view].columns[column]
@@ -84,7 +84,7 @@ def _by_row(split: str, found: Tables) -> dict[str, range]:
 
 def _by_key(key: str, split: str, found: Tables) -> dict[str, list[int]]:
     """Language -> the rows that belong together: those whose key all languages have, in the first's order."""
-    keys = origin.every({view: partial(_keys, key, split, view, table) for view, table in found.items()})
+    keys = every({view: partial(_keys, key, split, view, table) for view, table in found.items()})
     first = next(iter(keys.values()))
     common = [value for value in first if all(value in rows for rows in keys.values())]
     return {view: [rows[value] for value in common] for view, rows in keys.items()}

@@ -9,8 +9,8 @@ from relrep_exp.data.origin import group
 from relrep_exp.errors import user_error
 
 if TYPE_CHECKING:
+    from relrep_exp.config.schema import FilesParallel, SubsetsParallel, TableParallel
     from relrep_exp.data.samples import Samples
-    from relrep_exp.schema import FilesParallel, SubsetsParallel, TableParallel
 
     Config = SubsetsParallel | TableParallel | FilesParallel
 

@@ -26,8 +26,8 @@ from relrep_exp.errors import Problem, UserError
 from relrep_exp.store.keys import text_digest
 
 if TYPE_CHECKING:
+    from relrep_exp.config.schema import ReviewsData
     from relrep_exp.data.samples import Samples
-    from relrep_exp.schema import ReviewsData
 
 VERSION = 1
 _PATTERNS = (

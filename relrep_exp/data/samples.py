@@ -10,9 +10,6 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-IMAGE = "image"  # the name of the only view of image data
-POINT = "point"  # and of that of made-up points
-
 
 class BadSampleError(Exception):
     """A sample that cannot be read: a damaged image, say. The text says why, without naming the row."""

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from relrep_exp.data import origin, tables
 from relrep_exp.data.sources import settings
-from relrep_exp.errors import Problem, UserError
+from relrep_exp.errors import Problem, UserError, every
 
 if TYPE_CHECKING:
+    from relrep_exp.config.schema import Sib200Data
     from relrep_exp.data.samples import Samples
-    from relrep_exp.schema import Sib200Data
 
 COLUMNS = ("index_id", "category", "text")
 AGAIN = "copy the tables of every language again, all from the same release"
@@ -48,7 +48,7 @@ def load(config: Sib200Data, views: Sequence[str], offline: bool) -> Samples:
     root = origin.folder(config, views, offline)
     splits = list(dict.fromkeys((*config.train, *config.test)))
     jobs = {(view, split): partial(_read, config, split, root, view) for view in codes for split in splits}
-    read = origin.every(jobs)
+    read = every(jobs)
     repeats = [p for view in codes for p in _repeats(view, {split: read[view, split] for split in splits})]
     train, test = (
         {view: dict(pair for split in part for pair in read[view, split]) for view in codes}
@@ -64,7 +64,7 @@ def _read(config: Sib200Data, split: str, root: Path, view: str) -> list[tuple[s
     """The rows of one language and split: (index_id, (topic, sentence))."""
     paths = origin.table_files(config, (split,), root, view)
     table = tables.read(paths, dict.fromkeys(COLUMNS, "name the columns as SIB-200 does"))
-    cells = origin.every({name: partial(table.require, name) for name in COLUMNS})
+    cells = every({name: partial(table.require, name) for name in COLUMNS})
     ids, topics, texts = (cells[name] for name in COLUMNS)
     return list(zip(ids, zip(topics, texts, strict=True), strict=True))
 

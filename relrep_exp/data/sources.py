@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from relrep_exp.store.keys import content_key
 
 if TYPE_CHECKING:
+    from relrep_exp.config.schema import DataConfig, ParallelConfig
     from relrep_exp.data.samples import Samples
-    from relrep_exp.schema import DataConfig, ParallelConfig
 
 # kind -> the module with `identity(config, views, offline)` and `load(config, views, offline)`
 _READERS = {

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.config import nearest
 from relrep_exp.data import questions
 from relrep_exp.data.layouts import FORMATS, suffix
 from relrep_exp.data.textfile import TAB, dialect, lines
-from relrep_exp.errors import Problem, UserError, user_error
+from relrep_exp.errors import Problem, UserError, nearest, user_error
 
 if TYPE_CHECKING:
     import pyarrow as pa

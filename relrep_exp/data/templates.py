@@ -17,8 +17,8 @@ from relrep_exp.errors import Problem, UserError
 from relrep_exp.store.keys import text_digest
 
 if TYPE_CHECKING:
+    from relrep_exp.config.schema import TemplatesData
     from relrep_exp.data.samples import Samples
-    from relrep_exp.schema import TemplatesData
 
 VIEW = "en"
 VERSION = 1

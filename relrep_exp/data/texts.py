@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from relrep_exp.data import origin, tables
 from relrep_exp.data.sources import settings
-from relrep_exp.errors import Problem, UserError
+from relrep_exp.errors import Problem, UserError, every
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from relrep_exp.config.schema import TextsData
     from relrep_exp.data.samples import Samples, View
-    from relrep_exp.schema import TextsData
 
 STARS = ([0, 1, 2, 3, 4], [1, 2, 3, 4, 5])
 LIMIT_SEED = 0  # which texts data.limit keeps is part of the data, not of a run
@@ -68,7 +68,7 @@ def load(config: TextsData, views: Sequence[str], offline: bool) -> Samples:
     codes = origin.codes(config, views)
     root = origin.folder(config, views, offline)
     splits = {"train": config.train, "test": config.test}
-    parts: Parts = origin.every(
+    parts: Parts = every(
         {
             (view, split): partial(_read, config, name, root, view)
             for view in codes
@@ -88,7 +88,7 @@ def _read(config: TextsData, split: str, root: Path, view: str) -> Labelled:
     texts = dict.fromkeys(config.text, "set data.text=COLUMN, or [COLUMN,COLUMN]")
     columns = {**texts, config.label: "set data.label=COLUMN"}
     table = tables.read(origin.table_files(config, (split,), root, view), columns)
-    cells = origin.every({name: partial(table.require, name) for name in columns})
+    cells = every({name: partial(table.require, name) for name in columns})
     rows = zip(*(cells[name] for name in config.text), strict=True)
     return Labelled([". ".join(filter(None, row)) for row in rows], cells[config.label])
 

@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from relrep_exp.data.samples import BadSampleError, ImageSamples
 from relrep_exp.encoders.encoder import Encoder
-from relrep_exp.modules.spawned import end_with_parent
 from relrep_exp.store.shards import Plan
+from relrep_exp.training.processes import end_with_parent
 
 AnySamples: TypeAlias = Sequence[Any] | ImageSamples
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp import versions
-from relrep_exp.data.samples import POINT
+from relrep_exp.config.views import POINT
+from relrep_exp.store import versions
 
 if TYPE_CHECKING:
+    from relrep_exp.config.schema import DataConfig, DistortedEncoderConfig, DistortedZoo
     from relrep_exp.encoders.encoder import Encoder, EncoderSource
-    from relrep_exp.schema import DataConfig, DistortedEncoderConfig, DistortedZoo
 
 
 def sources(zoo: DistortedZoo, data: DataConfig) -> dict[str, EncoderSource]:

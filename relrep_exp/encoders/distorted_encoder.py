@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from relrep_exp.alignment.seeding import generator
 from relrep_exp.data.samples import PointSample
 from relrep_exp.encoders.encoder import Encoder
+from relrep_exp.training.seeding import generator
 
 if TYPE_CHECKING:
-    from relrep_exp.schema import DistortedEncoderConfig
+    from relrep_exp.config.schema import DistortedEncoderConfig
 
 
 class DistortedEncoder(Encoder):

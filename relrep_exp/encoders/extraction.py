@@ -66,7 +66,7 @@ def extract(
         raise user_error(f"encoder {name!r}: there are no samples", "choose data that hold some")
 
     def make(parts: Parts, pending: list[int]) -> None:
-        from relrep_exp.encoders.engine import compute  # Lightning, which reading does without
+        from relrep_exp.encoders.predict import compute  # Lightning, which reading does without
 
         compute(name, samples, load(), how, parts, pending)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp import versions
 from relrep_exp.encoders.training_texts import TrainingTexts
 from relrep_exp.errors import user_error
+from relrep_exp.store import versions
 
 if TYPE_CHECKING:
+    from relrep_exp.config.schema import DataConfig, LsaEncoderConfig, LsaZoo
     from relrep_exp.encoders.encoder import Encoder, EncoderSource
-    from relrep_exp.schema import DataConfig, LsaEncoderConfig, LsaZoo
 
 
 def sources(zoo: LsaZoo, data: DataConfig, offline: bool) -> dict[str, EncoderSource]:

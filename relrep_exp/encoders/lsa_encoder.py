@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from relrep_exp.encoders.encoder import Encoder
 
 if TYPE_CHECKING:
-    from relrep_exp.schema import LsaEncoderConfig
+    from relrep_exp.config.schema import LsaEncoderConfig
 
 
 class TooFewError(Exception):

@@ -12,10 +12,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.config import nearest
+from relrep_exp.config.schema import PrecomputedZoo
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
-from relrep_exp.errors import Problem, UserError, user_error
-from relrep_exp.schema import PrecomputedZoo
+from relrep_exp.errors import Problem, UserError, nearest, user_error
 from relrep_exp.store.keys import content_key, input_digest
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from relrep_exp.config.schema import Config, MixedZoo, PrecomputedZoo, TimmZoo, TransformersZoo
+from relrep_exp.encoders.pretrained import models
 from relrep_exp.errors import Problem, user_error
-from relrep_exp.schema import Config, MixedZoo, PrecomputedZoo, TimmZoo, TransformersZoo
 
 
 def present(config: Config) -> list[str]:
@@ -30,9 +31,7 @@ def missing_encoders(config: Config) -> dict[str, Problem]:
     zoo = config.zoo
     if not isinstance(zoo, TimmZoo | TransformersZoo | MixedZoo) or not zoo.skip_missing:
         return {}
-    from relrep_exp import needs
-
-    repos = needs.models(config)
+    repos = models(config)
     found = _checked(tuple(repos.values()), config.runtime.offline)
     return {name: found[repo] for name, repo in repos.items() if repo in found}
 
@@ -46,6 +45,6 @@ def notes(config: Config) -> dict[str, Any]:
 @lru_cache(maxsize=8)
 def _checked(repos: Any, offline: bool) -> dict[Any, Problem]:
     """Asked once in a process: the zoo of a run must not change while it runs."""
-    from relrep_exp import hub
+    from relrep_exp.data import hub
 
     return dict(hub.check(list(repos), offline))

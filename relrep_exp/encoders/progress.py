@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 from torch import Tensor
 
-from relrep_exp.watching import watched
+from relrep_exp.training.watching import watched
 
 
 class _Rate(ProgressColumn):

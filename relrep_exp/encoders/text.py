@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp import versions
+from relrep_exp.config.schema import RuntimeConfig, TransformersEncoderConfig, TransformersZoo
+from relrep_exp.config.schema.zoo import Dtype
 from relrep_exp.encoders import checkpoint, pretrained
 from relrep_exp.errors import UserError
-from relrep_exp.schema import RuntimeConfig, TransformersEncoderConfig, TransformersZoo
-from relrep_exp.schema.zoo import Dtype
+from relrep_exp.store import versions
 
 if TYPE_CHECKING:
     from relrep_exp.encoders.encoder import EncoderSource

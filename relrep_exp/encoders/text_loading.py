@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relrep_exp.config.schema.zoo import Dtype, TransformersEncoderConfig
 from relrep_exp.encoders import checkpoint
 from relrep_exp.encoders.checkpoint import remedy
 from relrep_exp.errors import Problem, UserError, user_error
-from relrep_exp.schema.zoo import Dtype, TransformersEncoderConfig
 
 if TYPE_CHECKING:
     import torch

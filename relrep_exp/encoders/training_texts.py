@@ -12,8 +12,8 @@ from relrep_exp.errors import user_error
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from relrep_exp.config.schema import DataConfig
     from relrep_exp.data.samples import Samples
-    from relrep_exp.schema import DataConfig
 
 
 class TrainingTexts:

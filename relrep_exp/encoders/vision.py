@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from relrep_exp import versions
+from relrep_exp.config.schema import RuntimeConfig, TimmEncoderConfig, TimmZoo
+from relrep_exp.config.schema.zoo import Dtype
+from relrep_exp.config.views import IMAGE
 from relrep_exp.data.manifest import manifest
-from relrep_exp.data.samples import IMAGE
 from relrep_exp.encoders import pretrained
 from relrep_exp.encoders.vision_folder import CONFIG, architecture, problems, weights
 from relrep_exp.errors import UserError
-from relrep_exp.schema import RuntimeConfig, TimmEncoderConfig, TimmZoo
-from relrep_exp.schema.zoo import Dtype
+from relrep_exp.store import versions
 
 if TYPE_CHECKING:
     from relrep_exp.encoders.encoder import EncoderSource

@@ -8,10 +8,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from relrep_exp.config.schema import TimmEncoderConfig
+from relrep_exp.config.schema.zoo import Dtype
 from relrep_exp.encoders import vision_folder
 from relrep_exp.errors import UserError, user_error
-from relrep_exp.schema import TimmEncoderConfig
-from relrep_exp.schema.zoo import Dtype
 
 if TYPE_CHECKING:
     from torch import nn

@@ -14,7 +14,7 @@ from relrep_exp.encoders.encoder import Encoder
 if TYPE_CHECKING:
     import numpy as np
 
-    from relrep_exp.schema.zoo import Dtype
+    from relrep_exp.config.schema.zoo import Dtype
 
     Image = np.ndarray[Any, Any]
     Inputs = Tensor | list[Tensor]

@@ -12,8 +12,8 @@ from torch import Tensor
 from relrep_exp.encoders.batching import Batch
 from relrep_exp.encoders.settings import unreadable
 from relrep_exp.errors import user_error
-from relrep_exp.modules.spawned import Failures, told
 from relrep_exp.store.shards import Parts
+from relrep_exp.training.processes import Failures, told
 
 
 @dataclass

@@ -7,16 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.config import nearest
-from relrep_exp.data import sources as data_sources
-from relrep_exp.data.origin import every
-from relrep_exp.data.samples import IMAGE, POINT
-from relrep_exp.encoders import precomputed
-from relrep_exp.encoders.present import missing_encoders
-from relrep_exp.encoders.sources import described, sources
-from relrep_exp.errors import Problem, UserError
-from relrep_exp.reads import own_pairs, views
-from relrep_exp.schema import (
+from relrep_exp.config.schema import (
     CaptionedData,
     ClustersData,
     Config,
@@ -30,12 +21,19 @@ from relrep_exp.schema import (
     TaskConfig,
     TextsData,
 )
+from relrep_exp.config.views import IMAGE, POINT, own_pairs, views
+from relrep_exp.data import sources as data_sources
+from relrep_exp.data.repos import dataset_repo
+from relrep_exp.encoders import precomputed
+from relrep_exp.encoders.present import missing_encoders
+from relrep_exp.encoders.zoo_sources import described, sources
+from relrep_exp.errors import Problem, UserError, every, nearest
 from relrep_exp.store.keys import content_key
 
 if TYPE_CHECKING:
     from relrep_exp.encoders.embeddings import Embeddings
     from relrep_exp.encoders.settings import Extraction
-    from relrep_exp.runtime import Runtime
+    from relrep_exp.training.device import Runtime
 
 _READ = {IMAGE: "images", POINT: "points"}  # every other view is a language
 # What encoders read -> some data of it
@@ -101,12 +99,10 @@ def _encoders(config: Config) -> dict[str, Any]:
 
 def own_problems(config: Config) -> list[Problem]:
     """What is wrong with files of the user's own; what comes from the hub is not looked at."""
-    from relrep_exp import needs
-
     jobs: dict[str, Callable[[], Any]] = {
         name: job
         for name, job in _samples(config).items()
-        if needs.dataset_repo(getattr(config, name), views(config), name) is None
+        if dataset_repo(getattr(config, name), views(config), name) is None
     }
     jobs["encoders"] = partial(sources, config)
     try:
@@ -211,7 +207,7 @@ def load(config: Config, runtime: Runtime) -> Embeddings:
     if isinstance(config.zoo, PrecomputedZoo):
         return precomputed.load(config.zoo)
     from relrep_exp.encoders import present
-    from relrep_exp.encoders.embedding import Group, embed
+    from relrep_exp.encoders.embed import Group, embed
 
     offline, read = config.runtime.offline, views(config)
     encoders = sources(config, runtime.training())

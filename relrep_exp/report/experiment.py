@@ -9,41 +9,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.errors import UserError
-from relrep_exp.report.cited import beside_cited
-from relrep_exp.report.compare import beside_paper
-from relrep_exp.report.gaps import described
-from relrep_exp.report.latex import to_latex
-from relrep_exp.report.render import to_markdown
-from relrep_exp.report.selection import said, selected
-from relrep_exp.report.table_csv import to_csv
+from relrep_exp.report.render.latex import to_latex
+from relrep_exp.report.render.table_csv import to_csv
+from relrep_exp.report.render.terminal import to_markdown
+from relrep_exp.report.tables.cited import beside_cited
+from relrep_exp.report.tables.compare import beside_paper
+from relrep_exp.report.tables.gaps import described
+from relrep_exp.report.tables.selection import said, selected
 from relrep_exp.store.files import write_atomic
 
 if TYPE_CHECKING:
-    from relrep_exp.report.cells import Table
-    from relrep_exp.report.closing import Closing
-    from relrep_exp.report.points import Point
-    from relrep_exp.schema import ExperimentConfig
+    from relrep_exp.config.schema import ExperimentConfig
+    from relrep_exp.report.closing_file import Closing
+    from relrep_exp.report.tables.cells import Table
+    from relrep_exp.report.tables.points import Point
     from relrep_exp.store.records import Record
 
 # What makes a `Table` from (experiment, points, gaps), and a `Drawing` from (experiment, points). Named, not
 # imported: a figure's module brings matplotlib with it.
 _TABLES = {
-    "pairs": "relrep_exp.report.tables:pairs_table",
-    "metrics": "relrep_exp.report.axis_tables:metrics_table",
-    "axis": "relrep_exp.report.axis_tables:axis_table",
-    "methods": "relrep_exp.report.method_table:methods_table",
-    "variations": "relrep_exp.report.axis_tables:variations_table",
+    "pairs": "relrep_exp.report.tables.pair_tables:pairs_table",
+    "metrics": "relrep_exp.report.tables.axis_tables:metrics_table",
+    "axis": "relrep_exp.report.tables.axis_tables:axis_table",
+    "methods": "relrep_exp.report.tables.method_table:methods_table",
+    "variations": "relrep_exp.report.tables.axis_tables:variations_table",
 }
 _FIGURES = {
-    "samples": "relrep_exp.report.figures:samples_figure",
-    "tradeoff": "relrep_exp.report.tradeoff_figure:tradeoff_figure",
-    "lines": "relrep_exp.report.line_figure:lines_figure",
-    "rescaling": "relrep_exp.report.rescaling_figure:rescaling_figure",
-    "sensitivity": "relrep_exp.report.sensitivity_figure:sensitivity_figure",
-    "anchors": "relrep_exp.report.anchor_figure:anchors_figure",
-    "invariances": "relrep_exp.report.geometry_figures:invariances_figure",
-    "spaces": "relrep_exp.report.geometry_figures:spaces_figure",
-    "reconstructions": "relrep_exp.report.reconstructions:reconstructions_figure",
+    "samples": "relrep_exp.report.figures.drawing:samples_figure",
+    "tradeoff": "relrep_exp.report.figures.tradeoff_figure:tradeoff_figure",
+    "lines": "relrep_exp.report.figures.line_figure:lines_figure",
+    "rescaling": "relrep_exp.report.figures.rescaling_figure:rescaling_figure",
+    "sensitivity": "relrep_exp.report.figures.sensitivity_figure:sensitivity_figure",
+    "anchors": "relrep_exp.report.figures.anchor_figure:anchors_figure",
+    "invariances": "relrep_exp.report.figures.geometry_figures:invariances_figure",
+    "spaces": "relrep_exp.report.figures.geometry_figures:spaces_figure",
+    "reconstructions": "relrep_exp.report.figures.reconstructions:reconstructions_figure",
 }
 
 
@@ -111,7 +111,7 @@ def _write_figure(experiment: ExperimentConfig, points: Sequence[Point], folder:
         except UserError as error:
             why = "; ".join(f"{problem.what} ({problem.remedy})" for problem in error.problems)
         else:
-            from relrep_exp.report.figures import save_drawing
+            from relrep_exp.report.figures.drawing import save_drawing
 
             save_drawing(drawing, folder, "figure")
             return ""

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from relrep_exp.config import nearest
-from relrep_exp.errors import user_error
+from relrep_exp.errors import nearest, user_error
 from relrep_exp.report.measures import measure_of
 
 SEEDS = 6

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
-import math
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.errors import user_error
-from relrep_exp.store.files import free_bytes, write_atomic_chunks
 
 if TYPE_CHECKING:  # torch takes seconds to import
-    from torch import Tensor
+    pass
 
 _BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 _SAFETENSORS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -126,35 +122,3 @@ def _matrices(header: dict[str, Any]) -> dict[str, tuple[str, list[int], int]]:
         for name, entry in header.items()
         if name != "__metadata__" and entry["dtype"] in _SAFETENSORS and len(entry["shape"]) == 2
     }
-
-
-def write_npy(path: Path, rows: int, blocks: Iterable[Tensor]) -> None:
-    """Writes blocks [n, k] of `rows` rows in all to a .npy file, which appears whole or not at all.
-
-    Raises:
-        UserError: the disk has not the room, the folder cannot be written, or the like.
-    """
-    write_atomic_chunks(path, _npy_chunks(path, rows, iter(blocks)))
-
-
-def _npy_chunks(path: Path, rows: int, blocks: Iterator[Tensor]) -> Iterator[bytes | memoryview]:
-    from numpy.lib import format as npy
-
-    for number, block in enumerate(blocks):
-        array = block.detach().cpu().contiguous().numpy()
-        if number == 0:
-            shape = (rows, *array.shape[1:])
-            _require_room(path, math.prod(shape) * array.itemsize)
-            header = io.BytesIO()
-            npy.write_array_header_1_0(
-                header, {"descr": array.dtype.str, "fortran_order": False, "shape": shape}
-            )
-            yield header.getvalue()
-        yield array.reshape(-1).view("u1").data
-
-
-def _require_room(path: Path, size: int) -> None:
-    free = free_bytes(path)
-    if size > free:
-        what = f"{path} needs {size / 2**20:,.1f} MiB, the disk has {free / 2**20:,.1f} MiB free"
-        raise user_error(what, "free space or give a path on another disk")

@@ -1,8 +1,11 @@
-"""Files that are whole or absent, and operating-system errors in the user's terms."""
+"""Files that are whole or absent, operating-system errors in the user's terms, and digests of tensors."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
+import io
+import math
 import os
 import re
 import secrets
@@ -11,8 +14,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from relrep_exp.errors import Problem, UserError
+from relrep_exp.errors import Problem, UserError, user_error
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from torch import Tensor
 
 _ELSEWHERE = "or choose another folder: paths.outputs=DIR"
 _IN_THE_WAY = ("a file is where a folder should be", f"move that file away {_ELSEWHERE}")
@@ -160,3 +167,43 @@ def free_bytes(path: Path) -> int:
     path = path.absolute()
     existing = next((place for place in (path, *path.parents) if place.is_dir()), Path("/"))
     return shutil.disk_usage(existing).free
+
+
+def write_npy(path: Path, rows: int, blocks: Iterable[Tensor]) -> None:
+    """Writes blocks [n, k] of `rows` rows in all to a .npy file, which appears whole or not at all.
+
+    Raises:
+        UserError: the disk has not the room, the folder cannot be written, or the like.
+    """
+    write_atomic_chunks(path, _npy_chunks(path, rows, iter(blocks)))
+
+
+def _npy_chunks(path: Path, rows: int, blocks: Iterator[Tensor]) -> Iterator[bytes | memoryview]:
+    from numpy.lib import format as npy
+
+    for number, block in enumerate(blocks):
+        array = block.detach().cpu().contiguous().numpy()
+        if number == 0:
+            shape = (rows, *array.shape[1:])
+            _require_room(path, math.prod(shape) * array.itemsize)
+            header = io.BytesIO()
+            npy.write_array_header_1_0(
+                header, {"descr": array.dtype.str, "fortran_order": False, "shape": shape}
+            )
+            yield header.getvalue()
+        yield array.reshape(-1).view("u1").data
+
+
+def _require_room(path: Path, size: int) -> None:
+    free = free_bytes(path)
+    if size > free:
+        what = f"{path} needs {size / 2**20:,.1f} MiB, the disk has {free / 2**20:,.1f} MiB free"
+        raise user_error(what, "free space or give a path on another disk")
+
+
+def digest(*tensors: Tensor) -> str:
+    """Hash the numbers of some tensors, SHA-256 in hex; their shapes do not enter."""
+    found = hashlib.sha256()
+    for tensor in tensors:
+        found.update(tensor.detach().cpu().contiguous().numpy().data)
+    return found.hexdigest()

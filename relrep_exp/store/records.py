@@ -7,10 +7,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from relrep_exp.errors import user_error
-from relrep_exp.rows import Row
 from relrep_exp.store.files import move_aside, sweep_temps, translated_oserrors, write_atomic
 from relrep_exp.store.keys import canonical_json, is_key, require_key
 from relrep_exp.store.locks import key_lock
@@ -20,6 +19,24 @@ from relrep_exp.store.sealed import CorruptError, OtherSchemaError, seal, unseal
 _LOG = logging.getLogger("relrep_exp")
 SCHEMA = 1
 _OVERWRITE = ("never", "missing", "always")
+
+
+class Row(NamedTuple):
+    """One number.
+
+    Attributes:
+        source: the encoder whose representation the decoder was trained on.
+        target: the encoder that is read at test time.
+        method: the aligner with its parts, e.g. `absolute`, `random-cosine`, `param-wip`.
+        metric: e.g. `f1_weighted`, `mrr`; always a fraction, never a percentage.
+        value: the number; NaN where it is not defined.
+    """
+
+    source: str
+    target: str
+    method: str
+    metric: str
+    value: float
 
 
 @dataclass(frozen=True)

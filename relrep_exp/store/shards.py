@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.store.array_files import locate
+from relrep_exp.store.entries import MANIFEST, read_entry
 from relrep_exp.store.files import remove_temp, translated_oserrors, write_atomic
 from relrep_exp.store.folders import install_folder
 from relrep_exp.store.keys import canonical_json, file_digest, require_key
-from relrep_exp.store.manifest import MANIFEST, read_entry
 from relrep_exp.store.mapped import FileRows
 from relrep_exp.store.once import find_intact, get_or_make
 from relrep_exp.store.sealed import CorruptError, OtherSchemaError, seal, unseal

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relrep_exp.store.entries import MANIFEST, read_entry
 from relrep_exp.store.files import (
     remove_temp,
     sweep_temps,
@@ -20,7 +21,6 @@ from relrep_exp.store.files import (
 )
 from relrep_exp.store.folders import install_folder
 from relrep_exp.store.keys import canonical_json, file_digest, is_key, require_key
-from relrep_exp.store.manifest import MANIFEST, read_entry
 from relrep_exp.store.once import find_intact, get_or_make
 from relrep_exp.store.sealed import CorruptError, seal, unseal
 

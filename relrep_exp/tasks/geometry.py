@@ -9,11 +9,11 @@ from torch import Tensor
 
 from relrep_exp.alignment import metrics
 from relrep_exp.alignment.aligner import Aligner
+from relrep_exp.config.schema import TaskConfig
 from relrep_exp.encoders.embeddings import Embeddings
-from relrep_exp.schema import TaskConfig
-from relrep_exp.sharing import Sharing
 from relrep_exp.tasks.held_out import HeldOut
 from relrep_exp.tasks.result import Result
+from relrep_exp.tasks.statistics_cache import Sharing
 
 DRAWN = 3  # coordinates that a figure can show; wider spaces are not kept in the record
 DIGITS = 6

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from relrep_exp.alignment import metrics
 from relrep_exp.alignment.aligner import Aligner
+from relrep_exp.config.schema import TaskConfig
 from relrep_exp.data.image_samples import Picked
 from relrep_exp.data.samples import ImageSamples
 from relrep_exp.encoders.embeddings import Embeddings
-from relrep_exp.schema import TaskConfig
-from relrep_exp.sharing import Sharing
-from relrep_exp.tasks.anchor_view import anchor_views
+from relrep_exp.tasks.anchor_views import anchor_views
 from relrep_exp.tasks.readings import Readings
 from relrep_exp.tasks.result import SAMPLES, Result
+from relrep_exp.tasks.statistics_cache import Sharing
 
 
 class HeldOut:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics import MeanSquaredError, MetricCollection
 from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
 
-from relrep_exp.modules.autoencoder import unit
+from relrep_exp.encoders.local.autoencoder import unit
 
 BLOCK = 1024  # images compared at once
 MARGIN = 5  # of SSIM's Gaussian window: images are mirrored that far beyond their edges

@@ -9,11 +9,11 @@ from torch import Tensor
 from relrep_exp.alignment.anchors import AnchorSet, Space
 from relrep_exp.alignment.inverse import reconstruction
 from relrep_exp.alignment.parallel import AnchorsError, Parallel
+from relrep_exp.config.schema import InverseRelativeConfig
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.errors import user_error
-from relrep_exp.schema import InverseRelativeConfig
-from relrep_exp.sharing import Sharing
 from relrep_exp.tasks.result import Result
+from relrep_exp.tasks.statistics_cache import Sharing
 
 Choose = Callable[[dict[str, Space]], AnchorSet]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from relrep_exp.alignment.aligner import Aligner
-from relrep_exp.sharing import Sharing
+from relrep_exp.tasks.statistics_cache import Sharing
 
 
 class Readings:

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from relrep_exp.alignment.aligner import Aligner
+from relrep_exp.config.schema import TaskConfig
 from relrep_exp.encoders.embeddings import Embeddings
-from relrep_exp.schema import TaskConfig
-from relrep_exp.sharing import Sharing
+from relrep_exp.tasks.decoders.image_decoders import FitImageDecoder, ImageReader
 from relrep_exp.tasks.held_out import HeldOut, rounded
-from relrep_exp.tasks.image_decoders import FitImageDecoder, ImageReader
 from relrep_exp.tasks.image_metrics import image_metrics, image_mse, variance
 from relrep_exp.tasks.result import Result
+from relrep_exp.tasks.statistics_cache import Sharing
 from relrep_exp.tasks.strips import strip
 
 SHOWN_IMAGES = 10

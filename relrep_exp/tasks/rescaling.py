@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from relrep_exp.alignment.invariance import rescaling as scale_study
+from relrep_exp.config.schema import RescalingTask
 from relrep_exp.encoders.embeddings import Embeddings
-from relrep_exp.modules.plain_head import fit_plain_head
-from relrep_exp.modules.training import Training
-from relrep_exp.schema import RescalingTask
+from relrep_exp.tasks.decoders.plain_head import fit_plain_head
+from relrep_exp.tasks.decoders.scaling import Scaling
 from relrep_exp.tasks.result import Result
-from relrep_exp.tasks.scaling import Scaling
+from relrep_exp.training.batches import Training
 
 FACTORS = (0.01, 0.1, 0.3, 0.5, 1.0, 2.0, 3.0, 10.0, 100.0)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from relrep_exp.rows import Row
+from relrep_exp.store.records import Row
 
 # Kinds of views
 SAMPLES = "samples"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from relrep_exp.alignment.aligner import Aligner
+from relrep_exp.config.schema import TaskConfig
 from relrep_exp.encoders.embeddings import Embeddings
-from relrep_exp.schema import TaskConfig
-from relrep_exp.sharing import Sharing
 from relrep_exp.tasks.held_out import HeldOut
 from relrep_exp.tasks.result import Result
+from relrep_exp.tasks.statistics_cache import Sharing
 
 
 def retrieval(

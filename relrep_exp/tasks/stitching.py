@@ -12,13 +12,13 @@ from torch import Tensor
 
 from relrep_exp.alignment import metrics
 from relrep_exp.alignment.aligner import Aligner
+from relrep_exp.config.schema import TaskConfig
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
-from relrep_exp.schema import TaskConfig
-from relrep_exp.sharing import Sharing
-from relrep_exp.tasks.decoders import Decoder, FitDecoders, Job
+from relrep_exp.tasks.decoders.classifiers import Decoder, FitDecoders, Job
 from relrep_exp.tasks.held_out import HeldOut
 from relrep_exp.tasks.readings import Readings
 from relrep_exp.tasks.result import Result
+from relrep_exp.tasks.statistics_cache import Sharing
 
 Pair = tuple[str, str]
 

@@ -16,8 +16,8 @@ from relrep_exp.alignment.anchors import (
     get_anchor_strategy,
     one_hot,
 )
+from relrep_exp.alignment.param.learn import Param, ParamSettings
 from relrep_exp.alignment.whitening import Whitening
-from relrep_exp.modules.param import Param, ParamSettings
 
 from . import literal
 

@@ -8,10 +8,10 @@ from safetensors.torch import save_file
 import relrep_exp
 from relrep_exp.alignment import moments
 from relrep_exp.alignment.anchors import AnchorSet, Space
+from relrep_exp.alignment.param.learn import Param, ParamSettings
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.relative_aligner import RelativeAligner, SingleRelativeAligner
 from relrep_exp.alignment.similarity import SIMILARITIES
-from relrep_exp.modules.param import Param, ParamSettings
 from relrep_exp.store.mapped import FileRows
 
 from . import literal

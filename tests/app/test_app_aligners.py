@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from relrep_exp.config import conf_dir
+from relrep_exp.config.load import conf_dir
 
 PICKED = ("random", "fps", "kmeans")
 PAIRWISE = ("affine", "linear", "l_ortho", "ortho", "inverse_relative")

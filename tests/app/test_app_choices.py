@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from relrep_exp.alignment.seeding import generator
+from relrep_exp.app.plan import make_plan
 from relrep_exp.errors import UserError
-from relrep_exp.identity import record_key
-from relrep_exp.plan import make_plan
 from relrep_exp.store.keys import is_key
+from relrep_exp.tasks.identity import record_key
+from relrep_exp.training.seeding import generator
 
 # key -> its default, another value, and whether P of the method is another one then
 CHOICES = {
@@ -45,9 +45,9 @@ def test_a_choice_changes_what_it_says_and_only_that(run, config_of, outputs, ke
 
 def test_logits_start_from_a_normal_distribution_of_that_width():
     from relrep_exp.alignment.anchors import WhitenedSpace
+    from relrep_exp.alignment.param.learn import Param, ParamSettings
+    from relrep_exp.alignment.param.module import ParamModule
     from relrep_exp.alignment.whitening import Whitening
-    from relrep_exp.modules.param import Param, ParamSettings
-    from relrep_exp.modules.param_module import ParamModule
 
     x = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
     whitening = Whitening.fit(x)

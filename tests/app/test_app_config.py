@@ -10,10 +10,10 @@ import yaml
 from pydantic import TypeAdapter
 from pydantic.dataclasses import is_pydantic_dataclass
 
-from relrep_exp import schema
-from relrep_exp.config import conf_dir
-from relrep_exp.modules.param import ParamSettings
-from relrep_exp.plan import make_plan
+from relrep_exp.alignment.param.learn import ParamSettings
+from relrep_exp.app.plan import make_plan
+from relrep_exp.config import schema
+from relrep_exp.config.load import conf_dir
 
 # A new file is counted here, and so is known to be composed below.
 OPTIONS = {

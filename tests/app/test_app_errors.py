@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from relrep_exp import app, cli
+from relrep_exp.app import cli, run
 
 BASE = object()  # stands for the words of a good run
 
@@ -180,7 +180,7 @@ def test_a_defect_of_ours_has_another_exit_code(capsys, words, monkeypatch):
     def broken(*_):
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr(app, "run", broken)
+    monkeypatch.setattr(run, "run", broken)
     assert cli.main(words) == 1
     assert "ZeroDivisionError: a defect" in capsys.readouterr().err
 
@@ -189,7 +189,7 @@ def test_a_defect_of_ours_in_a_sweep(capsys, words, monkeypatch):
     def broken(*_):
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr(app, "run", broken)
+    monkeypatch.setattr(run, "run", broken)
     assert cli.main(["-m", *words, "seed=0,1"]) == 1
 
 
@@ -205,7 +205,7 @@ def test_a_defect_of_ours_in_a_sweep(capsys, words, monkeypatch):
     ],
 )
 def test_odd_requests_are_refused_before_anything_starts(words, capsys, more, told):
-    from relrep_exp.cli import main
+    from relrep_exp.app.cli import main
 
     assert main([*words, *more]) == 2
     err = capsys.readouterr().err

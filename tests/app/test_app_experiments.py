@@ -9,11 +9,11 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from relrep_exp.config import conf_dir, of_profile
-from relrep_exp.endings import tables_of
+from relrep_exp.app.closing import tables_of
+from relrep_exp.app.plan import make_plan, spelled_out
+from relrep_exp.config.load import conf_dir, of_profile
+from relrep_exp.config.schema import ExperimentConfig, ProfileConfig
 from relrep_exp.errors import UserError
-from relrep_exp.plan import make_plan, spelled_out
-from relrep_exp.schema import ExperimentConfig, ProfileConfig
 
 TINY = [
     "~zoo.encoders.vit",

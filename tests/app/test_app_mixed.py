@@ -9,13 +9,13 @@ import tiny_text
 import tiny_vision
 from PIL import Image
 
-from relrep_exp import needs
+from relrep_exp.app.plan import make_plan
+from relrep_exp.config.schema import parts
+from relrep_exp.config.views import own_pairs, views
 from relrep_exp.encoders import zoo
 from relrep_exp.encoders.present import present
-from relrep_exp.encoders.sources import sources
-from relrep_exp.plan import make_plan
-from relrep_exp.reads import own_pairs, views
-from relrep_exp.schema import parts
+from relrep_exp.encoders.pretrained import models
+from relrep_exp.encoders.zoo_sources import sources
 
 METHOD = ["aligner=ortho", "anchors.m=6", "decoder=linear", "logger=none"]
 SECTIONS = ("Art", "Sports")
@@ -136,7 +136,7 @@ def test_what_a_mixed_zoo_needs_of_the_hub_and_what_it_may_go_without(
 ):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "no_cache"))
     whole = [word for word in two if not word.startswith("~")]
-    found = needs.models(config(*whole))
+    found = models(config(*whole))
     assert set(found) == {"vit_b", "clip", "roberta", "electra", "clip_text"}
     assert found["clip"].id == "timm/vit_base_patch32_clip_224.openai"
     assert found["clip_text"].id == "openai/clip-vit-base-patch32"

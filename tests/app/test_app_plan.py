@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from relrep_exp import app
-from relrep_exp.composer import Composer
-from relrep_exp.config import conf_dir
+from relrep_exp.app.plan import distinct, make_parts, make_plan
+from relrep_exp.app.status import Pace, look_ahead
+from relrep_exp.config.compose import Composer
+from relrep_exp.config.load import conf_dir
+from relrep_exp.config.overrides import parse
 from relrep_exp.errors import UserError
-from relrep_exp.outlook import Pace, look_ahead
-from relrep_exp.overrides import parse
-from relrep_exp.plan import distinct, make_parts, make_plan
 from relrep_exp.store.glance import Glance, glance, glances
 
 LOCAL = ["experiment=demo", "profile=local"]
@@ -49,7 +48,7 @@ def store(file, tiny_words, tmp_path_factory):
     words = tiny_words(file, folder / "outputs")
     runs = make_plan([*words, "anchors=random", "seed=0,1"], sweep=True)
     runs += make_plan([*words, "aligner=absolute"], sweep=True)
-    return words, [app.run(run.config, folder / "run", run.command).record for run in runs]
+    return words, [run.run(run.config, folder / "run", run.command).record for run in runs]
 
 
 @pytest.fixture
@@ -196,7 +195,7 @@ def test_a_folder_that_cannot_be_written_can_be_planned_in(environment, words, r
         "        raise SystemExit(f'it does {event} {args}')\n"
         "sys.dont_write_bytecode = True\n"
         "sys.addaudithook(refuse)\n"
-        "from relrep_exp.cli import main\n"
+        "from relrep_exp.app.cli import main\n"
         "sys.exit(main())\n"
     )
     command = [sys.executable, "-c", guard, "plan", *words, "anchors=random"]

@@ -3,12 +3,12 @@
 import pytest
 from hydra.core.config_store import ConfigStore
 
-from relrep_exp import plugins
 from relrep_exp.alignment.anchors import ANCHORS
 from relrep_exp.alignment.similarity import SIMILARITIES
-from relrep_exp.cli import main
-from relrep_exp.identity import record_key
-from relrep_exp.plan import make_plan
+from relrep_exp.app.cli import main
+from relrep_exp.app.plan import make_plan
+from relrep_exp.config import plugins
+from relrep_exp.tasks.identity import record_key
 
 PLUGIN = """
 import torch
@@ -122,8 +122,8 @@ def test_all_broken_plugins_are_told_at_once(words, tmp_path, capsys):
     ],
 )
 def test_a_plugin_neither_replaces_what_is_there_nor_ends_the_run(tmp_path, text, told):
-    from relrep_exp import plugins
     from relrep_exp.alignment.similarity import SIMILARITIES, inner_product
+    from relrep_exp.config import plugins
     from relrep_exp.errors import UserError
 
     path = tmp_path / "odd_plugin.py"

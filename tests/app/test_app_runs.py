@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from relrep_exp import app, cli
-from relrep_exp.config import load
-from relrep_exp.identity import param_identity, record_key
-from relrep_exp.plan import make_plan
+from relrep_exp.app import cli
+from relrep_exp.app.plan import make_plan
+from relrep_exp.config.load import load
 from relrep_exp.store.records import RecordStore
-from relrep_exp.tasks import build
+from relrep_exp.tasks import measure
 from relrep_exp.tasks.held_out import HeldOut
+from relrep_exp.tasks.identity import param_identity, record_key
 
 SHARED = ["runtime.devices=2", "runtime.share_gflop=0"]
 
@@ -38,8 +38,8 @@ def majority(*_):
 def counted(monkeypatch):
     """The list that grows by one entry with each run that is computed."""
     computed = []
-    before = build.run_task
-    monkeypatch.setattr(build, "run_task", lambda c, *rest: computed.append(c) or before(c, *rest))
+    before = measure.run_task
+    monkeypatch.setattr(measure, "run_task", lambda c, *rest: computed.append(c) or before(c, *rest))
     return computed
 
 
@@ -65,7 +65,7 @@ def test_the_last_line_is_the_record_and_the_second_time_nothing_is_computed(pyt
 
 def test_two_processes_that_share_a_fit_leave_the_record_of_one(run, monkeypatch):
     one = run("anchors=param", "anchors.epochs=5")
-    monkeypatch.setattr("relrep_exp.modules.fitting.fit", None)  # what one process learns with
+    monkeypatch.setattr("relrep_exp.training.fit.fit", None)  # what one process learns with
     two = run("anchors=param", "anchors.epochs=5", "overwrite=always", *SHARED)
     assert two.fresh and two.path == one.path
     assert [row[:4] for row in two.record.rows] == [row[:4] for row in one.record.rows]
@@ -121,8 +121,8 @@ def test_param_fits_are_shared(run, outputs, monkeypatch):
     first = run(*param)
     fits = stamps(outputs / "checkpoints")
     assert not (outputs / "embeddings").exists()  # the user's file is not copied
-    monkeypatch.setattr("relrep_exp.modules.fitting.fit", None)
-    monkeypatch.setattr("relrep_exp.tasks.build.decoder_fitter", majority)
+    monkeypatch.setattr("relrep_exp.training.fit.fit", None)
+    monkeypatch.setattr("relrep_exp.tasks.measure.decoder_fitter", majority)
     for more in (["decoder=mlp_paper"], ["decoder.epochs=2"], ["task.neighbours=5"]):
         other = run(*param, *more)
         assert other.fresh and other.record.key != first.record.key
@@ -203,7 +203,7 @@ def key_with(words):
     """A function from overrides and changed values to the run's key; values are changed after composing."""
     from omegaconf import OmegaConf
 
-    from relrep_exp.plan import Composer
+    from relrep_exp.app.plan import Composer
 
     composed = {}
 
@@ -344,5 +344,5 @@ def test_the_batch_of_few_samples_is_the_default_of_the_anchors(key_with):
 
 def test_a_run_that_is_there_never_reaches_the_task(run, monkeypatch):
     run("anchors=random")
-    monkeypatch.setattr(app, "compute", None)
+    monkeypatch.setattr(run, "compute", None)
     assert not run("anchors=random", "logger=csv", "runtime.device=cpu", "runtime.threads=1").fresh

@@ -5,11 +5,10 @@ import shutil
 
 import pytest
 
-from relrep_exp import app
-from relrep_exp.launching import Failure, Interrupted
-from relrep_exp.plan import make_parts
-from relrep_exp.report.closing import Closing
-from relrep_exp.sweep import Sweep, run_all
+from relrep_exp.app.launch import Failure, Interrupted
+from relrep_exp.app.plan import make_parts
+from relrep_exp.app.sweep import Sweep, run_all
+from relrep_exp.report.closing_file import Closing
 
 DEFECT, MENDABLE = Failure(1, "failed: RuntimeError: a defect of ours"), Failure(2, "failed: too large")
 
@@ -26,7 +25,7 @@ def finish(sweep, tmp_path):
 
     def make(*more):
         for run in sweep(*more).left:
-            app.run(run.config, tmp_path / "run", run.command)
+            run.run(run.config, tmp_path / "run", run.command)
 
     return make
 
@@ -48,7 +47,7 @@ def close(monkeypatch):
             told = zip(runs, failures, strict=False)
             return {run.key: failure for run, failure in told if failure is not None}
 
-        monkeypatch.setattr("relrep_exp.sweep.launch_all", launch_all)
+        monkeypatch.setattr("relrep_exp.app.sweep.launch_all", launch_all)
         code = run_all(sweep, object())
         return code, launched
 

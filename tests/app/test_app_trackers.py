@@ -8,9 +8,9 @@ from typing import ClassVar
 import pytest
 from wandb_files import content_of
 
-from relrep_exp import tracking
+from relrep_exp.app import track
+from relrep_exp.app.track import COLUMNS, Sink, open_tracker
 from relrep_exp.tasks.stitching import Stitching
-from relrep_exp.tracking import COLUMNS, Sink, open_tracker
 
 PARAM = ("anchors=param", "anchors.epochs=2", "zoo.encoders=[a,b]")
 
@@ -119,7 +119,7 @@ class Watcher(Sink):
 def watcher(monkeypatch):
     monkeypatch.setattr(Watcher, "told", [])
     monkeypatch.setattr(Watcher, "fails_at", None)
-    monkeypatch.setitem(tracking.SINKS, "csv", Watcher)
+    monkeypatch.setitem(track.SINKS, "csv", Watcher)
     return Watcher
 
 

@@ -13,13 +13,12 @@ from pathlib import Path
 import pytest
 from wandb_files import content_of, entries_of
 
-from relrep_exp import tracking
-from relrep_exp.report.closing import Closing, Place
+from relrep_exp.app import track
+from relrep_exp.config.schema import ExperimentConfig
+from relrep_exp.report.closing_file import Closing, Place
 from relrep_exp.report.experiment import write_experiment
-from relrep_exp.rows import Row
-from relrep_exp.schema import ExperimentConfig
 from relrep_exp.store.keys import content_key
-from relrep_exp.store.records import Record
+from relrep_exp.store.records import Record, Row
 
 FILES = {"experiment.json", "figure.csv", "figure.png", "figure.svg", "table.csv", "table.md", "table.tex"}
 
@@ -65,7 +64,7 @@ def test_an_experiment_is_summed_up_once_for_each_table_and_can_be_sent(own_home
     folder = outputs / "report" / "fig"
     table = ended(folder, VALUES)
     for _ in range(2):  # a cached sweep ends in the same table
-        tracking.log_experiment(config, "fig", table, folder)
+        track.log_experiment(config, "fig", table, folder)
     [first] = runs_in(outputs)
     [media] = first.glob("files/media/table/table_*.table.json")
     shown = json.loads(media.read_text())
@@ -78,7 +77,7 @@ def test_an_experiment_is_summed_up_once_for_each_table_and_can_be_sent(own_home
     assert list(first.glob("files/media/images/figure_*.png"))
 
     table = ended(folder, {**VALUES, ("x", 2): 1.0})
-    tracking.log_experiment(config, "fig", table, folder)
+    track.log_experiment(config, "fig", table, folder)
     assert len(runs_in(outputs)) == 2
     command = [Path(sys.executable).with_name("wandb"), "sync", "--dry-run", outputs / "runs" / "wandb"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -94,7 +93,7 @@ def test_the_summary_run_has_group_means_and_an_artifact_that_lies_under_outputs
     config = replace(config_of("logger=wandb"), experiment=ExperimentConfig("fig", "Figure", {"x": []}))
     folder = outputs / "report" / "fig"
     table = ended(folder, {("x", 1): 0.5, ("y", 1): 0.25}, table="pairs", figure="anchors")
-    tracking.log_experiment(config, "fig/0", table, folder)
+    track.log_experiment(config, "fig/0", table, folder)
     [run] = runs_in(outputs)
     entries = list(entries_of(run))
     [about] = [entry.run for entry in entries if entry.WhichOneof("record_type") == "run"]
@@ -116,7 +115,7 @@ def test_the_summary_run_has_group_means_and_an_artifact_that_lies_under_outputs
 
 
 def test_where_nobody_watches_nothing_is_written(config_of, outputs):
-    tracking.log_experiment(config_of("logger=none"), "fig", ended(outputs / "fig", VALUES), outputs / "fig")
+    track.log_experiment(config_of("logger=none"), "fig", ended(outputs / "fig", VALUES), outputs / "fig")
     assert not (outputs / "runs").exists()
 
 
@@ -133,7 +132,7 @@ def test_a_failure_costs_one_warning_and_is_tried_again(own_home, config_of, out
     folder = outputs / "report" / "fig"
     table = ended(folder, VALUES, figure="anchors")
     for _ in range(2):
-        tracking.log_experiment(config_of("logger=wandb"), "fig", table, folder)
+        track.log_experiment(config_of("logger=wandb"), "fig", table, folder)
     assert len(calls) == 2
     told = [entry.getMessage() for entry in caplog.records if entry.name == "relrep_exp"]
     assert told == 2 * [

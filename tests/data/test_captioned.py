@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from relrep_exp.config.schema import CaptionedData
+from relrep_exp.config.views import IMAGE
 from relrep_exp.data import sources
-from relrep_exp.data.samples import IMAGE, BadSampleError
+from relrep_exp.data.samples import BadSampleError
 from relrep_exp.errors import UserError
-from relrep_exp.schema import CaptionedData
 
 SECTIONS = ["Art", "Sports"]
 TRAIN, TEST = 6, 4

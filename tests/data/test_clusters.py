@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 import torch
 
+from relrep_exp.config.schema import ClustersData
+from relrep_exp.config.views import POINT
 from relrep_exp.data import sources
-from relrep_exp.data.samples import POINT
-from relrep_exp.schema import ClustersData
 
 DATA = ClustersData("clusters", "clusters", clusters=4, train=800, test=100, spread=3.0, width=0.2, seed=5)
 

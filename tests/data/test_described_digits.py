@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from relrep_exp.config.schema import DescribedDigitsData, DigitsData
+from relrep_exp.config.views import IMAGE
 from relrep_exp.data import sources
 from relrep_exp.data.described_digits import described
-from relrep_exp.data.samples import IMAGE
 from relrep_exp.errors import UserError
-from relrep_exp.schema import DescribedDigitsData, DigitsData
 
 CONFIG = DescribedDigitsData(kind="digits_described")
 

@@ -28,9 +28,9 @@ from tiny_images import (
     write_jsonl,
 )
 
+from relrep_exp.config.views import IMAGE
 from relrep_exp.data import manifest
 from relrep_exp.data.image_samples import image_shape
-from relrep_exp.data.samples import IMAGE
 
 MNIST = Path(os.environ.get("RELREP_DATA", "nowhere")) / "mnist"
 COMMIT = "c0ffee" + "0" * 34
@@ -232,7 +232,7 @@ def test_of_very_many_files_the_times_tell(tmp_path, monkeypatch):
 
 def test_identity_imports_nothing_heavy(tmp_path):
     code = (
-        "import sys; from relrep_exp.data import images; from relrep_exp.schema import ImagesData\n"
+        "import sys; from relrep_exp.data import images; from relrep_exp.config.schema import ImagesData\n"
         "images.identity(ImagesData(kind='images', name='tiny', root=sys.argv[1]), ['image'], True)\n"
         "print([name for name in ('torch', 'datasets', 'PIL', 'numpy') if name in sys.modules])"
     )

@@ -21,9 +21,10 @@ from tiny_images import (
     write_pngs,
 )
 
+from relrep_exp.config.views import IMAGE
 from relrep_exp.data import image_samples, sources
 from relrep_exp.data.image_samples import image_shape
-from relrep_exp.data.samples import IMAGE, BadSampleError
+from relrep_exp.data.samples import BadSampleError
 
 
 @pytest.fixture(autouse=True)

@@ -14,11 +14,10 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from relrep_exp import hub
-from relrep_exp.config import conf_dir
-from relrep_exp.data import sources
+from relrep_exp.config.load import conf_dir
+from relrep_exp.config.schema import ParallelConfig
+from relrep_exp.data import hub, sources
 from relrep_exp.errors import UserError
-from relrep_exp.schema import ParallelConfig
 
 NAMES = ["files", "ntrex", "own", "paws_x", "sib200", "translated", "xnli"]
 COUNT = 30

@@ -2,9 +2,9 @@
 
 import pytest
 
+from relrep_exp.config.schema import TextsData
 from relrep_exp.data import sources
 from relrep_exp.errors import UserError
-from relrep_exp.schema import TextsData
 
 TRAIN = [
     "DESC:manner How did serfdom develop ?",

@@ -9,11 +9,10 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from relrep_exp import hub
-from relrep_exp.config import conf_dir
-from relrep_exp.data import sources
+from relrep_exp.config.load import conf_dir
+from relrep_exp.config.schema import DataConfig
+from relrep_exp.data import hub, sources
 from relrep_exp.errors import UserError
-from relrep_exp.schema import DataConfig
 
 TOPICS = ["travel", "health", "sports"]
 CODES = {"de": "deu_Latn", "en": "eng_Latn", "zh": "zho_Hans"}

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
+from relrep_exp.config.schema import TemplatesData
 from relrep_exp.data import templates
 from relrep_exp.data.template_grammar import CONTENTS, PATTERNS, SLOTS, Sentence, fillers, with_article
 from relrep_exp.errors import UserError
-from relrep_exp.schema import TemplatesData
 
 DATA = TemplatesData(kind="templates", name="templates")
 GOLDEN = [

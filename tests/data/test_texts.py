@@ -18,11 +18,10 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from relrep_exp import hub
-from relrep_exp.config import conf_dir
-from relrep_exp.data import layouts, sources
+from relrep_exp.config.load import conf_dir
+from relrep_exp.config.schema import DataConfig
+from relrep_exp.data import hub, layouts, sources
 from relrep_exp.errors import UserError
-from relrep_exp.schema import DataConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 ODD = ["NA", "None", "007", "", 'say "hi", now', "two\nlines", "a\u2028b", "Größe 尺寸", "2019-01-01", '"']

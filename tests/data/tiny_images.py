@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from relrep_exp.config.schema import ImagesData
+from relrep_exp.config.views import IMAGE
 from relrep_exp.data import sources
-from relrep_exp.data.samples import IMAGE
 from relrep_exp.errors import UserError
-from relrep_exp.schema import ImagesData
 
 TRAIN, TEST = 9, 5
 rng = np.random.default_rng(0)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from relrep_exp.config.schema import ClustersData, DistortedEncoderConfig, DistortedZoo
 from relrep_exp.data.samples import PointSample
 from relrep_exp.encoders import distorted
 from relrep_exp.encoders.distorted_encoder import DistortedEncoder, direction, rotation, scales
-from relrep_exp.schema import ClustersData, DistortedEncoderConfig, DistortedZoo
 
 ALL = {"rotation": 35.0, "condition": 9.0, "scale": 1.7, "translation": 4.0, "seed": 3}
 POINTS = torch.randn(300, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

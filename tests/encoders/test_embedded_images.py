@@ -5,9 +5,9 @@ import torch
 from toy import CPU, SAMPLES, Damaged, Toy
 
 from relrep_exp.data.samples import Samples, View
-from relrep_exp.encoders.embedding import Group, embed
+from relrep_exp.encoders.embed import Group, embed
 from relrep_exp.encoders.settings import Extraction
-from relrep_exp.encoders.sources import described
+from relrep_exp.encoders.zoo_sources import described
 from relrep_exp.store.keys import content_key
 
 N = 12

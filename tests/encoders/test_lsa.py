@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from relrep_exp.config.schema import DigitsData, LsaEncoderConfig, LsaZoo, ReviewsData
 from relrep_exp.data import sources as data_sources
 from relrep_exp.data.samples import Samples, View
 from relrep_exp.encoders import lsa
 from relrep_exp.encoders.lsa_encoder import LsaEncoder
 from relrep_exp.errors import UserError
-from relrep_exp.schema import DigitsData, LsaEncoderConfig, LsaZoo, ReviewsData
 
 DATA = ReviewsData("reviews", "template_reviews", train=120, test=40)
 TEXTS = ["red green blue", "green blue", "red red red sky", "the sky is blue", "a blue sea and a green sea"]

@@ -9,9 +9,9 @@ import torch
 import transformers
 from tiny_text import rewritten, source, told_loading
 
+from relrep_exp.config.schema import RuntimeConfig, TransformersEncoderConfig, TransformersZoo
 from relrep_exp.encoders import text
 from relrep_exp.errors import UserError
-from relrep_exp.schema import RuntimeConfig, TransformersEncoderConfig, TransformersZoo
 
 
 def without(*names):

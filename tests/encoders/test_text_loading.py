@@ -10,8 +10,8 @@ import transformers
 from safetensors.torch import load_file
 from tiny_text import FAMILIES, TEXTS, encode, rewritten, source, told, told_loading
 
+from relrep_exp.config.schema import RuntimeConfig, TransformersEncoderConfig, TransformersZoo
 from relrep_exp.encoders import text
-from relrep_exp.schema import RuntimeConfig, TransformersEncoderConfig, TransformersZoo
 from relrep_exp.store.keys import content_key
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -58,7 +58,7 @@ def test_identity_ignores_files_that_are_not_read(copy):
 def test_identity_imports_nothing_heavy(checkpoints, python_snippet):
     python_snippet(
         "import sys; from relrep_exp.encoders import text;"
-        "from relrep_exp.schema import *;"
+        "from relrep_exp.config.schema import *;"
         f"config = TransformersEncoderConfig(model='a/b', path={str(checkpoints / 'bert')!r});"
         "zoo = TransformersZoo(kind='transformers', name='z', encoders={'mine': config});"
         "assert text.sources(zoo, RuntimeConfig())['mine'].identity()['files'];"

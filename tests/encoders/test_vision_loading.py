@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_vision import COLOUR, REXNET, VIT, embed, source, told
 
-from relrep_exp.data.samples import IMAGE
+from relrep_exp.config.schema import RuntimeConfig, TimmEncoderConfig, TimmZoo
+from relrep_exp.config.views import IMAGE
 from relrep_exp.encoders import vision, vision_loading
-from relrep_exp.schema import RuntimeConfig, TimmEncoderConfig, TimmZoo
 
 COMMIT = "5eed" * 10
 
@@ -147,7 +147,7 @@ def test_an_architecture_that_timm_does_not_know(copied):
 
 
 def test_a_model_of_the_hub_that_timm_does_not_know_is_not_downloaded(monkeypatch):
-    from relrep_exp import hub
+    from relrep_exp.data import hub
 
     monkeypatch.setattr(hub, "snapshot", None)
     (problem,) = told(source(None, "rexnet_10.nav_in1k").load)

@@ -9,9 +9,9 @@ import transformers as tf
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
+from relrep_exp.config.schema import RuntimeConfig, TransformersEncoderConfig, TransformersZoo
 from relrep_exp.encoders import text
 from relrep_exp.errors import UserError
-from relrep_exp.schema import RuntimeConfig, TransformersEncoderConfig, TransformersZoo
 
 SENTENCES = [
     "The quick brown fox jumps over the lazy dog.",

@@ -6,9 +6,9 @@ import timm
 import torch
 from timm.models import save_for_hf
 
+from relrep_exp.config.schema import RuntimeConfig, TimmEncoderConfig, TimmZoo
 from relrep_exp.encoders import vision
 from relrep_exp.errors import UserError
-from relrep_exp.schema import RuntimeConfig, TimmEncoderConfig, TimmZoo
 
 SIZE = 32
 # The families of the paper's Table 1, as small as they get; the ResNet in the last one has its full width.

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from relrep_exp.rows import Row
 from relrep_exp.store.keys import content_key
-from relrep_exp.store.records import Record
+from relrep_exp.store.records import Record, Row
 
 ENCODERS = ("mlp", "conv", "vit")
 LEVEL = {

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations
 from typing import Any
 
-from relrep_exp.report.points import Point
-from relrep_exp.rows import Row
-from relrep_exp.schema import ExperimentConfig
-from relrep_exp.store.records import Record
+from relrep_exp.config.schema import ExperimentConfig
+from relrep_exp.report.tables.points import Point
+from relrep_exp.store.records import Record, Row
 
 from .synthetic import record
 

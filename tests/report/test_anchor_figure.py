@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from relrep_exp.errors import UserError
-from relrep_exp.report.anchor_figure import anchors_figure
-from relrep_exp.report.points import Point
+from relrep_exp.report.figures.anchor_figure import anchors_figure
+from relrep_exp.report.tables.points import Point
 
 from .synthetic import single
 from .synthetic_points import experiment

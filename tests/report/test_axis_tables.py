@@ -8,11 +8,11 @@ import io
 import numpy as np
 import pytest
 
-from relrep_exp.report.axis_tables import axis_table, metrics_table, variations_table
-from relrep_exp.report.html import to_html
-from relrep_exp.report.latex import to_latex
-from relrep_exp.report.render import to_markdown
-from relrep_exp.report.table_csv import to_csv
+from relrep_exp.report.render.html import to_html
+from relrep_exp.report.render.latex import to_latex
+from relrep_exp.report.render.table_csv import to_csv
+from relrep_exp.report.render.terminal import to_markdown
+from relrep_exp.report.tables.axis_tables import axis_table, metrics_table, variations_table
 
 from .synthetic_points import along, experiment, point
 

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from relrep_exp.report.figures import loss_curves, pair_matrix, samples_figure, save
-from relrep_exp.report.points import Point
-from relrep_exp.rows import Row
+from relrep_exp.report.figures.drawing import loss_curves, pair_matrix, samples_figure, save
+from relrep_exp.report.tables.points import Point
+from relrep_exp.store.records import Row
 
 from .synthetic import ENCODERS, plausible, record
 from .synthetic_points import experiment

@@ -6,12 +6,12 @@ import csv
 import io
 from dataclasses import replace
 
-from relrep_exp.report.axis_tables import axis_table, metrics_table, variations_table
-from relrep_exp.report.points import Gap
-from relrep_exp.report.render import to_markdown, to_terminal
-from relrep_exp.report.table_csv import to_csv
-from relrep_exp.report.tables import pairs_table
-from relrep_exp.schema import ExperimentConfig
+from relrep_exp.config.schema import ExperimentConfig
+from relrep_exp.report.render.table_csv import to_csv
+from relrep_exp.report.render.terminal import to_markdown, to_terminal
+from relrep_exp.report.tables.axis_tables import axis_table, metrics_table, variations_table
+from relrep_exp.report.tables.pair_tables import pairs_table
+from relrep_exp.report.tables.points import Gap
 
 from .synthetic import ENCODERS, found, grid, plausible
 from .synthetic_paper import experiment_of, runs_of, table_of

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from relrep_exp.report.groups import homogeneous
-from relrep_exp.report.tables import comparison
+from relrep_exp.report.tables.groups import homogeneous
+from relrep_exp.report.tables.pair_tables import comparison
 
 from .synthetic import single
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from relrep_exp.report.latex import to_latex
-from relrep_exp.report.table_csv import to_csv
+from relrep_exp.report.render.latex import to_latex
+from relrep_exp.report.render.table_csv import to_csv
 
 from .synthetic_paper import runs_of, table_of
 

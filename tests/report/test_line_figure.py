@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from relrep_exp.report.line_figure import lines_figure
-from relrep_exp.report.points import Point
+from relrep_exp.report.figures.line_figure import lines_figure
+from relrep_exp.report.tables.points import Point
 
 from .synthetic_points import along, experiment, point
 

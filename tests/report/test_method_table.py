@@ -9,15 +9,15 @@ from dataclasses import replace
 import pytest
 
 from relrep_exp.errors import UserError
-from relrep_exp.report.cited import beside_cited
-from relrep_exp.report.html import to_html
-from relrep_exp.report.method_table import methods_table
-from relrep_exp.report.points import Gap, Point
-from relrep_exp.report.rescaling_figure import rescaling_figure
-from relrep_exp.report.table_csv import to_csv
-from relrep_exp.report.tables import pairs_table
-from relrep_exp.report.tradeoff_figure import tradeoff_figure
-from relrep_exp.rows import Row
+from relrep_exp.report.figures.rescaling_figure import rescaling_figure
+from relrep_exp.report.figures.tradeoff_figure import tradeoff_figure
+from relrep_exp.report.render.html import to_html
+from relrep_exp.report.render.table_csv import to_csv
+from relrep_exp.report.tables.cited import beside_cited
+from relrep_exp.report.tables.method_table import methods_table
+from relrep_exp.report.tables.pair_tables import pairs_table
+from relrep_exp.report.tables.points import Gap, Point
+from relrep_exp.store.records import Row
 
 from .synthetic_points import along, experiment, point
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from relrep_exp.report.closing import FILE, Closing, Place
+from relrep_exp.config.schema import ExperimentConfig
+from relrep_exp.report.closing_file import FILE, Closing, Place
 from relrep_exp.report.experiment import experiment_table, write_experiment
-from relrep_exp.report.latex import to_latex
-from relrep_exp.report.render import to_markdown
-from relrep_exp.report.table_csv import to_csv
-from relrep_exp.schema import ExperimentConfig
+from relrep_exp.report.render.latex import to_latex
+from relrep_exp.report.render.table_csv import to_csv
+from relrep_exp.report.render.terminal import to_markdown
 
 from .synthetic import grid, plausible, single
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from relrep_exp.config import conf_dir
+from relrep_exp.config.load import conf_dir
 from relrep_exp.errors import UserError
 from relrep_exp.report import paper_numbers
 from relrep_exp.report.measures import measure_of

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from relrep_exp.errors import UserError
-from relrep_exp.report.sensitivity_figure import sensitivity_figure
+from relrep_exp.report.figures.sensitivity_figure import sensitivity_figure
 
 from .synthetic_points import experiment, point
 

@@ -9,13 +9,13 @@ import sys
 import numpy as np
 import pytest
 
-from relrep_exp.report.cells import Cell, Table
-from relrep_exp.report.render import to_markdown
-from relrep_exp.report.show import run_line
-from relrep_exp.report.summary import run_table
-from relrep_exp.report.table_csv import to_csv
-from relrep_exp.report.tables import MATCHING, OFF_DIAGONAL, comparison, headline
-from relrep_exp.rows import Row
+from relrep_exp.report.render.show import run_line
+from relrep_exp.report.render.table_csv import to_csv
+from relrep_exp.report.render.terminal import to_markdown
+from relrep_exp.report.tables.cells import Cell, Table
+from relrep_exp.report.tables.pair_tables import MATCHING, OFF_DIAGONAL, comparison, headline
+from relrep_exp.report.tables.summary import run_table
+from relrep_exp.store.records import Row
 
 from .synthetic import ENCODERS, found, grid, plausible, record, single
 
@@ -186,8 +186,8 @@ def test_a_run_of_absolute_closes_with_the_matching_mean():
 def test_the_closing_table_needs_no_heavy_import():
     heavy = {"numpy", "pandas", "matplotlib", "torch", "jinja2"}
     code = (
-        "import sys, relrep_exp.report.render as r, relrep_exp.report.tables as t\n"
-        "import relrep_exp.report.experiment, relrep_exp.report.summary\n"
+        "import sys, relrep_exp.report.render.terminal as r, relrep_exp.report.tables.pair_tables as t\n"
+        "import relrep_exp.report.experiment, relrep_exp.report.tables.summary\n"
         f"r.to_terminal(t.comparison([])); print(sorted({heavy!r} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from relrep_exp.errors import UserError
-from relrep_exp.rows import Row
 from relrep_exp.store.files import require_writable, write_atomic
 from relrep_exp.store.keys import content_key
-from relrep_exp.store.records import Record, RecordStore
+from relrep_exp.store.records import Record, RecordStore, Row
 from relrep_exp.store.tensors import TensorStore
 
 KEY, OTHER = content_key({"seed": 0}), content_key({"seed": 1})

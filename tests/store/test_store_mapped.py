@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from relrep_exp.errors import UserError
-from relrep_exp.store.array_files import write_npy
+from relrep_exp.store.files import write_npy
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.mapped import FileRows
 from relrep_exp.store.shards import Plan, ShardStore

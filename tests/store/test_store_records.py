@@ -9,9 +9,8 @@ import threading
 import pytest
 
 from relrep_exp.errors import UserError
-from relrep_exp.rows import Row
 from relrep_exp.store.keys import content_key
-from relrep_exp.store.records import Record, RecordStore
+from relrep_exp.store.records import Record, RecordStore, Row
 from relrep_exp.store.sealed import CorruptError, OtherSchemaError
 
 

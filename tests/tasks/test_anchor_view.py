@@ -15,10 +15,10 @@ from relrep_exp.alignment.aligner import AbsoluteAligner
 from relrep_exp.alignment.anchors import AnchorSet, Space
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.relative_aligner import RelativeAligner, SingleRelativeAligner
+from relrep_exp.config.schema import TaskConfig
 from relrep_exp.data.image_samples import ArrayImages, Picked
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
-from relrep_exp.schema import TaskConfig
-from relrep_exp.tasks.anchor_view import SHOWN, SIDE, anchor_views
+from relrep_exp.tasks.anchor_views import SHOWN, SIDE, anchor_views
 from relrep_exp.tasks.held_out import HeldOut
 from relrep_exp.tasks.result import Result
 

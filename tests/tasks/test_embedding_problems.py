@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
-from relrep_exp.tasks.build import fit_problems
+from relrep_exp.tasks.measure import fit_problems
 
 
 def embeddings(**encoders):

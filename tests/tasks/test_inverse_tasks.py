@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from relrep_exp.alignment.anchors import AnchorSet, Space, choose_anchors, get_anchor_strategy
+from relrep_exp.config.schema import InverseRelativeConfig, RescalingTask
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.errors import UserError
-from relrep_exp.modules.plain_head import PlainHead
-from relrep_exp.modules.training import Training
-from relrep_exp.schema import InverseRelativeConfig, RescalingTask
+from relrep_exp.tasks.decoders.plain_head import PlainHead
 from relrep_exp.tasks.invertibility import invertibility
 from relrep_exp.tasks.rescaling import rescaling
+from relrep_exp.training.batches import Training
 
 N, TRAIN, DIM = 120, 90, 6
 

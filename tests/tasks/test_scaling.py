@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from relrep_exp.modules.training import Training
-from relrep_exp.schema import HeadConfig, LinearConfig, SvmConfig
-from relrep_exp.tasks.decoders import Job, decoder_fitter
-from relrep_exp.tasks.scaling import Scaling
+from relrep_exp.config.schema import HeadConfig, LinearConfig, SvmConfig
+from relrep_exp.tasks.decoders.classifiers import Job, decoder_fitter
+from relrep_exp.tasks.decoders.scaling import Scaling
+from relrep_exp.training.batches import Training
 
 NAMES = ("std", "none", "per_feature")
 DECODERS = [

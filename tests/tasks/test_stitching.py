@@ -9,6 +9,7 @@ import torch
 
 from relrep_exp.alignment.aligner import AbsoluteAligner
 from relrep_exp.alignment.anchors import get_anchor_strategy
+from relrep_exp.alignment.param.learn import Param, ParamSettings
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.relative_aligner import (
     FirstRelativeAligner,
@@ -16,14 +17,13 @@ from relrep_exp.alignment.relative_aligner import (
     SingleRelativeAligner,
 )
 from relrep_exp.alignment.similarity import get_similarity
+from relrep_exp.config.schema import HeadConfig, LinearConfig, SvmConfig, TaskConfig
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.errors import UserError
-from relrep_exp.modules.param import Param, ParamSettings
-from relrep_exp.modules.training import Training
-from relrep_exp.schema import HeadConfig, LinearConfig, SvmConfig, TaskConfig
-from relrep_exp.tasks.build import fit_problems
-from relrep_exp.tasks.decoders import decoder_fitter
+from relrep_exp.tasks.decoders.classifiers import decoder_fitter
+from relrep_exp.tasks.measure import fit_problems
 from relrep_exp.tasks.stitching import Stitching
+from relrep_exp.training.batches import Training
 
 TASK = TaskConfig(name="test_stitch", kind="stitching", neighbours=5, view_samples=12)
 RETRIEVAL = dataclasses.replace(TASK, name="test_retrieval", kind="retrieval")

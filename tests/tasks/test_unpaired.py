@@ -7,13 +7,13 @@ import torch
 
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.relative_aligner import RelativeAligner
+from relrep_exp.config.schema import HeadConfig, LinearConfig, TaskConfig
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
-from relrep_exp.modules.training import Training
-from relrep_exp.schema import HeadConfig, LinearConfig, TaskConfig
-from relrep_exp.tasks.build import fit_problems
-from relrep_exp.tasks.decoders import decoder_fitter
+from relrep_exp.tasks.decoders.classifiers import decoder_fitter
+from relrep_exp.tasks.measure import fit_problems
 from relrep_exp.tasks.retrieval import retrieval
 from relrep_exp.tasks.stitching import Stitching
+from relrep_exp.training.batches import Training
 
 TASK = TaskConfig(name="reviews", kind="stitching", neighbours=5, view_samples=12)
 DIMS = {"de": 6, "en": 8, "fr": 10}

@@ -1,0 +1,1 @@
+"""PARAM: anchors learned as convex mixtures of the support set."""

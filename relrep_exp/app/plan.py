@@ -1,0 +1,200 @@
+"""From a command line to the runs that it asks for, all checked before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+
+from relrep_exp.config import overrides as words
+from relrep_exp.config import plugins
+from relrep_exp.config.compose import Composer
+from relrep_exp.config.schema import Config, ExperimentConfig
+from relrep_exp.errors import Problem, UserError
+from relrep_exp.store.keys import content_key
+from relrep_exp.store.records import RecordStore
+from relrep_exp.tasks.identity import method_name, record_identity
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a plan.
+
+    Attributes:
+        arm: what makes it, as on the command line, and where it stands in the plan.
+        config: the same, typed and checked.
+    """
+
+    arm: words.Arm
+    config: Config
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """What makes it, as on the command line."""
+        return self.arm.overrides
+
+    @property
+    def label(self) -> str:
+        """Its method and seed."""
+        return f"{method_name(self.config)} seed={self.config.seed}"
+
+    @property
+    def command(self) -> str:
+        """What makes this run alone."""
+        return words.command(words.alone(self.overrides, self.config.task.name))
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What determines its numbers; asked once, as it may read files.
+
+        Raises:
+            UserError: a file that belongs to it is missing.
+        """
+        return record_identity(self.config)
+
+    @cached_property
+    def key(self) -> str:
+        """The key of its record.
+
+        Raises:
+            UserError: a file that belongs to it is missing.
+        """
+        return content_key(self.identity)
+
+    @property
+    def known_key(self) -> str | None:
+        """The key; None where a file that belongs to it is missing."""
+        try:
+            return self.key
+        except UserError:
+            return None
+
+    @property
+    def store(self) -> RecordStore:
+        """Where its record goes."""
+        return RecordStore(Path(self.config.paths.outputs) / "records")
+
+    @property
+    def place(self) -> str:
+        """What two runs that are one share: their record's file or, if that is unknown, their command."""
+        return self.command if (key := self.known_key) is None else str(self.store.path(key))
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a command line asks for at a time: an experiment in one form, a sweep, or one run.
+
+    Attributes:
+        runs: all of it, in order; some may be the same run.
+        experiment: in the form of its profile; None outside one.
+        command: what makes all of it again.
+        folder: of the experiment's files below report/; a form that differs from the paper's has its own.
+    """
+
+    runs: tuple[Run, ...]
+    experiment: ExperimentConfig | None
+    command: str
+    folder: str = ""
+
+
+def make_parts(arguments: Sequence[str], sweep: bool) -> list[Part]:
+    """All that a command line asks for.
+
+    Args:
+        arguments: overrides, without flags. `experiment=` may name several, or a collection of them.
+        sweep: whether comma-separated values are meant to be swept over (-m).
+
+    Raises:
+        UserError: everything that is wrong with it, in one message.
+    """
+    given = words.parse(arguments)
+    plugins.load(words.plugin_paths(given))
+    parts, refused = [], dict[str, list[Problem]]()
+    with Composer() as composer:
+        asked = composer.experiments(given)
+        for name, own in asked.items():
+            try:
+                parts.append(_part(composer, own, sweep))
+            except UserError as error:
+                refused[name] = error.problems
+    if refused:
+        raise UserError(_by_experiment(refused, len(asked)))
+    return parts
+
+
+def make_plan(arguments: Sequence[str], sweep: bool) -> list[Run]:
+    """The runs of all parts, in order.
+
+    Raises:
+        UserError: as for `make_parts`.
+    """
+    return [run for part in make_parts(arguments, sweep) for run in part.runs]
+
+
+def distinct(runs: Iterable[Run]) -> list[Run]:
+    """Each run once, however many experiments, methods or settings that say the same ask for it."""
+    found: dict[str, Run] = {}
+    for run in runs:
+        found.setdefault(run.place, run)
+    return list(found.values())
+
+
+def check_names(arguments: Sequence[str]) -> None:
+    """Check that every choice and every key of a command line exists, whatever their values.
+
+    Raises:
+        UserError: all that do not.
+    """
+    given = words.parse(arguments)
+    plugins.load(words.plugin_paths(given))
+    with Composer() as composer:
+        every = [composer.sort_out(own)[0] for own in composer.experiments(given).values()]
+    if problems := list(dict.fromkeys(problem for problems in every for problem in problems)):
+        raise UserError(problems)
+
+
+def spelled_out(arguments: Sequence[str]) -> list[str]:
+    """A command line with what its profile sets in front, for Hydra, which composes it and knows no profiles.
+
+    Raises:
+        UserError: it cannot be read, or there is no such profile.
+    """
+    given = words.parse(arguments)
+    with Composer() as composer:
+        profiled = composer.profiled(given).words
+    return [str(override.input_line) for override in profiled]
+
+
+def _part(composer: Composer, given: Sequence[Override], sweep: bool) -> Part:
+    """One part of a command line, whose words name one experiment or none.
+
+    Raises:
+        UserError: everything that is wrong with it.
+    """
+    problems, good = composer.sort_out(given)
+    try:
+        formed, configs = composer.runs(good, sweep)
+    except UserError as error:
+        raise UserError([*problems, *error.problems]) from None
+    if problems:
+        raise UserError(problems)
+    runs = tuple(Run(arm, config) for arm, config in configs)
+    texts = [str(override.input_line) for override in given if words.of_run(override)]
+    command = words.command(texts, sweep=sweep and formed.experiment is None)
+    return Part(runs, formed.experiment, command, formed.folder)
+
+
+def _by_experiment(refused: dict[str, list[Problem]], asked: int) -> list[Problem]:
+    """Every problem once, with the experiments that have it if not all have."""
+    having: dict[Problem, list[str]] = {}
+    for name, problems in refused.items():
+        for problem in problems:
+            having.setdefault(problem, []).append(name)
+    return [
+        p if len(names) == asked else Problem(f"experiment={', '.join(names)}: {p.what}", p.remedy)
+        for p, names in having.items()
+    ]

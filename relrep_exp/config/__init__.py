@@ -1,0 +1,1 @@
+"""From composed YAML to typed objects."""

@@ -1,0 +1,192 @@
+"""The one place where composed YAML becomes typed objects, with every fault told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import rebuild_dataclass
+
+from relrep_exp.config.schema import GROUPS, Config, ExperimentConfig, ProfileConfig
+from relrep_exp.errors import Problem, UserError, nearest
+
+_EXPERIMENT = TypeAdapter(ExperimentConfig)
+
+
+def conf_dir() -> Path:
+    """The folder of configuration files: inside the package when installed, beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def load(composed: DictConfig) -> Config:
+    """Typed configuration from a composed one.
+
+    Raises:
+        UserError: values missing, unknown, of the wrong type or out of range; all of them in one message.
+    """
+    return typed(resolved(composed))
+
+
+def resolved(composed: DictConfig) -> dict[Any, Any]:
+    """The values of a composed configuration, without interpolations.
+
+    Raises:
+        UserError: every value that is missing.
+    """
+    try:
+        values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        missing = [_missing(key) for key in OmegaConf.missing_keys(composed)]
+        unread = Problem(f"configuration: {error}", "see python run.py --cfg job")
+        raise UserError(missing or unread) from None
+    assert isinstance(values, dict)
+    return values
+
+
+def typed(values: Mapping[Any, Any]) -> Config:
+    """The same as typed objects.
+
+    Raises:
+        UserError: values missing, unknown, of the wrong type or out of range; all of them in one message.
+    """
+    try:
+        return _validator(sum(kinds.added for kinds in GROUPS.values())).validate_python(values)
+    except ValidationError as error:
+        raise UserError(_problems(error.errors(), values)) from None
+
+
+@lru_cache(maxsize=1)
+def _validator(_added: int) -> TypeAdapter[Config]:
+    """What validates a configuration, with the kinds that have been added until now."""
+    rebuild_dataclass(Config, force=True)  # type: ignore[arg-type]  # pydantic's own dataclass
+    return TypeAdapter(Config)
+
+
+def load_experiment(node: Any) -> ExperimentConfig | None:
+    """The typed `experiment` node of a composed configuration; None where there is none.
+
+    Raises:
+        UserError: it is no experiment.
+    """
+    if node is None:
+        return None
+    values = OmegaConf.to_container(node, resolve=True)
+    try:
+        return _EXPERIMENT.validate_python(values)
+    except ValidationError as error:
+        faults = [{**fault, "loc": ("experiment", *fault["loc"])} for fault in error.errors()]
+        raise UserError(_problems(faults, {"experiment": values})) from None
+
+
+def profiles_of(experiment: ExperimentConfig) -> dict[str, ProfileConfig]:
+    """The forms that an experiment has; one that names none has the paper's alone."""
+    return {str(name): form for name, form in (experiment.profiles or {"paper": ProfileConfig()}).items()}
+
+
+def folder_of(experiment: ExperimentConfig, profile: str) -> str:
+    """The folder of an experiment's files: forms that differ in more than words need one each."""
+    forms = {name: replace(form, note="") for name, form in profiles_of(experiment).items()}
+    return experiment.name if forms[profile] == forms.get("paper") else f"{experiment.name}-{profile}"
+
+
+def of_profile(experiment: ExperimentConfig, name: str) -> tuple[ExperimentConfig, list[str]]:
+    """The experiment in one of its forms, and the overrides that every run of that form gets.
+
+    Raises:
+        UserError: it has no such form.
+    """
+    profiles = profiles_of(experiment)
+    profile = profiles.get(name)
+    if profile is None:
+        what = f"profile={name}: experiment={experiment.name} has no such form"
+        raise UserError(Problem(what, f"use profile={' or profile='.join(profiles)}"))
+    parts = {part: getattr(experiment, part) | getattr(profile, part) for part in ("axes", "vary")}
+    named = ("encoders", "test_encoders", "sources", "note")
+    shown = {name: getattr(profile, name) or getattr(experiment, name) for name in named}
+    return replace(experiment, **parts, **shown), profile.set
+
+
+def nearest_key(name: str, keys: Iterable[str]) -> str:
+    """The same for a key of the configuration, of which there are too many to be listed."""
+    close = get_close_matches(name, sorted(set(keys)), n=3, cutoff=0.5)
+    asked = f"did you mean {' or '.join(close)}? " if close else ""
+    return f"{asked}python run.py --cfg job shows every key"
+
+
+def keys_of(values: Mapping[Any, Any], prefix: str = "") -> list[str]:
+    """Every dotted key of nested values."""
+    found = []
+    for name, value in values.items():
+        found.append(f"{prefix}{name}")
+        if isinstance(value, Mapping):
+            found += keys_of(value, f"{prefix}{name}.")
+    return found
+
+
+def _missing(key: str) -> Problem:
+    return Problem(f"{key} is not set", f"give it on the command line: {key}=VALUE")
+
+
+def _problems(faults: Iterable[Any], values: Mapping[Any, Any]) -> list[Problem]:
+    """Faults in the user's terms; where none of several forms fits a value, that is one fault."""
+    merged: dict[tuple[Any, ...], Any] = {}
+    for number, fault in enumerate(faults):
+        branches = isinstance(_value(fault["loc"][:-1], values), str | int | float)
+        place = fault["loc"][:-1] if branches else (*fault["loc"], number)
+        first = merged.setdefault(place, dict(fault))
+        if first["msg"] != fault["msg"]:
+            first["msg"] += f", or {_lower(fault['msg']).removeprefix('input should be ')}"
+    return [_problem(fault, values) for fault in merged.values()]
+
+
+def _value(location: tuple[int | str, ...], values: Mapping[Any, Any]) -> Any:
+    """What stands there; the names of kinds, which are no keys, are skipped."""
+    here: Any = values
+    for part in location:
+        if isinstance(here, Mapping) and part in here:
+            here = here[part]
+    return here
+
+
+def _problem(fault: Any, values: Mapping[Any, Any]) -> Problem:
+    """One validation fault in the user's terms."""
+    key = _dotted(fault["loc"], values)
+    if fault["type"] == "unexpected_keyword_argument":
+        siblings = [name for name in keys_of(values) if name != key]
+        return Problem(f"{key} is not a key here", f"remove it, or {nearest_key(key, siblings)}")
+    if fault["type"] in ("missing", "missing_argument"):
+        return _missing(key)
+    if fault["type"] == "union_tag_not_found":
+        return _missing(f"{key}.kind")
+    if fault["type"] == "union_tag_invalid":
+        kinds = fault["ctx"]["expected_tags"].replace("'", "").split(", ")
+        return Problem(f"{key}.kind={fault['ctx']['tag']}: no such kind", nearest(fault["ctx"]["tag"], kinds))
+    shown = fault.get("input")
+    return Problem(f"{key}={shown!r}: {_lower(fault['msg'])}", f"give {key} a value that fits")
+
+
+def _dotted(location: tuple[int | str, ...], values: Mapping[Any, Any]) -> str:
+    """The key of a fault; the tags that stand for kinds of a union are no part of it."""
+    parts, here = [], values
+    for number, part in enumerate(location):
+        known = isinstance(here, Mapping) and part in here
+        tag = isinstance(here, Mapping) and not known and here.get("kind") == part
+        last = number == len(location) - 1 and isinstance(here, Mapping)  # behind a value: a form of it
+        if known or isinstance(part, int) or (last and not tag):
+            parts.append(str(part))
+        if known:
+            here = here[part]
+    return ".".join(parts)
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,105 @@
+"""conf/aligner: how a decoder of one encoder reads another."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from relrep_exp.config.schema.kinds import Kinds
+from relrep_exp.config.schema.types import Count, NonNegative, Positive, Share, strict
+
+Support = Annotated[int, Field(ge=2)]
+Preprocessing = Literal["standard", "center", "l2", "none"]
+
+
+@dataclass(frozen=True, config=strict)
+class AbsoluteConfig:
+    """conf/aligner/absolute."""
+
+    name: Literal["absolute"]
+
+
+@dataclass(frozen=True, config=strict)
+class RelativeConfig:
+    """conf/aligner/relative: support set and statistics shared by anchors and similarity."""
+
+    name: Literal["relative"]
+    support: Support = 5000
+    shrinkage: Share = 0.15
+    eps: NonNegative = 5e-8
+    statistics: Literal["train", "support"] = "train"
+
+
+@dataclass(frozen=True, config=strict)
+class PairwiseConfig:
+    """What methods share that take one encoder's space to another's, by parallel anchors alone."""
+
+    name: str
+    support: Support = 5000
+    scaling: Preprocessing = "standard"
+
+
+@dataclass(frozen=True, config=strict)
+class OrthoConfig(PairwiseConfig):
+    """conf/aligner/ortho."""
+
+    name: Literal["ortho"]
+
+
+@dataclass(frozen=True, config=strict)
+class LinearMapConfig(PairwiseConfig):
+    """conf/aligner/linear and l_ortho."""
+
+    name: Literal["linear", "l_ortho"]
+    ridge: NonNegative = 0.0
+
+
+@dataclass(frozen=True, config=strict)
+class AffineConfig(PairwiseConfig):
+    """conf/aligner/affine."""
+
+    name: Literal["affine"]
+    ridge: NonNegative = 0.0
+    solver: Literal["closed", "gradient"] = "closed"
+    steps: Count = 300
+    lr: Positive = 1e-3
+
+
+@dataclass(frozen=True, config=strict)
+class InverseRelativeConfig(PairwiseConfig):
+    """conf/aligner/inverse_relative."""
+
+    name: Literal["inverse_relative"]
+    scaling: Preprocessing = "center"
+    ridge: NonNegative = 0.0
+
+
+@dataclass(frozen=True, config=strict)
+class ConsensusConfig:
+    """conf/aligner/consensus."""
+
+    name: Literal["consensus"]
+    support: Annotated[int, Field(ge=4)] = 5000
+    m: Count | Literal["auto"] = "auto"
+    ridge: Positive | Literal["auto"] = "auto"
+    features: Annotated[int, Field(ge=0)] = 400
+    shrinkage: Share = 0.15
+    eps: NonNegative = 5e-8
+
+
+ALIGNERS = Kinds(
+    "name",
+    {
+        "absolute": AbsoluteConfig,
+        "relative": RelativeConfig,
+        "ortho": OrthoConfig,
+        "linear": LinearMapConfig,
+        "l_ortho": LinearMapConfig,
+        "affine": AffineConfig,
+        "inverse_relative": InverseRelativeConfig,
+        "consensus": ConsensusConfig,
+    },
+)
+AlignerConfig = Annotated[AbsoluteConfig | RelativeConfig | PairwiseConfig | ConsensusConfig, ALIGNERS]

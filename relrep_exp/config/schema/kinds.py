@@ -1,0 +1,51 @@
+"""The kinds that a group of the configuration can be of, and the settings of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+
+class Kinds(dict[str, type]):
+    """Kind -> the class of its settings; more can be added while the program runs.
+
+    Annotates the field of a configuration: which class validates a value is told by one of its keys.
+
+    Args:
+        key: that tells the kinds apart, `kind` or `name`.
+        settings: those that are built in.
+        otherwise: the settings of every kind that is not named; None refuses such a kind.
+    """
+
+    def __init__(self, key: str, settings: Mapping[str, type], otherwise: type | None = None):
+        super().__init__(settings)
+        self.key, self.otherwise = key, otherwise
+        self.added = 0  # how often `add` was called: a schema that was built before is out of date
+
+    def add(self, kind: str, settings: type) -> None:
+        """Register the settings of a new kind.
+
+        Raises:
+            ValueError: there is another of that name.
+        """
+        known = self.get(kind)
+        if known is not None and known.__module__ != settings.__module__:
+            raise ValueError(f"{self.key}={kind} exists already: choose another name")
+        self[kind] = settings
+        self.added += 1
+
+    def kind_of(self, value: Any) -> str | None:
+        """The kind of some values, typed or not; None where they do not say."""
+        kind = value.get(self.key) if isinstance(value, Mapping) else getattr(value, self.key, None)
+        if kind is None or kind in self or self.otherwise is None:
+            return kind if kind is None else str(kind)
+        return ""  # the others' settings stand under a name that nobody can choose
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """A union whose members are looked up when the schema is built, not when the class is written."""
+        members = {**self, **({"": self.otherwise} if self.otherwise is not None else {})}
+        choices = {kind: handler.generate_schema(settings) for kind, settings in members.items()}
+        return core_schema.tagged_union_schema(choices, self.kind_of)

@@ -1,0 +1,211 @@
+"""One run: task, method, machine; data, parallel source and zoo have files of their own."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from relrep_exp.config.schema.aligner import AlignerConfig
+from relrep_exp.config.schema.autoencoder import ConvConfig
+from relrep_exp.config.schema.data import DataConfig
+from relrep_exp.config.schema.experiment import ExperimentConfig, ProfileName
+from relrep_exp.config.schema.kinds import Kinds
+from relrep_exp.config.schema.parallel import ParallelConfig
+from relrep_exp.config.schema.types import Count, Name, NonNegative, Positive, ScalingName, Seed, strict
+from relrep_exp.config.schema.zoos import ZooConfig
+
+
+@dataclass(frozen=True, config=strict)
+class TaskConfig:
+    """conf/task: what is measured."""
+
+    name: Name
+    kind: Name
+    neighbours: Count = 10
+    view_samples: Count = 60
+    view_anchors: Annotated[int, Field(ge=0)] = 0
+    test_encoders: Annotated[list[Name], Field(min_length=1)] | None = None
+
+    @property
+    def compares(self) -> bool:
+        """Whether representations are compared as they are, with no decoder and so in one common space."""
+        return self.kind in ("retrieval", "geometry")
+
+    @property
+    def decodes(self) -> bool:
+        """Whether the decoder that `decoder=` chooses reads representations."""
+        return self.kind in ("stitching", "reconstruction")
+
+
+@dataclass(frozen=True, config=strict)
+class RescalingTask(TaskConfig):
+    """conf/task/rescaling: what decoders make of embeddings that are scaled."""
+
+    activation: Literal["relu", "tanh", "cosine"] = "relu"
+
+
+@dataclass(frozen=True, config=strict)
+class PickedAnchors:
+    """conf/anchors: strategies without parameters of their own."""
+
+    name: Name
+    m: Count | Literal["all"] = 300
+
+
+@dataclass(frozen=True, config=strict)
+class ParamAnchors:
+    """conf/anchors/param, and what param_single shares with it: PARAM with Table 5's hyperparameters."""
+
+    name: Literal["param", "param_single"]
+    m: Count = 300
+    temperature: Positive = 2.9
+    epochs: Count = 95
+    lr: Positive = 0.03
+    batch: Annotated[int, Field(ge=2)] = 1024
+    coverage_chunk: Count = 16384
+    nce_weight: NonNegative = 0.70
+    nce_temperature: Positive = 0.10
+    coverage_weight: NonNegative = 11.3
+    coverage_temperature: Positive = 2.7
+    orthogonality_weight: NonNegative = 0.27
+    length_weight: NonNegative = 1.2
+    init_std: Positive = 1.0  # at 0 the rows of P are equal, their gradients too: all anchors stay one
+    start: Literal["normal", "consensus"] = "normal"
+
+
+@dataclass(frozen=True, config=strict)
+class SingleParamAnchors(ParamAnchors):
+    """conf/anchors/param_single."""
+
+    name: Literal["param_single"]
+    learned_on: Literal["decoder", "first"] = "decoder"
+
+
+@dataclass(frozen=True, config=strict)
+class SimConfig:
+    """conf/sim."""
+
+    name: Name
+
+
+@dataclass(frozen=True, config=strict)
+class HeadConfig:
+    """conf/decoder/mlp and mlp_paper."""
+
+    name: Literal["mlp", "mlp_paper"]
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    epochs: Count = 9
+    batch: Annotated[int, Field(ge=2)] = 32
+    lr: Positive = 1e-3
+    weight_decay: NonNegative = 1e-4
+    scaling: ScalingName = "std"
+
+
+@dataclass(frozen=True, config=strict)
+class LinearConfig:
+    """conf/decoder/linear: logistic regression."""
+
+    name: Literal["linear"]
+    C: Positive = 0.1
+    tol: Positive = 1e-3
+    max_iter: Count = 1000
+    scaling: ScalingName = "per_feature"
+
+
+@dataclass(frozen=True, config=strict)
+class SvmConfig:
+    """conf/decoder/svm."""
+
+    name: Literal["svm"]
+    C: Positive = 1.0
+    kernel: Literal["linear", "rbf", "poly", "sigmoid"] = "rbf"
+    scaling: ScalingName = "per_feature"
+
+
+@dataclass(frozen=True, config=strict)
+class RuntimeConfig:
+    """conf/runtime: where it runs; but for `precision`, nothing here changes a number beyond rounding."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: Count | Literal["all"] = 1
+    share_gflop: NonNegative = 100.0
+    precision: Literal["float32", "bf16", "tf32"] = "float32"
+    threads: Annotated[int, Field(ge=0)] = 0
+    progress: Literal["auto", "on", "off"] = "auto"
+    checkpoint_seconds: NonNegative = 30.0
+    representations_gb: NonNegative = 20.0
+    offline: bool = False
+    batch: Count | Literal["auto"] = 64
+    batch_tokens: Count = 16384
+    shard: Count = 4096
+    workers: Annotated[int, Field(ge=0)] = 0
+    resize: Literal["worker", "device"] = "worker"
+    compile: bool = False
+    channels_last: bool = False
+
+
+@dataclass(frozen=True, config=strict)
+class LoggerConfig:
+    """conf/logger: who watches."""
+
+    name: Literal["wandb", "csv", "tensorboard", "none"]
+    mode: Literal["offline", "online"] = "offline"
+    project: str = "relrep_exp"
+    entity: str | None = None
+
+
+@dataclass(frozen=True, config=strict)
+class PathsConfig:
+    """Where results go."""
+
+    outputs: Annotated[str, Field(min_length=1)] = "outputs"
+
+
+TASKS = Kinds(
+    "kind",
+    {
+        **dict.fromkeys(
+            ("stitching", "retrieval", "reconstruction", "geometry", "invertibility"), TaskConfig
+        ),
+        "rescaling": RescalingTask,
+    },
+)
+ANCHORS = Kinds("name", {"param": ParamAnchors, "param_single": SingleParamAnchors}, otherwise=PickedAnchors)
+DECODERS = Kinds(
+    "name",
+    {
+        "mlp": HeadConfig,
+        "mlp_paper": HeadConfig,
+        "linear": LinearConfig,
+        "svm": SvmConfig,
+        "conv": ConvConfig,
+    },
+)
+AnchorsConfig = Annotated[ParamAnchors | PickedAnchors, ANCHORS]
+DecoderConfig = Annotated[HeadConfig | LinearConfig | SvmConfig | ConvConfig, DECODERS]
+
+
+@dataclass(frozen=True, config=strict)
+class Config:
+    """One run."""
+
+    task: Annotated[TaskConfig, TASKS]
+    data: DataConfig
+    parallel: ParallelConfig
+    zoo: ZooConfig
+    aligner: AlignerConfig
+    anchors: AnchorsConfig
+    sim: SimConfig
+    decoder: DecoderConfig
+    runtime: RuntimeConfig
+    logger: LoggerConfig
+    paths: PathsConfig
+    seed: Seed = 0
+    overwrite: Literal["never", "missing", "always"] = "missing"
+    plugins: list[str] = field(default_factory=list)
+    experiment: ExperimentConfig | None = None
+    profile: ProfileName = "paper"
+    plan: bool | Literal["commands"] = False

@@ -1,0 +1,56 @@
+"""Which samples a run reads: pure functions of its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from relrep_exp.config.schema import (
+    AutoencoderZoo,
+    Config,
+    DistortedZoo,
+    LocalLmZoo,
+    LocalZoo,
+    PlainZoo,
+    PrecomputedZoo,
+    TimmZoo,
+    parts,
+)
+
+IMAGE = "image"  # the name of the only view of image data
+POINT = "point"  # and of that of made-up points
+ENGLISH = "en"
+
+
+def views(config: Config) -> list[str]:
+    """The views of the data that the zoo's encoders read, in their order; none for precomputed ones."""
+    return list(dict.fromkeys(view for part in parts(config.zoo) for view in _views(part)))
+
+
+def _views(zoo: PlainZoo) -> list[str]:
+    if isinstance(zoo, PrecomputedZoo):
+        return []
+    if isinstance(zoo, LocalZoo | AutoencoderZoo | TimmZoo):
+        return [IMAGE]
+    if isinstance(zoo, DistortedZoo):
+        return [POINT]
+    if isinstance(zoo, LocalLmZoo):
+        return [ENGLISH]
+    return [encoder.language for encoder in zoo.encoders.values()]
+
+
+def own_pairs(config: Config) -> bool:
+    """Whether anchors, P and the metric set come from the task's own samples."""
+    return own_pairs_of(config.parallel.kind, config.parallel.use, config.data.kind, len(views(config)))
+
+
+def own_pairs_of(parallel: str, use: str, data: str, views: int) -> bool:
+    """The same from the kinds of both, from parallel.use and from the number of views that are read."""
+    # Of all data the only kind whose rows are not the same everywhere; in one language they are.
+    needed = data == "texts" and views > 1
+    return parallel == "own" or (use == "where_needed" and not needed)
+
+
+def languages(encoders: Mapping[str, Any] | None) -> set[str]:
+    """The languages of a zoo of texts from its configuration before it is typed."""
+    return {encoder.get("language", ENGLISH) for encoder in (encoders or {}).values()}

@@ -1,0 +1,127 @@
+"""Training of the tiny BERTs: guess masked tokens, and keep the whole text in the embedding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from relrep_exp.encoders.local.bags import bags, rarity
+from relrep_exp.encoders.local.text_training import TextTraining
+from relrep_exp.training.batches import EpochBatches, Training
+from relrep_exp.training.fit import fit
+from relrep_exp.training.seeding import generator
+
+if TYPE_CHECKING:
+    from transformers import BertModel, PreTrainedTokenizerFast
+
+    from relrep_exp.config.schema import LocalBertConfig
+
+LOSSES = ("masked", "bag", "classify")
+_MASKED = 0.15  # of the tokens, as in BERT
+
+
+class MaskedLanguageTraining(TextTraining):
+    """A BERT under three readers of the same, partly masked text.
+
+    One guesses the masked tokens from their own states. The embedding, as it will be pooled, must by itself
+    tell which tokens the text has, the masked ones too (rare tokens count more), and its class. Without the
+    second an embedding collapses onto classes; encoders that were trained for more keep the rest, too.
+
+    Args:
+        model: without pooler, dropout 0, so that nothing draws from a global generator.
+        tokenizer: says which tokens are special.
+        tokens: training texts, int64 [N, T], padded on the right.
+        labels: their classes, [N]; None leaves the third reader out.
+        config: weights of the losses, learning rate, pooling.
+        training: who is told the losses.
+        steps: length of the learning rate's cycle.
+    """
+
+    def __init__(
+        self,
+        model: BertModel,
+        tokenizer: PreTrainedTokenizerFast,
+        tokens: Tensor,
+        labels: Tensor | None,
+        config: LocalBertConfig,
+        training: Training,
+        steps: int,
+    ):
+        name = f"{config.language} BERT"
+        super().__init__(name, LOSSES, config.lr, config.weight_decay, steps, training)
+        self.model, self.tokens, self.config = model, tokens, config
+        self.labels = torch.zeros(len(tokens), dtype=torch.long) if labels is None else labels
+        size = len(tokenizer)
+        self.pad, self.mask = _token(tokenizer, "pad"), _token(tokenizer, "mask")
+        self.special = torch.tensor(tokenizer.all_special_ids)
+        self.rarity = rarity(tokens, size, tokenizer.all_special_ids)
+        classes = int(self.labels.max()) + 1
+        self.to_token = nn.Sequential(
+            nn.Linear(config.dim, config.dim), nn.GELU(), nn.Linear(config.dim, size)
+        )
+        self.to_bag, self.to_class = nn.Linear(config.dim, size), nn.Linear(config.dim, classes)
+
+    def training_step(self, rows: Tensor, number: int) -> Tensor:
+        """The weighted sum of the three losses on the texts `rows` [1, B]."""
+        terms = self.objective(rows[0], generator(self.config.seed, "mask", self.current_epoch, number))
+        self.losses.add(terms)
+        weights = (self.config.masked, self.config.bag, self.config.classify)
+        return torch.stack([w * term for w, term in zip(weights, terms, strict=True)]).sum()
+
+    def objective(self, rows: Tensor, g: torch.Generator) -> list[Tensor]:
+        """Cross-entropy of masked tokens, of the bag of tokens and of the class, in the order of `LOSSES`."""
+        tokens = self._trimmed(rows)
+        hidden = self._hidden(tokens, g)
+        real = (tokens != self.pad).long()
+        states = self.model(tokens.masked_fill(hidden, self.mask), attention_mask=real).last_hidden_state
+        embedding = pooled(states, real, self.config.pooling)
+        guesses = self.to_token(states[hidden])
+        masked = F.cross_entropy(guesses, tokens[hidden], reduction="sum") / hidden.sum().clamp_min(1)
+        bag = F.cross_entropy(self.to_bag(embedding), bags(tokens, self.rarity.to(tokens.device)))
+        return [masked, bag, F.cross_entropy(self.to_class(embedding), self.labels[rows])]
+
+    def _trimmed(self, rows: Tensor) -> Tensor:
+        """The texts `rows` without columns that are padding in all of them."""
+        tokens = self.tokens[rows]
+        return tokens[:, : int((tokens != self.pad).sum(1).max())]
+
+    def _hidden(self, tokens: Tensor, g: torch.Generator) -> Tensor:
+        """Which tokens are masked, bool, like `tokens`; never special ones."""
+        drawn = torch.rand(tokens.shape, generator=g).to(tokens.device) < _MASKED
+        return drawn & ~torch.isin(tokens, self.special.to(tokens.device))
+
+
+def pooled(states: Tensor, real: Tensor, pooling: str) -> Tensor:
+    """The embedding as `TextEncoder` pools it. states [B, T, d], real [B, T] 0 or 1 -> [B, d]."""
+    if pooling == "cls":
+        return states[:, 0]
+    return (states * real[..., None]).sum(1) / real.sum(1, keepdim=True)
+
+
+def train_bert(
+    model: BertModel,
+    tokenizer: PreTrainedTokenizerFast,
+    tokens: Tensor,
+    labels: Tensor | None,
+    config: LocalBertConfig,
+    training: Training,
+) -> dict[str, list[float]]:
+    """Train on texts [N, T] and their labels [N]; returns the mean losses of each epoch.
+
+    Raises:
+        UserError: a loss became NaN or infinite.
+    """
+    batches = EpochBatches(len(tokens), config.batch, [config.seed], tokens.device)
+    steps = len(batches) * config.epochs
+    module = MaskedLanguageTraining(model, tokenizer, tokens, labels, config, training, steps)
+    fit(module, batches, config.epochs, training)
+    return module.losses.curves
+
+
+def _token(tokenizer: PreTrainedTokenizerFast, name: str) -> int:
+    number = getattr(tokenizer, f"{name}_token_id")
+    assert isinstance(number, int), f"a BERT's tokenizer has a {name} token"
+    return number

@@ -1,0 +1,72 @@
+"""What the trainings of all local text models have in common: the optimizer, the curves, and when to stop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+from relrep_exp.errors import user_error
+from relrep_exp.training.batches import Training
+from relrep_exp.training.fit import EpochLosses
+
+_CLIP = 1.0
+
+
+class TextTraining(pl.LightningModule):
+    """A training of several named losses, whose curves are kept with the weights.
+
+    Args:
+        name: of the model, for messages.
+        losses: their names.
+        lr: the highest learning rate of the cycle.
+        weight_decay: of AdamW.
+        steps: length of the learning rate's cycle.
+        training: who is told the losses.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        losses: Sequence[str],
+        lr: float,
+        weight_decay: float,
+        steps: int,
+        training: Training,
+    ):
+        super().__init__()
+        self.model_name, self.lr, self.weight_decay = name, lr, weight_decay
+        self.steps, self.training_how, self.losses = steps, training, EpochLosses(losses)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW, one cycle of the learning rate over all steps."""
+        optimizer = torch.optim.AdamW(self.parameters(), self.lr, weight_decay=self.weight_decay, fused=True)
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=self.steps)
+        return [optimizer], [{"scheduler": cycle, "interval": "step"}]
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        """Clip: the first steps of a deep stack may jump."""
+        nn.utils.clip_grad_norm_(self.parameters(), _CLIP)
+
+    def on_train_epoch_end(self) -> None:
+        """Close the epoch's curves; stop at the first loss that is not finite."""
+        means = self.losses.close_epoch()
+        if bad := [name for name, value in means.items() if not math.isfinite(value)]:
+            raise user_error(
+                f"the {self.model_name} diverged in epoch {self.current_epoch}: {', '.join(bad)}",
+                f"lower its lr (now {self.lr:g})",
+            )
+        if self.training_how.on_epoch is not None:
+            self.training_how.on_epoch(self.current_epoch, means)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the curves with the weights."""
+        checkpoint["curves"] = self.losses.curves
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the curves that were kept."""
+        self.losses.curves = checkpoint["curves"]

@@ -1,0 +1,216 @@
+"""The loop that runs an encoder over samples: a Lightning prediction on one device or several."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.utilities import move_data_to_device
+from torch import Tensor
+
+from relrep_exp.encoders.autobatch import find_limits, out_of_memory, release_memory
+from relrep_exp.encoders.batching import AnySamples, Batch, Batches, Job, Limits, Reader, jobs
+from relrep_exp.encoders.encoder import Encoder
+from relrep_exp.encoders.progress import bar
+from relrep_exp.encoders.settings import Extraction
+from relrep_exp.encoders.writer import ShardWriter
+from relrep_exp.errors import UserError, user_error
+from relrep_exp.store.shards import Parts
+from relrep_exp.training.fit import keyboard_interrupt, quiet
+from relrep_exp.training.processes import Failures, Spawned, environment, explained, failure_queue, told
+
+_REMEDY = "if memory ran out, use a smaller runtime.batch or runtime.devices; finished shards are kept"
+_COMPILERS = ("torch._dynamo", "torch._inductor")  # where the errors of torch.compile are defined
+
+
+def compute(
+    name: str, samples: AnySamples, encoder: Encoder, how: Extraction, parts: Parts, pending: list[int]
+) -> None:
+    """Write these shards of `parts`, on as many devices as there are shards for.
+
+    Raises:
+        UserError: what the user can mend; see `extract`.
+        KeyboardInterrupt: on Ctrl-C.
+    """
+    devices = min(how.devices, len(pending))
+    done, failures = torch.zeros(devices, dtype=torch.long), None
+    if devices > 1:
+        done.share_memory_()
+        failures = failure_queue()
+    module = EncoderModule(name, encoder, samples, how, parts, pending, failures)
+    writer = ShardWriter(name, encoder.dim, parts, how.on_error, done, failures)
+    total = sum(len(parts.plan.rows_of(shard)) for shard in pending)
+    with (
+        quiet(),
+        keyboard_interrupt(),
+        environment(**_tokenizers(how.workers)),
+        bar(name, total, done) if how.progress else nullcontext(),
+    ):
+        trainer = _trainer(how, devices, writer)
+        with explained(trainer, failures, f"encoder {name!r}", _REMEDY):
+            trainer.predict(module, return_predictions=False)
+
+
+class EncoderModule(pl.LightningModule):
+    """An encoder as Lightning's prediction loop drives it.
+
+    Args:
+        name: the encoder's name, for messages.
+        encoder: in evaluation mode.
+        samples: what `Encoder.prepare` takes a batch of.
+        how: batches, workers, ...
+        parts: the plan of the entry.
+        pending: the shards to compute; process r of n takes every n-th, from the r-th on.
+        failures: where to report what the user can mend; None in the user's own process.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        encoder: Encoder,
+        samples: AnySamples,
+        how: Extraction,
+        parts: Parts,
+        pending: list[int],
+        failures: Failures | None,
+    ):
+        super().__init__()
+        self.encoder_name, self.encoder, self.samples = name, encoder.eval(), samples
+        self.how, self.plan, self.pending, self.failures = how, parts.plan, pending, failures
+
+    def setup(self, stage: str) -> None:
+        """Lay out and compile the encoder, in the process that runs it."""
+        self._on_sigterm = signal.getsignal(signal.SIGTERM)
+        # All processes have the same weights already; DDP need not send those of the first to the others.
+        self._ddp_params_and_buffers_to_ignore = [
+            name for name, _ in (*self.named_parameters(), *self.named_buffers())
+        ]
+        if self.how.channels_last:
+            self.encoder.to(memory_format=torch.channels_last)
+        if self.how.compile:
+            sizes_vary = type(self.encoder).sizes is not Encoder.sizes
+            self.encoder.compile(dynamic=True if sizes_vary else None)
+
+    def predict_dataloader(self) -> Batches:
+        """The batches of this process's shards."""
+        self._heed_sigterm()
+        reader, shards = Reader(self.encoder, self.samples), self._shards()
+        with told(self.failures):
+            limits = self._limits(reader, shards[0])
+        todo = jobs(self.encoder, self.samples, self.plan, shards, limits)
+        return Batches(reader, todo, self.how.workers, pin=self.device.type == "cuda")
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Leave it where it is: `embed` moves it, where a lack of memory is explained."""
+        return batch
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Embeddings [B, d]; B = 0 where no sample of the batch could be read."""
+        if not batch.rows:
+            return torch.empty(0, self.encoder.dim)
+        with told(self.failures), self._memory_explained(len(batch.rows)):
+            return self._halving(batch) if self.how.batch == "auto" else self.embed(batch.inputs)
+
+    def embed(self, inputs: Any) -> Tensor:
+        """What `Encoder.prepare` made -> float32 [B, d] on the device, sharing memory with nothing."""
+        inputs = move_data_to_device(inputs, self.device)
+        if self.how.channels_last and isinstance(inputs, Tensor) and inputs.ndim == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with self._compiler_explained():
+            x: Tensor = self.encoder(inputs)
+        # A copy, as a slice such as states[:, 0] would keep the states of the whole batch in memory.
+        return x.to(torch.float32, copy=True)
+
+    def _halving(self, batch: Batch) -> Tensor:
+        """`embed`, in pieces if need be: a later shard may hold samples larger than those tried before."""
+        try:
+            return self.embed(batch.inputs)
+        except Exception as error:
+            if len(batch.rows) == 1 or not out_of_memory(error):
+                raise
+        release_memory()
+        reader, middle = Reader(self.encoder, self.samples), len(batch.rows) // 2
+        halves = (batch.rows[:middle], batch.rows[middle:])
+        return torch.cat([self._halving(reader[Job(batch.shard, rows)]) for rows in halves])
+
+    def _heed_sigterm(self) -> None:
+        """Let SIGTERM end this process: Lightning has set a handler that only training listens to."""
+        in_main = threading.current_thread() is threading.main_thread()
+        if in_main and self._on_sigterm is not None:
+            signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    def _shards(self) -> list[int]:
+        return self.pending[self.trainer.global_rank :: self.trainer.world_size]
+
+    def _limits(self, reader: Reader, shard: int) -> Limits:
+        how = self.how
+        if how.batch != "auto":
+            return Limits(how.batch, how.batch_tokens)
+        with self._memory_explained(1):
+            rows = self.plan.rows_of(shard)
+            return find_limits(self.encoder_name, reader, rows, how.batch_tokens, self.embed)
+
+    @contextmanager
+    def _memory_explained(self, rows: int) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            raise _too_large(self.encoder_name, self.how, rows) from error
+
+    @contextmanager
+    def _compiler_explained(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if not (self.how.compile and type(error).__module__.startswith(_COMPILERS)):
+                raise
+            what = f"encoder {self.encoder_name!r}: runtime.compile=true fails: {_first_line(error)}"
+            raise user_error(
+                what, "install a C++ compiler such as g++, or use runtime.compile=false"
+            ) from error
+
+
+def _too_large(name: str, how: Extraction, rows: int) -> UserError:
+    what = f"encoder {name!r}: runtime.batch={how.batch} does not fit"
+    if rows == 1 or how.batch == "auto":
+        return user_error(f"{what}: a single sample is too much", "use zoo.dtype=bf16 or runtime.device=cpu")
+    return user_error(f"{what}: {rows} rows are too much", f"use runtime.batch={rows // 2} or auto")
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _trainer(how: Extraction, devices: int, writer: ShardWriter) -> pl.Trainer:
+    chosen: list[int] | int = devices if how.device.index is None else [how.device.index]
+    return pl.Trainer(
+        accelerator="gpu" if how.device.type == "cuda" else "cpu",
+        devices=devices if devices > 1 else chosen,
+        # They need nothing of each other but to wait at the end, for which gloo does on any device.
+        strategy=Spawned(how.device, "gloo") if devices > 1 else "auto",
+        plugins=[LightningEnvironment()],  # our own processes, inside a job of a cluster, too
+        callbacks=[writer],
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        use_distributed_sampler=False,
+    )
+
+
+def _tokenizers(workers: int) -> dict[str, str | None]:
+    """Tokenizers warn when a process that has used their threads is forked, which is how workers start.
+
+    Without workers the threads may run.
+    """
+    name = "TOKENIZERS_PARALLELISM"
+    return {name: os.environ.get(name, "false")} if workers else {}

@@ -1,1 +1,0 @@
-"""Everything that is trained by gradient descent, as LightningModules."""

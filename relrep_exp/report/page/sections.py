@@ -1,0 +1,187 @@
+"""The parts of the page: one for each experiment, one for each comparison of the records besides."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from relrep_exp.errors import Problem
+from relrep_exp.report.page.shown import table_and_figure
+from relrep_exp.report.render.html import to_html
+from relrep_exp.report.tables.groups import Group, homogeneous
+from relrep_exp.report.tables.pair_tables import comparison, headline
+from relrep_exp.report.tables.seeds import Runs
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+    from relrep_exp.report.closing_file import Closing
+    from relrep_exp.report.page.stores import Ended, Library
+    from relrep_exp.report.tables.cells import Table
+    from relrep_exp.report.tables.points import Gap
+    from relrep_exp.store.records import Record
+
+_LOG = logging.getLogger("relrep_exp")
+_ORIGIN = ("command", "git", "versions", "device", "platform")
+_SHOWN_VALUES = 3
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A run without a record: which, why, and what makes it."""
+
+    label: str
+    reason: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table and what belongs to it.
+
+    Attributes:
+        id: of its heading, for links.
+        title: its heading.
+        short: its line in the contents.
+        task: of its records; "" where there are none.
+        methods: of its columns.
+        table: as HTML.
+        problem: why there is no table; else "".
+        command: what makes all of it again; "" for a comparison that no experiment is behind.
+        planned: how many runs it should have.
+        gaps: those without a record.
+        figure: a data URI, or "".
+        origin: what the records say about theirs, each different value once.
+    """
+
+    id: str
+    title: str
+    short: str
+    task: str
+    origin: list[tuple[str, list[str]]]
+    methods: list[str] = field(default_factory=list)
+    table: Markup | str = ""
+    problem: str = ""
+    command: str = ""
+    planned: int = 0
+    gaps: list[Missing] = field(default_factory=list)
+    figure: str = ""
+
+
+def sections_of(found: Library, runs: Runs, problems: list[Problem]) -> list[Section]:
+    """A section for each experiment, then one for each group of records that belong to none.
+
+    Args:
+        found: what is shown.
+        runs: all records of the page.
+        problems: is added what could not be shown.
+    """
+    ids = _Ids()
+    sections = [_experiment(ended, found, runs, ids, problems) for ended in found.experiments]
+    shown = [one for one, section in zip(found.experiments, sections, strict=True) if not section.problem]
+    belonging = {place.key for ended in shown for place in ended.closing.places}
+    others = [record for key, record in found.records.items() if key not in belonging]
+    return sections + [_group(group, runs, ids) for group in homogeneous(others)]
+
+
+class _Ids:
+    """Names for links, each once and none that the template has."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def of(self, title: str) -> str:
+        name = "table-" + re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:60]
+        free = next(one for n in count(1) if (one := name if n == 1 else f"{name}-{n}") not in self._taken)
+        self._taken.add(free)
+        return free
+
+
+def _experiment(ended: Ended, found: Library, runs: Runs, ids: _Ids, problems: list[Problem]) -> Section:
+    closing = ended.closing
+    empty = _without_table(closing, found, ids)
+    try:
+        table, figure = table_and_figure(ended, found)
+    except Exception as error:  # one experiment that cannot be shown must not hide the others
+        _LOG.debug("%s cannot be shown", closing.experiment.name, exc_info=True)
+        why = f"{type(error).__name__}: {error}"
+        what = f"the experiment in {ended.folder} cannot be shown: {why}"
+        problems.append(Problem(what, f"run it again: {closing.command}"))
+        return replace(empty, problem=why)
+    return replace(empty, figure=figure, **_shown(table, runs))
+
+
+def _without_table(closing: Closing, found: Library, ids: _Ids) -> Section:
+    """What is known of an experiment before its table is made."""
+    points, gaps = closing.sort_out(found.records)
+    records, name = [point.record for point in points], closing.experiment.name
+    return Section(
+        id=ids.of(f"{name}-{closing.profile}"),
+        title=f"{closing.experiment.title} ({name}, profile={closing.profile})",
+        short=f"{name}: {closing.experiment.title}",
+        task=records[0].task if records else "",
+        command=closing.command,
+        planned=len(closing.places),
+        gaps=[Missing(_label(gap), gap.reason, gap.command) for gap in gaps],
+        origin=_origin(records),
+    )
+
+
+def _shown(table: Table, runs: Runs) -> dict[str, Any]:
+    """The table less its list of missing runs, which the page shows whole."""
+    from markupsafe import Markup
+
+    methods = list(dict.fromkeys(line.method_in(c) for line in table.rows for c in table.columns))
+    return {"table": Markup(to_html(replace(table, missing=()), runs)), "methods": methods}
+
+
+def _label(gap: Gap) -> str:
+    places = {**gap.at, **dict([gap.varied] if gap.varied else [])}
+    return ", ".join([gap.method, *(f"{key}={value}" for key, value in places.items())])
+
+
+def _group(group: Group, runs: Runs, ids: _Ids) -> Section:
+    empty = Section(
+        id=ids.of(group.title),
+        title=group.title,
+        short=group.title,
+        task=group.records[0].task,
+        origin=[*_apart(group), *_origin(group.records)],
+    )
+    try:
+        table = comparison(group.records, headline(group.records))
+    except ValueError as problem:  # one contradiction in the store must not hide all other tables
+        return replace(empty, problem=str(problem))
+    return replace(empty, **_shown(table, runs))
+
+
+def _apart(group: Group) -> list[tuple[str, list[str]]]:
+    """What the title says only in part."""
+    told = [f"{key}={text}" for key, text in group.settings.items()]
+    return [("set apart by", told)] if told else []
+
+
+def _origin(records: Iterable[Record]) -> list[tuple[str, list[str]]]:
+    """What the records say about their origin, each different value once."""
+    kept, lines = list(records), []
+    for name in _ORIGIN:
+        said = [record.provenance[name] for record in kept if record.provenance.get(name)]
+        values = list(dict.fromkeys(_text(value) for value in said))
+        if len(values) > _SHOWN_VALUES:
+            values = [*values[:_SHOWN_VALUES], f"and {len(values) - _SHOWN_VALUES} more"]
+        if values:
+            lines.append((name, values))
+    return lines
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(part)}" for key, part in value.items())
+    return json.dumps(value, default=str)

@@ -1,0 +1,224 @@
+"""A table as terminal output and Markdown, and what any rendering says in a cell."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TextIO
+
+from relrep_exp.report.tables.cells import Beside, Cell, Column, Line, Table
+from relrep_exp.report.tables.compare import MARKS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    from relrep_exp.report.measures import Measure
+
+TERMINAL_WIDTH = 100
+BLANK = "-"
+
+_NAME_WIDTH = 12
+_HEADING_WIDTH = 12
+_MISSING_WIDTH = 16
+_FOLDED_NAME_WIDTH = 10  # where rows have two lines anyway
+_COLUMN_GAP = 2
+_ASCII = str.maketrans({"±": "+-", "≈": "=", "↑": ">", "↓": "<"})
+
+_MARKDOWN_SPECIAL = re.compile(r"([\\`*<>|\[\]])")
+
+
+def cell_text(cell: Cell | None, line: Line, column: Column, table: Table) -> str:
+    """`89.59 ± 0.19`; the mean alone for one seed; in brackets what else there is to say.
+
+    That is the difference to the base, and `n=2` where the column's other cells have more seeds.
+    """
+    if cell is None:
+        return BLANK
+    if cell.missing:
+        return cell.missing
+    measure = line.measure_in(column)
+    text = _spread(cell.mean, cell.std, measure)
+    aside = ["default"] if cell.default else []
+    if cell.change is not None and not cell.default:
+        aside.append(measure.signed(cell.change))
+    if cell.n != table.seeds_of(column):
+        aside.append(f"n={cell.n}")
+    return f"{text} ({', '.join(aside)})" if aside else text
+
+
+def paper_text(cell: Cell | None, line: Line, column: Column) -> str:
+    """What stands under a cell: `89.59 ± 0.19 (+0.33 ≈)`, the paper's, our difference to it and the verdict.
+
+    Empty where the paper has no number; without brackets where the two are not compared.
+    """
+    if cell is None or (beside := cell.beside) is None:
+        return ""
+    measure = line.measure_in(column)
+    text = _spread(beside.mean, beside.std, measure)
+    if beside.difference is None:
+        return text
+    return f"{text} ({' '.join([measure.signed(beside.difference), *_mark(beside)])})"
+
+
+def _mark(beside: Beside) -> list[str]:
+    return [MARKS[beside.verdict]] if beside.verdict else []
+
+
+def _spread(mean: float, std: float, measure: Measure) -> str:
+    spread = measure.text(std)
+    return measure.text(mean) + (f" ± {spread}" if spread != "nan" else "")
+
+
+def headings(table: Table) -> list[str]:
+    """The header; a column with fewer seeds than the others says how many."""
+    counts = [0, 0, *(table.seeds_of(column) for column in table.columns)]
+    return [
+        f"{name} (n={n})" if 0 < n < table.seeds else name
+        for name, n in zip(table.header, counts, strict=True)
+    ]
+
+
+def to_terminal(table: Table, stream: TextIO | None = None) -> None:
+    """Print the table to the stream (default: standard output); plain text if that is no terminal.
+
+    The best cells carry a `*`, so that they are found without colours as well; the paper's numbers stand
+    under ours. Names fold to fit the width, numbers are never cut: if they alone are wider than the terminal,
+    the table is printed wider.
+    """
+    from rich.console import Console
+
+    console = Console(file=stream, highlight=False)
+    if not console.is_terminal:
+        console.width = TERMINAL_WIDTH
+    grid = _rich_table(table, console)
+    least = sum((column.width or column.min_width or 0) + _COLUMN_GAP for column in grid.columns)
+    console.width = max(console.width, least)
+    with console.capture() as captured:
+        console.print(grid)
+        for line in table.notes("*"):
+            console.print(_encodable(line, console), style="dim", markup=False)
+    # rich pads every line to its width, which is a nuisance in a log
+    console.file.write("\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n")
+
+
+def _rich_table(table: Table, console: Console) -> RichTable:
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    title = Text(_encodable(table.title, console), style="bold")
+    grid = RichTable(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
+    )
+    names = headings(table)
+    rows = [
+        [_terminal_cell(cell, line, column, table, console) for cell, column in cells_of(line, table)]
+        for line in table.rows
+    ]
+    fold = _FOLDED_NAME_WIDTH if table.beside else TERMINAL_WIDTH
+    labels = [[line.target, _folded(line.source, fold)] for line in table.rows]
+    for name, *below in zip([_folded(name, fold) for name in names[:2]], *labels, strict=True):
+        grid.add_column(name, overflow="fold", min_width=min(_NAME_WIDTH, _widest([name, *below])))
+    for name, *texts in zip(map(_short_lines, names[2:]), *rows, strict=True):
+        width = _widest([name, *(text.plain for text in texts)])
+        grid.add_column(Text(name), justify="right", width=width)
+    for (target, line), cells in zip(without_repeats(table), rows, strict=True):
+        if line.closing and target:
+            grid.add_section()
+        grid.add_row(Text(target), Text(_folded(line.source, fold)), *cells)
+    return grid
+
+
+def _widest(texts: list[str]) -> int:
+    """The length of the longest line."""
+    return max(len(part) for text in texts for part in text.split("\n"))
+
+
+def _folded(name: str, width: int) -> str:
+    return "\n".join(textwrap.wrap(name, width, break_long_words=False)) or name
+
+
+def _short_lines(name: str) -> str:
+    return "\n".join(textwrap.wrap(name, _HEADING_WIDTH)) or name
+
+
+def _terminal_cell(cell: Cell | None, line: Line, column: Column, table: Table, console: Console) -> Text:
+    """Ours, and under it the paper's."""
+    from rich.text import Text
+
+    best = cell is not None and cell.best
+    mark = "*" if best else " " if table.ranking else ""
+    text = cell_text(cell, line, column, table)
+    if cell is not None and cell.missing:
+        text = "\n".join(textwrap.wrap(text, _MISSING_WIDTH))
+    short = text.replace(" ± ", "±").replace(" (", "(")
+    shown = Text(_encodable(short, console) + mark, style="bold green" if best else "")
+    paper = paper_text(cell, line, column).replace(" ± ", "±").translate({ord(char): None for char in "()"})
+    if not paper:
+        return shown
+    *numbers, verdict = paper.rsplit(" ", 1) if paper.endswith(tuple(MARKS.values())) else (paper, " ")
+    under = Text(_encodable("".join([*numbers, verdict]), console), style="dim")
+    return Text("\n").join([shown, under])
+
+
+def _encodable(text: str, console: Console) -> str:
+    if console.encoding.startswith("utf"):
+        return text
+    return text.translate(_ASCII).encode("ascii", "replace").decode()
+
+
+def to_markdown(table: Table) -> str:
+    """A pipe table with the title above and the notes below."""
+    names = [_markdown(name) for name in headings(table)]
+    lines = [
+        f"**{_markdown(table.title)}**",
+        "",
+        _pipes(names),
+        _pipes([":--", ":--", *["--:"] * len(table.columns)]),
+    ]
+    for line in table.rows:
+        cells = [
+            _under(bold(cell, cell_text(cell, line, column, table), "**{}**"), paper_text(cell, line, column))
+            for cell, column in cells_of(line, table)
+        ]
+        lines.append(_pipes([_markdown(line.target), _markdown(line.source), *cells]))
+    return "\n".join([*lines, "", *(_markdown(note) + "  " for note in table.notes("bold"))]) + "\n"
+
+
+def _under(ours: str, paper: str) -> str:
+    return f"{ours}<br>paper {paper}" if paper else ours
+
+
+def _pipes(fields: list[str]) -> str:
+    return f"| {' | '.join(fields)} |"
+
+
+def _markdown(text: str) -> str:
+    return _MARKDOWN_SPECIAL.sub(r"\\\1", text).replace("\n", " ")
+
+
+def bold(cell: Cell | None, text: str, mark: str) -> str:
+    """The text, marked where the cell is the best of its row."""
+    return mark.format(text) if cell is not None and cell.best else text
+
+
+def cells_of(line: Line, table: Table) -> Iterator[tuple[Cell | None, Column]]:
+    """Each cell of a row with its column."""
+    return zip(line.cells, table.columns, strict=True)
+
+
+def texts_of(line: Line, table: Table) -> Iterator[tuple[Cell | None, str]]:
+    """Each cell of a row with what it says."""
+    for cell, column in cells_of(line, table):
+        yield cell, cell_text(cell, line, column, table)
+
+
+def without_repeats(table: Table) -> Iterator[tuple[str, Line]]:
+    """Each row with its first name, which is blank where the row above has it already."""
+    above = None
+    for line in table.rows:
+        yield ("" if line.target == above else line.target), line
+        above = line.target

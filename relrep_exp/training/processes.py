@@ -1,0 +1,169 @@
+"""Processes of our own that share a Lightning run: how they are started, how they end, what is told of it."""
+
+from __future__ import annotations
+
+import multiprocessing.connection
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from multiprocessing import forkserver
+from typing import Any, Literal, Protocol
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.strategies import DDPStrategy
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
+
+from relrep_exp.errors import UserError, user_error
+from relrep_exp.training.fit import quiet
+
+_ENDED = (None, 0, 1, -signal.SIGTERM)  # still there, well, raised an error, ended together with the others
+_LOST = ("Connection closed by peer", "Connection reset by peer", "DistBackendError", "DistNetworkError")
+
+
+class Failures(Protocol):
+    """A queue between processes."""
+
+    def put(self, failure: UserError) -> None:
+        """Add one."""
+
+
+def failure_queue() -> Any:
+    """What several processes tell the one that started them."""
+    return torch.multiprocessing.get_context("spawn").SimpleQueue()
+
+
+@contextmanager
+def told(failures: Failures | None) -> Iterator[None]:
+    """Hands a UserError to the process that started this one, to which only its traceback would come."""
+    try:
+        yield
+    except UserError as error:
+        if failures is not None:
+            failures.put(error)
+        raise
+
+
+class Spawned(DDPStrategy):
+    """DDP by processes of our own, as Lightning's other way runs the command line again.
+
+    On the CPU they are forked from a server that has imported what they need; CUDA allows no fork. One may
+    take any time longer than another. The threads of this process are divided among them.
+
+    Args:
+        device: where they compute.
+        backend: gloo or nccl; by default what suits the device.
+        scratch: a folder for what Lightning leaves: an empty folder each time it sends parameters back.
+    """
+
+    def __init__(self, device: torch.device, backend: str | None = None, scratch: str | None = None) -> None:
+        start: Literal["spawn", "forkserver"] = "spawn" if device.type == "cuda" else "forkserver"
+        torch.multiprocessing.get_context("forkserver").set_forkserver_preload([__name__])
+        if start == "forkserver":
+            forkserver.ensure_running()  # outlives the fit, whose temporary folder it must not have
+        days = timedelta(days=365)
+        super().__init__(start_method=start, process_group_backend=backend, timeout=days)
+        self._silence, self._threads = ExitStack(), torch.get_num_threads()
+        self._scratch = scratch
+
+    def setup_environment(self) -> None:
+        """Join the others; this process then ends with the run and is quiet until then."""
+        end_with_parent()
+        self._silence.enter_context(quiet())
+        torch.set_num_threads(max(1, self._threads // self.num_processes))
+        tempfile.tempdir = self._scratch or tempfile.tempdir
+        super().setup_environment()
+
+    def on_train_start(self) -> None:
+        """Let Ctrl-C and SIGTERM end this process at once, even where it waits for the others.
+
+        Lightning has set a handler that waits for the end of a step.
+        """
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+
+
+def end_with_parent(worker: int = 0) -> None:
+    """From now on, end this process when the one that started it ends, be it killed.
+
+    A server that forks processes lives as long as they do, so that they are not told otherwise.
+
+    Args:
+        worker: its number, which a DataLoader gives to `worker_init_fn`.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "this is a process that another one has started"
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def explained(trainer: pl.Trainer, failures: Any, what: str, remedy: str) -> Iterator[None]:
+    """Say what went wrong in another process as if it had been in this one; leave none behind.
+
+    Args:
+        trainer: what is run inside the block.
+        failures: what the processes were told to report to; None if this one does all itself.
+        what: what is being computed, for messages.
+        remedy: what to do where a process was killed.
+
+    Raises:
+        UserError: a process reported one or was killed, or there is no room for what they share.
+    """
+    try:
+        yield
+    except ProcessRaisedException as error:
+        if not failures.empty():
+            raise failures.get() from None
+        if (lost := _lost(trainer, error)) is None:
+            raise
+        raise user_error(f"{what}: {lost}", remedy) from error
+    except ProcessExitedException as error:
+        raise user_error(f"{what}: {error}", remedy) from error
+    except RuntimeError as error:
+        if "shared memory" not in str(error):
+            raise
+        room = "make /dev/shm larger (of a container: --shm-size), or use runtime.devices=1"
+        raise user_error(f"{what}: {error}", room) from error
+    finally:
+        if trainer.strategy.launcher is not None:  # nothing goes on after Ctrl-C
+            trainer.strategy.launcher.kill(signal.SIGTERM)
+
+
+def _lost(trainer: pl.Trainer, error: ProcessRaisedException) -> str | None:
+    """What became of a process that the one which raised an error was waiting for; None if nothing did."""
+    for number, process in enumerate(getattr(trainer.strategy.launcher, "procs", [])):
+        if process.exitcode not in _ENDED:
+            return f"process {number} terminated with signal {signal.Signals(-process.exitcode).name}"
+    return "a process was terminated" if any(sign in str(error) for sign in _LOST) else None
+
+
+@contextmanager
+def environment(**changes: str | None) -> Iterator[None]:
+    """This process's environment with some variables set, or left out where the value is None.
+
+    MASTER_PORT is always left out: Lightning leaves the port of its processes there, on which those of
+    another run would then meet.
+    """
+    changes = {"MASTER_PORT": None, **changes}
+    before = {name: os.environ.get(name) for name in changes}
+    try:
+        _set(changes)
+        yield
+    finally:
+        _set(before)
+
+
+def _set(variables: dict[str, str | None]) -> None:
+    for name, value in variables.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
