@@ -28,7 +28,8 @@ test: $(STAMP) ## Run the tests on two cores, but for those that take many secon
 test-all: $(STAMP) ## Run every test: real launchers, killed sweeps, W&B, cold starts besides
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal -m "slow or not slow" $(ARGS)
 
-lint: $(STAMP) ## Check style and format (ruff)
+lint: $(STAMP) ## Check style and format (ruff), and who imports whom (import-linter)
+	$(VENV)/bin/lint-imports --no-cache
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 

@@ -38,7 +38,7 @@ class RunsSweeper(Sweeper):
 
     def _start(self, jobs: list[list[str]]) -> Sequence[Any]:
         """Launch the jobs; their workers are new processes, maybe on other machines."""
-        from relrep_exp.app.launchers import threads_of
+        from relrep_exp.app.launch import threads_of
         from relrep_exp.app.worker import Worker
 
         assert self.hydra_context is not None and self.config is not None

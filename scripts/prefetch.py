@@ -16,17 +16,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the list, download, say what is there; the exit code is 2 if anything is missing then."""
-    from relrep_exp.app import needs
     from relrep_exp.app.plan import make_plan
-    from relrep_exp.data.hub.prefetch import prefetch
+    from relrep_exp.data.hub.prefetch import merged, prefetch
     from relrep_exp.errors import UserError, tell
 
     args = parse(arguments)
     try:
-        configs = [run.config for run in make_plan(args.overrides, sweep=True)]
-        repos = needs.merged(repo for config in configs for repo in needs.repos(config))
+        runs = make_plan(args.overrides, sweep=True)
+        repos = merged(repo for run in runs for repo in run.request.wanted)
         if repos:
-            prefetch(repos, any(config.runtime.offline for config in configs), args.dry_run)
+            prefetch(repos, any(run.config.runtime.offline for run in runs), args.dry_run)
         else:
             print(f"nothing of the hub is needed for {' '.join(args.overrides) or 'the default task'}")
     except UserError as error:

@@ -93,13 +93,14 @@ def environment():
 def start(environment):
     """A function that starts `python run.py ...` and returns the process, forked from one that is warm.
 
-    With `cold`, variables or options for Python, it is one of its own.
+    With `cold`, variables or options for Python, it is one of its own. It says no more than it has to (-q),
+    so that a test sees whether anything was complained of.
     """
 
     def popen(*arguments, env=None, python=(), cold=False):
         if not (env or python or cold):
-            return Warm(["run.py", *arguments], environment)
-        command = [sys.executable, *python, "run.py", *map(str, arguments)]
+            return Warm(["run.py", "-q", *arguments], environment)
+        command = [sys.executable, *python, "run.py", "-q", *map(str, arguments)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(command, cwd=ROOT, env={**environment, **(env or {})}, **pipes)
 
@@ -133,9 +134,10 @@ def config_of(words):
 @pytest.fixture
 def run(config_of, tmp_path):
     """A function that runs more overrides in this process."""
-    from relrep_exp.app import run
+    from relrep_exp.app.request import Request
+    from relrep_exp.app.run import run as make_record
 
-    return lambda *more: run.run(config_of(*more), tmp_path / "run", "python run.py")
+    return lambda *more: make_record(Request(config_of(*more)), tmp_path / "run", "python run.py")
 
 
 @pytest.fixture
@@ -148,13 +150,13 @@ def small(tiny_words, file, outputs):
 def any_run(small, tmp_path):
     """A function that runs `small` and more in this process, by default with a logistic regression."""
 
-    from relrep_exp.app import run
     from relrep_exp.app.plan import make_plan
+    from relrep_exp.app.run import run as make_record
 
     def make(*more):
         decoder = [] if any(word.startswith("decoder=") for word in more) else ["decoder=linear"]
         [asked] = make_plan([*small, *decoder, *more], sweep=False)
-        return run.run(asked.config, tmp_path / "run", asked.command)
+        return make_record(asked.request, tmp_path / "run", asked.command)
 
     return make
 
@@ -178,7 +180,7 @@ def told(capsys):
     from relrep_exp.app import cli
 
     def run(*given):
-        code = cli.main([str(word) for word in given])
+        code = cli.main(["-q", *map(str, given)])
         out, err = capsys.readouterr()
         return code, out, err
 

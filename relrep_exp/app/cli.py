@@ -5,38 +5,38 @@
 
 from __future__ import annotations
 
-import logging
 import sys
+import traceback
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from relrep_exp.app import checks, run
-from relrep_exp.app.plan import Part, check_names, make_parts, spelled_out
-from relrep_exp.app.run import Outcome
+from relrep_exp.app import log, run
+from relrep_exp.app.request import Request, load_plugins
+from relrep_exp.config import overrides as words
+from relrep_exp.config.compose import compose_run, run_composed
 from relrep_exp.config.load import conf_dir, load
-from relrep_exp.config.overrides import alone, command, launcher_of, of_hydra, of_run, parse
 from relrep_exp.errors import UserError, every, tell, user_error
 
 SWEEP_FLAGS = ("-m", "--multirun")
+LOG_FLAGS = {"-v": "debug", "-q": "warning"}
 SHORT_FLAGS = {"-h", "-c", "-p", "-i", "-sc"}
 LONG_FLAGS = {"--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--info"}
 INFORMATION_FLAGS = SHORT_FLAGS | LONG_FLAGS | {"--shell-completion"}
-# Runs that only read need no folder of their own, and work where nothing can be written.
-NO_FOLDERS = ("hydra.run.dir=.", "hydra.sweep.dir=.", "hydra.sweep.subdir=.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["plan"]:
-        arguments = [*arguments[1:], *([] if _says(arguments, "plan") else ["plan=true"])]
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    if "plan" in arguments[:2]:
+        arguments.remove("plan")
+        arguments += [] if any(argument.startswith("plan=") for argument in arguments) else ["plan=true"]
     try:
         return _serve(arguments)
     except UserError as error:
@@ -46,104 +46,123 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except Exception:  # a defect of ours
+        traceback.print_exc()
+        return 1
 
 
 def entry() -> None:
-    """The `relrep` command."""
+    """Serve as the `relrep` command."""
     sys.exit(main())
 
 
-def job(composed: DictConfig) -> Outcome:
-    """One run, in this process or in a launcher's worker; that of a sweep is told by the sweep.
-
-    Raises:
-        UserError: the run of a sweep cannot be served.
-        SystemExit: a single run cannot; told already.
-    """
-    settings = HydraConfig.get()
-    own = list(settings.overrides.task)
-    sweep = settings.mode == RunMode.MULTIRUN
-    try:
-        config = load(composed)
-        own = alone(own, config.task.name)
-        outcome = run.run(config, Path(settings.runtime.output_dir), command(own))
-    except UserError as error:
-        if sweep:
-            raise
-        raise SystemExit(tell(error)) from None
-    if not sweep:
-        _show(outcome)
-    return outcome
-
-
 def _serve(arguments: list[str]) -> int:
-    """Plan what is asked for, check it, and run it or tell of it.
+    """Sort a command line out: information of Hydra's, a plan, a sweep or a single run.
 
     Flags that only ask Hydra for information go through unchecked, but for names in --cfg.
     """
-    asked = [a for a in arguments if a.startswith("-") and a not in SWEEP_FLAGS]
-    unknown = [flag for flag in asked if flag.split("=")[0] not in INFORMATION_FLAGS]
-    if unknown:
+    asked = [a for a in arguments if a.startswith("-") and a not in (*SWEEP_FLAGS, *LOG_FLAGS)]
+    if unknown := [flag for flag in asked if flag.split("=")[0] not in INFORMATION_FLAGS]:
         raise user_error(f"{' '.join(unknown)}: not a flag here", "see python run.py --help; -m sweeps")
+    levels = [level for flag, level in LOG_FLAGS.items() if flag in arguments]
     if asked:
-        return _hydra(_information(arguments))
-    overrides = [a for a in arguments if not a.startswith("-")]
-    sweep = len(overrides) < len(arguments)
-    parts = make_parts(overrides, sweep)
-    if how := parts[0].runs[0].config.plan:
-        return _plan(parts, overrides, sweep, how == "commands")
-    hydras = [str(override.input_line) for override in parse(overrides) if of_hydra(override)]
-    if sweep or parts[0].experiment is not None:
-        return _sweep(parts, hydras)
-    [run] = parts[0].runs
-    checks.require(run.config)
-    return _hydra([*run.overrides, *hydras, *(NO_FOLDERS if checks.settled(run.config) else ())])
+        return _hydra(_information([a for a in arguments if a not in LOG_FLAGS]))
+    sweep = any(flag in arguments for flag in SWEEP_FLAGS)
+    given = words.parse(a for a in arguments if not a.startswith("-"))
+    load_plugins(words.plugin_paths(given))
+    log.to_terminal(*levels)
+    single = not sweep and not any(
+        override.key_or_group in ("experiment", "plan") or override.is_sweep_override() for override in given
+    )
+    return _run(given) if single else _run_all(given, sweep, levels)
 
 
-def _says(arguments: Sequence[str], key: str) -> bool:
-    return any(argument.startswith(f"{key}=") for argument in arguments)
+def _run(given: Sequence[Override]) -> int:
+    """Serve a single run: composed, typed and checked once, then computed or read."""
+    from relrep_exp.report.render.show import run_report
 
+    try:
+        composed = compose_run(given)
+    except HydraException as error:
+        from relrep_exp.app.plan import make_parts
 
-def _plan(parts: Sequence[Part], overrides: Sequence[str], sweep: bool, commands: bool) -> int:
-    """Tell what there is to do, and start nothing."""
-    from relrep_exp.app.show_status import show_commands, show_outlook
-    from relrep_exp.app.status import look_ahead
-
-    words = [str(override.input_line) for override in parse(overrides) if of_run(override)]
-    outlook = look_ahead(parts, words, sweep)
-    (show_commands if commands else show_outlook)(outlook)
+        make_parts(given, sweep=False)  # raises all that is wrong, with the nearest names that there are
+        reason = " ".join(str(error).split())
+        raise user_error(f"configuration: {reason}", "python run.py --help lists the choices") from None
+    config = load(composed)
+    own = [str(override.input_line) for override in given if words.of_run(override)]
+    command = words.command(words.alone(own, config.task.name))
+    request = Request(config)
+    request.require(words.launcher_of(given))
+    if request.settled:  # it needs no folder of its own, and works where nothing can be written
+        outcome = run.run(request, None, command)
+    else:
+        outcome = run_composed(composed, lambda folder: run.run(request, folder, command))
+    run_report(outcome.record, outcome.path, outcome.seconds, outcome.fresh)
     return 0
 
 
-def _sweep(parts: Sequence[Part], hydras: Sequence[str]) -> int:
-    """Run all parts through Hydra's launcher; without it where every record is there."""
+def _run_all(given: Sequence[Override], sweep: bool, levels: Sequence[str]) -> int:
+    """Serve a plan of many runs: tell of it, or run it through Hydra's launcher.
+
+    Where every record is there, nothing is launched.
+    """
+    from relrep_exp.app import plan
     from relrep_exp.app.sweep import Sweep, handing, run_all
 
-    sweep = Sweep.of(parts)
-    if sweep.reads:
-        return run_all(sweep, None)
-    left = {run.place for run in sweep.left}
-    first = [next((run for run in part.runs if run.place in left), None) for part in parts]
-    check = partial(checks.require, launcher=launcher_of(hydras))
-    every({n: partial(check, run.config) for n, run in enumerate(first) if run is not None})
-    with handing(sweep):
+    parts = plan.make_parts(given, sweep)
+    if how := parts[0].runs[0].config.plan:
+        from relrep_exp.app.show_status import show_commands, show_outlook
+        from relrep_exp.app.status import look_ahead
+
+        own = [str(override.input_line) for override in given if words.of_run(override)]
+        (show_commands if how == "commands" else show_outlook)(look_ahead(parts, own, sweep))
+        return 0
+    if not levels:  # runs side by side would write over each other: each has a line, and its log in a file
+        log.to_terminal("warning")
+    asked = Sweep.of(parts)
+    if asked.reads:
+        return run_all(asked, None)
+    left = {one.place for one in asked.left}
+    first = [next((one for one in part.runs if one.place in left), None) for part in parts]
+    launcher = words.launcher_of(given)
+    every({n: partial(one.request.require, launcher) for n, one in enumerate(first) if one is not None})
+    hydras = [str(override.input_line) for override in given if words.of_hydra(override)]
+    with handing(asked):
         # Hydra itself composes the first run, of which it reads its own settings and the folder of results.
-        return _hydra(["--multirun", *sweep.left[0].overrides, *hydras])
+        return _hydra(["--multirun", *asked.left[0].overrides, *hydras])
+
+
+def job(composed: DictConfig) -> run.Outcome:
+    """Make the record of one run of a sweep, in this process or in a launcher's worker.
+
+    Raises:
+        UserError: it cannot be served.
+    """
+    settings = HydraConfig.get()
+    load_plugins([str(path) for path in composed.plugins])
+    config = load(composed)
+    request = Request(config)
+    request.require()
+    command = words.command(words.alone(settings.overrides.task, config.task.name))
+    return run.run(request, Path(settings.runtime.output_dir), command)
 
 
 def _information(arguments: list[str]) -> list[str]:
-    """The arguments in an order that Hydra can read; --cfg job shows what a run would use."""
-    overrides = [a for a in arguments if "=" in a and not a.startswith("-")]
-    flags = [part for a in arguments if a not in overrides for part in a.split("=", 1)]
+    """Order the arguments so that Hydra can read them; --cfg job shows what a run would use."""
+    given = [a for a in arguments if "=" in a and not a.startswith("-")]
+    flags = [part for a in arguments if a not in given for part in a.split("=", 1)]
     if flags in (["--cfg", "job"], ["-c", "job"]):
-        check_names(overrides)
-        overrides = spelled_out(overrides)
+        from relrep_exp.app.plan import check_names, spelled_out
+
+        check_names(given)
+        given = spelled_out(given)
         flags.append("--resolve")
-    return [*overrides, *flags]
+    return [*given, *flags]
 
 
 def _hydra(arguments: Sequence[str]) -> int:
-    """Hydra's own main, which reads sys.argv."""
+    """Call Hydra's own main, which reads sys.argv."""
     before = sys.argv
     sys.argv = [before[0], *arguments]
     try:
@@ -151,10 +170,3 @@ def _hydra(arguments: Sequence[str]) -> int:
         return 0
     finally:
         sys.argv = before
-
-
-def _show(outcome: Outcome) -> None:
-    """The table of a single run."""
-    from relrep_exp.report.render.show import run_report
-
-    run_report(outcome.record, outcome.path, outcome.seconds, outcome.fresh)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from relrep_exp.app.plan import Run
 from relrep_exp.app.worker import State
 from relrep_exp.errors import Problem, UserError, tell
 from relrep_exp.store.records import Record
+from relrep_exp.training import threads
 from relrep_exp.training.watching import watched
 
 
@@ -206,3 +207,18 @@ def _because(death: str) -> str:
 def _words(run: Run) -> str:
     """The overrides that make a run by itself."""
     return run.command.removeprefix("python run.py ")
+
+
+def threads_of(launcher: Mapping[str, Any]) -> int:
+    """The threads of each worker; 0 where there is one worker, or where a cluster says how many."""
+    kind = str(launcher["_target_"]).rsplit(".", 1)[-1]
+    if kind == "JoblibLauncher":
+        from joblib import effective_n_jobs
+
+        return threads.share(effective_n_jobs(launcher["n_jobs"]))
+    if kind == "LocalLauncher":
+        return threads.share(int(launcher.get("workers", 1)))
+    if kind == "RayLauncher" and launcher["ray"]["init"].get("address") is None:
+        cpus = int(launcher["ray"]["init"].get("num_cpus") or threads.cores())
+        return threads.share(int(cpus / (launcher["ray"]["remote"].get("num_cpus") or 1)))
+    return 0

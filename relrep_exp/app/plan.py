@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 from hydra.core.override_parser.types import Override
 
+from relrep_exp.app.request import Request, load_plugins
 from relrep_exp.config import overrides as words
-from relrep_exp.config import plugins
 from relrep_exp.config.compose import Composer
+from relrep_exp.config.load import nearest_key
 from relrep_exp.config.schema import Config, ExperimentConfig
-from relrep_exp.errors import Problem, UserError
-from relrep_exp.store.keys import content_key
+from relrep_exp.errors import Problem, UserError, nearest
+from relrep_exp.report.paper_numbers import numbers
 from relrep_exp.store.records import RecordStore
-from relrep_exp.tasks.identity import method_name, record_identity
+from relrep_exp.tasks.identity import method_name
 
 
 @dataclass(frozen=True)
@@ -48,22 +47,18 @@ class Run:
         return words.command(words.alone(self.overrides, self.config.task.name))
 
     @cached_property
-    def identity(self) -> dict[str, Any]:
-        """What determines its numbers; asked once, as it may read files.
+    def request(self) -> Request:
+        """What it asks for, worked out once."""
+        return Request(self.config)
 
-        Raises:
-            UserError: a file that belongs to it is missing.
-        """
-        return record_identity(self.config)
-
-    @cached_property
+    @property
     def key(self) -> str:
         """The key of its record.
 
         Raises:
             UserError: a file that belongs to it is missing.
         """
-        return content_key(self.identity)
+        return self.request.key
 
     @property
     def known_key(self) -> str | None:
@@ -76,7 +71,7 @@ class Run:
     @property
     def store(self) -> RecordStore:
         """Where its record goes."""
-        return RecordStore(Path(self.config.paths.outputs) / "records")
+        return self.request.records
 
     @property
     def place(self) -> str:
@@ -101,18 +96,16 @@ class Part:
     folder: str = ""
 
 
-def make_parts(arguments: Sequence[str], sweep: bool) -> list[Part]:
+def make_parts(given: Sequence[Override], sweep: bool) -> list[Part]:
     """All that a command line asks for.
 
     Args:
-        arguments: overrides, without flags. `experiment=` may name several, or a collection of them.
+        given: overrides, without flags. `experiment=` may name several, or a collection of them.
         sweep: whether comma-separated values are meant to be swept over (-m).
 
     Raises:
         UserError: everything that is wrong with it, in one message.
     """
-    given = words.parse(arguments)
-    plugins.load(words.plugin_paths(given))
     parts, refused = [], dict[str, list[Problem]]()
     with Composer() as composer:
         asked = composer.experiments(given)
@@ -127,12 +120,14 @@ def make_parts(arguments: Sequence[str], sweep: bool) -> list[Part]:
 
 
 def make_plan(arguments: Sequence[str], sweep: bool) -> list[Run]:
-    """The runs of all parts, in order.
+    """The runs of all parts of a command line, in order.
 
     Raises:
-        UserError: as for `make_parts`.
+        UserError: as for `make_parts`, or its words or plugins cannot be read.
     """
-    return [run for part in make_parts(arguments, sweep) for run in part.runs]
+    given = words.parse(arguments)
+    load_plugins(words.plugin_paths(given))
+    return [run for part in make_parts(given, sweep) for run in part.runs]
 
 
 def distinct(runs: Iterable[Run]) -> list[Run]:
@@ -150,7 +145,7 @@ def check_names(arguments: Sequence[str]) -> None:
         UserError: all that do not.
     """
     given = words.parse(arguments)
-    plugins.load(words.plugin_paths(given))
+    load_plugins(words.plugin_paths(given))
     with Composer() as composer:
         every = [composer.sort_out(own)[0] for own in composer.experiments(given).values()]
     if problems := list(dict.fromkeys(problem for problems in every for problem in problems)):
@@ -177,7 +172,7 @@ def _part(composer: Composer, given: Sequence[Override], sweep: bool) -> Part:
     """
     problems, good = composer.sort_out(given)
     try:
-        formed, configs = composer.runs(good, sweep)
+        formed, configs = composer.runs(good, sweep, check_experiment)
     except UserError as error:
         raise UserError([*problems, *error.problems]) from None
     if problems:
@@ -198,3 +193,44 @@ def _by_experiment(refused: dict[str, list[Problem]], asked: int) -> list[Proble
         p if len(names) == asked else Problem(f"experiment={', '.join(names)}: {p.what}", p.remedy)
         for p, names in having.items()
     ]
+
+
+def check_experiment(experiment: ExperimentConfig, known: Collection[str]) -> None:
+    """Check that what an experiment names exists: keys of its runs, encoders, numbers of the paper.
+
+    Args:
+        experiment: in the form of its profile.
+        known: every dotted key that any of its runs has.
+
+    Raises:
+        UserError: some do not exist; all of them.
+    """
+    problems = [*_keys(experiment, known), *_encoders(experiment, known), *_numbers(experiment)]
+    if problems:
+        raise UserError(problems)
+
+
+def _keys(experiment: ExperimentConfig, known: Collection[str]) -> Iterable[Problem]:
+    """Axes and variations of what no run has."""
+    own = {f"vary_of.{method}": vary for method, vary in experiment.vary_of.items()}
+    for part, keys in {"axes": experiment.axes, "vary": experiment.vary, **own}.items():
+        for key in keys:
+            if key not in known:
+                what = f"experiment={experiment.name}: {part} names {key}, which no run has"
+                yield Problem(what, nearest_key(key, known))
+
+
+def _encoders(experiment: ExperimentConfig, known: Collection[str]) -> Iterable[Problem]:
+    """Encoders that the zoo does not have; the names in a file of embeddings are not known yet."""
+    names = {key.split(".")[2] for key in known if key.startswith("zoo.encoders.")}
+    for part in ("encoders", "test_encoders", "sources"):
+        for name in getattr(experiment, part) if names else []:
+            if name not in names:
+                what = f"experiment={experiment.name}: {part} names {name}, which is no encoder of the zoo"
+                yield Problem(what, nearest(name, names))
+
+
+def _numbers(experiment: ExperimentConfig) -> Iterable[Problem]:
+    if experiment.paper is not None and experiment.paper.numbers not in numbers():
+        what = f"experiment={experiment.name}: the paper has no numbers called {experiment.paper.numbers}"
+        yield Problem(what, nearest(experiment.paper.numbers, numbers()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import subprocess
 from datetime import UTC, datetime
@@ -9,9 +10,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relrep_exp.data import hub
+
 if TYPE_CHECKING:
+    from relrep_exp.app.request import Request
     from relrep_exp.training.device import Runtime
 
+_LOG = logging.getLogger("relrep_exp")
 PACKAGES = (
     "relrep_exp",
     "torch",
@@ -39,6 +44,20 @@ def begin(runtime: Runtime, command: str) -> dict[str, Any]:
         "platform": platform.platform(),
         "started": _now(),
     }
+
+
+def revisions(request: Request) -> dict[str, str]:
+    """Name the commit of everything that a run has from the hub; one that has moved since is told.
+
+    Raises:
+        UserError: the hub does not say.
+    """
+    found = {}
+    for repo in request.repos:
+        found[repo.id] = hub.commit(repo, request.config.runtime.offline)
+        if moved := hub.note_commit(Path(request.config.paths.outputs), repo, found[repo.id]):
+            _LOG.warning("%s", moved)
+    return found
 
 
 def end(begun: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The whole way from configuration to record, on one page.
 
-    configuration -> key -> record in the store? -> yes: read it
-                                                  -> no: embeddings -> task -> rows -> record
+    request -> record in the store? -> yes: read it
+                                    -> no: samples -> embeddings -> aligners -> result -> record
 
 A run's key hashes what determines its numbers; the store makes each record once, however many processes ask.
 """
@@ -13,14 +13,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from relrep_exp.app import checks, needs, provenance
+from relrep_exp.app import log, provenance
+from relrep_exp.app.request import Request
 from relrep_exp.app.track import Tracker, open_tracker
-from relrep_exp.config import plugins
-from relrep_exp.config.schema import Config
-from relrep_exp.data import hub
-from relrep_exp.encoders.present import missing_encoders
-from relrep_exp.store.records import Record, RecordStore
-from relrep_exp.tasks.identity import method_name, record_identity, record_key
+from relrep_exp.store.records import Record
+from relrep_exp.tasks.identity import method_name
 
 _LOG = logging.getLogger("relrep_exp")
 
@@ -42,70 +39,71 @@ class Outcome:
     seconds: float
 
 
-def run(config: Config, folder: Path, command: str) -> Outcome:
+def run(request: Request, folder: Path | None, command: str) -> Outcome:
     """Return the record of a run, computing it if the store lacks it.
 
     Args:
-        config: the run.
-        folder: where a logger may put files of its own.
+        request: the run, checked.
+        folder: where its log and a logger's files go; None where the run only reads.
         command: what makes this record again, for its provenance.
 
     Raises:
         UserError: the request cannot be served; nothing is half-written.
     """
-    start = time.perf_counter()
-    plugins.load(config.plugins)
-    checks.require(config)
-    if dropped := missing_encoders(config):
-        _LOG.warning("zoo.skip_missing=true leaves out %s; the record says why", ", ".join(dropped))
-    key = record_key(config)
-    records = RecordStore(Path(config.paths.outputs) / "records")
-    tracker = open_tracker(config, key, folder)
-    try:
-        record, fresh = records.get_or_run(
-            key, lambda: compute(config, key, command, tracker), config.overwrite
-        )
-        if fresh:
-            tracker.finish(record)  # after the record is safe: a broken logger loses nothing
-    finally:
-        tracker.close()
+    start, key, records = time.perf_counter(), request.key, request.records
+    if request.missing:
+        names = ", ".join(request.missing)
+        _LOG.warning("zoo.skip_missing=true leaves out %s; the record says why", names)
+    tracker = open_tracker(request.config, key, folder or Path())
+    with log.kept_in(folder):
+        try:
+            record, fresh = records.get_or_run(
+                key, lambda: compute(request, command, tracker), request.config.overwrite
+            )
+            if fresh:
+                tracker.finish(record)  # after the record is safe: a broken logger loses nothing
+        finally:
+            tracker.close()
     return Outcome(record, records.path(key), fresh, time.perf_counter() - start)
 
 
-def revisions(config: Config) -> dict[str, str]:
-    """The commit of everything that the run has from the hub; one that has moved since is told.
+def compute(request: Request, command: str, tracker: Tracker) -> Record:
+    """Compute a record, step by step; each step is one call, and says in the log what it is about to do."""
+    # torch and Lightning take seconds to import, which a run that reads its record never does
+    from relrep_exp.encoders.embed import embed
+    from relrep_exp.tasks import checks
+    from relrep_exp.tasks.held_out import fit_aligners
+    from relrep_exp.tasks.measure import measure
+    from relrep_exp.tasks.work import Work
+    from relrep_exp.training.device import Runtime
 
-    Raises:
-        UserError: the hub does not say.
-    """
-    found = {}
-    dropped = missing_encoders(config)
-    for repo in needs.repos(config):
-        if repo.key.removeprefix("zoo.encoders.") not in dropped:
-            found[repo.id] = hub.commit(repo, config.runtime.offline)
-            if moved := hub.note_commit(Path(config.paths.outputs), repo, found[repo.id]):
-                _LOG.warning("%s", moved)
-    return found
-
-
-def compute(config: Config, key: str, command: str, tracker: Tracker) -> Record:
-    """Embeddings, then the task, then the record."""
-    from relrep_exp.tasks.measure import run_task
-    from relrep_exp.training.device import Runtime  # torch and Lightning, which a cached run never imports
-
+    config, method = request.config, method_name(request.config)
+    _LOG.info("request: %s by %s, seed %d, key %s", config.task.name, method, config.seed, request.key)
     tracker.start()
     runtime = Runtime.of(config.runtime)
-    before = {**provenance.begin(runtime, command), "revisions": revisions(config)}
-    result = run_task(config, runtime, tracker.curve)
+    begun = {**provenance.begin(runtime, command), "revisions": provenance.revisions(request)}
+
+    start = time.perf_counter()
+    _LOG.info("samples: %s", request.told_samples())
+    samples = request.load_samples()
+    embeddings = embed(request, samples, runtime).to(runtime.device)
+    embedded = time.perf_counter() - start
+    checks.require(config, embeddings)
+
+    work = Work.of(config, embeddings, runtime, tracker.curve)
+    aligners = fit_aligners(work)
+    result = measure(work, aligners)
+
+    _LOG.info("record: %d numbers in %.1f s", len(result.rows), time.perf_counter() - start)
     return Record(
-        key=key,
+        key=request.key,
         task=config.task.name,
-        method=method_name(config),
-        config=record_identity(config),
+        method=method,
+        config=request.identity,
         rows=result.rows,
         curves=result.curves,
         views=result.views,
         diagnostics=result.diagnostics,
-        timings=result.timings,
-        provenance=provenance.end(before),
+        timings={"embed": embedded, **result.timings},
+        provenance=provenance.end(begun),
     )

@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from relrep_exp.app.plan import Run
+from relrep_exp.app.request import Request
 from relrep_exp.config.schema import Config, ParamAnchors, PrecomputedZoo, RelativeConfig, SingleParamAnchors
-from relrep_exp.config.views import own_pairs
-from relrep_exp.encoders import zoo
-from relrep_exp.encoders.present import missing_encoders
 from relrep_exp.errors import UserError
 from relrep_exp.store.entries import MANIFEST
 from relrep_exp.store.keys import content_key
@@ -59,7 +57,7 @@ def reuse(runs: Sequence[Run]) -> list[Reuse]:
     kinds = {kind: Reuse(kind) for kind in (EMBEDDINGS, PARAM, STATISTICS, REPRESENTATIONS)}
     known: dict[str, _Keys] = {}
     for run in runs:
-        for kind, keys in _needed(run, _keys(run.config, known)).items():
+        for kind, keys in _needed(run, _keys(run.request, known)).items():
             root = Path(run.config.paths.outputs) / kind
             usable = kind == EMBEDDINGS or run.config.overwrite != "always"
             kinds[kind].places |= {root / key: usable for key in keys}
@@ -117,26 +115,14 @@ def _contents(identities: Iterable[Mapping[str, object]]) -> set[str]:
     return set(map(content_key, identities))
 
 
-def _keys(config: Config, known: dict[str, _Keys]) -> _Keys:
+def _keys(request: Request, known: dict[str, _Keys]) -> _Keys:
     """Asked once for the runs that read the same."""
-    reads = _reads(config)
+    reads = _reads(request.config)
     if reads not in known:
+        groups = (request.paired, request.own)
         try:
-            known[reads] = _Keys(zoo.paired_keys(config), zoo.task_keys(config))
-        except UserError:
-            groups = (config.data if own_pairs(config) else config.parallel, config.data)
-            known[reads] = _Keys(*(_told_apart(config, repr(group)) for group in groups))
+            known[reads] = _Keys(*(request.embedding_keys(samples) for samples in groups))
+        except UserError:  # samples that are not here: they are told apart by how they are configured
+            of = ([repr(samples.config), reads] for samples in groups)
+            known[reads] = _Keys(*({n: content_key({"of": o, "name": n}) for n in request.names} for o in of))
     return known[reads]
-
-
-def _told_apart(config: Config, samples: str) -> dict[str, str]:
-    """Keys for embeddings of samples that are not here."""
-    of = [samples, _reads(config)]
-    return {name: content_key({"of": of, "name": name}) for name in _names(config)}
-
-
-def _names(config: Config) -> list[str]:
-    """The zoo's encoders; none where only a file that is not here would tell."""
-    if isinstance(config.zoo, PrecomputedZoo):
-        return config.zoo.encoders or []
-    return [name for name in config.zoo.encoders if name not in missing_encoders(config)]

@@ -8,13 +8,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.app import checks, needs
 from relrep_exp.app.plan import Part, Run, distinct
 from relrep_exp.app.shared_work import Reuse, reuse
-from relrep_exp.config.schema import Config
-from relrep_exp.encoders import zoo
-from relrep_exp.encoders.present import missing_encoders
-from relrep_exp.encoders.pretrained import models
+from relrep_exp.config import misfits
+from relrep_exp.data.hub.prefetch import merged
 from relrep_exp.errors import Problem, UserError
 from relrep_exp.store.glance import Glance, glances
 from relrep_exp.store.keys import canonical_json
@@ -87,7 +84,7 @@ class Outlook:
     @property
     def repos(self) -> list[Repo]:
         """What is missing of the hub, each repository once."""
-        return needs.merged(repo for one in self.runs for repo in one.repos)
+        return merged(repo for one in self.runs for repo in one.repos)
 
     @property
     def problems(self) -> list[Problem]:
@@ -103,8 +100,8 @@ def look_ahead(parts: Sequence[Part], words: Sequence[str], sweep: bool = False)
     """
     parts = [replace(part, runs=tuple(map(_offline, part.runs))) for part in parts]
     runs = distinct(run for part in parts for run in part.runs)
-    if misfits := [problem for run in runs for problem in checks.misfits(run.config)]:
-        raise UserError(dict.fromkeys(misfits))
+    if unfit := [problem for run in runs for problem in misfits.of_all(run.config)]:
+        raise UserError(dict.fromkeys(unfit))
     earlier = {root: glances(root) for root in {run.store.root for run in runs}}
     pace = Pace(one for found in earlier.values() for one in found.values())
     lacking = _Lacking(run for run in runs if not _done(run, earlier))
@@ -137,7 +134,7 @@ class Pace:
         """What a run will take; None where nothing is known."""
         known = run.known_key is not None
         likenesses = _likenesses(
-            run.config.task.name, method_name(run.config), run.identity if known else None
+            run.config.task.name, method_name(run.config), run.request.identity if known else None
         )
         alike = next((self._by[likeness] for likeness in likenesses if likeness in self._by), None)
         if alike is None:
@@ -150,7 +147,7 @@ class _Lacking:
     """What runs lack, with everything that many of them need asked once."""
 
     def __init__(self, runs: Iterable[Run]):
-        self._wanted = {run.place: _wanted(run.config) for run in runs}
+        self._wanted = {run.place: run.request.repos for run in runs}
         self._absent: set[Repo] = set()
         if wanted := list(dict.fromkeys(repo for repos in self._wanted.values() for repo in repos)):
             from relrep_exp.data import hub
@@ -167,12 +164,8 @@ class _Lacking:
         config = run.config
         reads = repr((config.data, config.parallel, config.zoo))
         if reads not in self._own:
-            self._own[reads] = _own_problems(run) if self.repos(run) else _key_problems(run)
+            self._own[reads] = tuple(run.request.own_problems()) if self.repos(run) else _key_problems(run)
         return self._own[reads]
-
-
-def _own_problems(run: Run) -> tuple[Problem, ...]:
-    return tuple(zoo.own_problems(run.config))
 
 
 def _key_problems(run: Run) -> tuple[Problem, ...]:
@@ -183,14 +176,9 @@ def _key_problems(run: Run) -> tuple[Problem, ...]:
     return ()
 
 
-def _wanted(config: Config) -> list[Repo]:
-    """What a run needs of the hub, less the encoders that may be left out and are not here."""
-    dropped = {models(config)[name] for name in missing_encoders(config)}
-    return [repo for repo in needs.repos(config) if repo not in dropped]
-
-
 def _offline(run: Run) -> Run:
-    return replace(run, config=checks.offline(run.config))
+    """The same run, kept from the network."""
+    return replace(run, config=replace(run.config, runtime=replace(run.config.runtime, offline=True)))
 
 
 def _done(run: Run, earlier: Mapping[Path, Mapping[str, Glance]]) -> bool:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
-from hydra import initialize_config_dir
+from hydra import compose, initialize_config_dir
+from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from hydra.core.singleton import Singleton
+from hydra.core.utils import run_job
+from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from relrep_exp.app import experiment_names
 from relrep_exp.config import overrides as words
-from relrep_exp.config.composed import Composed, composed
+from relrep_exp.config.choices import Composed, composed
 from relrep_exp.config.load import conf_dir, folder_of, load_experiment, of_profile, profiles_of
 from relrep_exp.config.schema import Config, ExperimentConfig
 from relrep_exp.errors import Problem, UserError, user_error
+
+T = TypeVar("T")
+OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,36 @@ class Formed:
     experiment: ExperimentConfig | None
     words: list[Override]
     folder: str = ""
+
+
+def compose_run(given: Sequence[Override]) -> DictConfig:
+    """Compose a single run, with Hydra's own settings; by Hydra alone.
+
+    Raises:
+        HydraException: a name does not exist.
+    """
+    with initialize_config_dir(str(conf_dir()), job_name="run", version_base="1.3"):
+        return compose("config", [str(o.input_line) for o in given], return_hydra_config=True)
+
+
+def run_composed(composed: DictConfig, task: Callable[[Path], T]) -> T:
+    """Run a task as a job of Hydra's, in the folder that `hydra.run.dir` names.
+
+    Args:
+        composed: by `compose_run`.
+        task: takes the folder.
+    """
+    with initialize_config_dir(str(conf_dir()), job_name="run", version_base="1.3"):
+        context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks(composed))
+        done = run_job(
+            lambda _: task(Path(HydraConfig.get().runtime.output_dir)),
+            composed,
+            job_dir_key="hydra.run.dir",
+            job_subdir_key=None,
+            hydra_context=context,
+        )
+    returned: T = done.return_value  # raises what the task raised
+    return returned
 
 
 class Composer:
@@ -125,8 +163,15 @@ class Composer:
         ours = [o for o in words.parse(profile) if o.key_or_group not in named]
         return Formed(formed, [*ours, *given], folder_of(experiment, str(whole.profile)))
 
-    def runs(self, given: Sequence[Override], sweep: bool) -> tuple[Formed, list[tuple[words.Arm, Config]]]:
+    def runs(
+        self, given: Sequence[Override], sweep: bool, check: Callable[[ExperimentConfig, set[str]], None]
+    ) -> tuple[Formed, list[tuple[words.Arm, Config]]]:
         """The form, and its arms with their typed configurations; a problem that many share is told once.
+
+        Args:
+            given: the command line.
+            sweep: whether several values are meant to be swept over.
+            check: refuses an experiment, given all keys that any of its runs has.
 
         Raises:
             UserError: some of them do not fit.
@@ -138,7 +183,7 @@ class Composer:
             raise user_error(f"several values in {' '.join(swept)}", "add -m to run them all")
         keys = self._keys_of_methods(formed)
         if formed.experiment is not None:
-            experiment_names.require(formed.experiment, set().union(*keys.values()))
+            check(formed.experiment, set().union(*keys.values()))
         runs: list[tuple[words.Arm, Config]] = []
         problems: dict[str, Problem] = {}
         for arm in words.expand(formed.words, formed.experiment, keys):

@@ -33,7 +33,8 @@ def load(composed: DictConfig) -> Config:
     Raises:
         UserError: values missing, unknown, of the wrong type or out of range; all of them in one message.
     """
-    return typed(resolved(composed))
+    own = [str(key) for key in composed if key != "hydra"]
+    return typed(resolved(OmegaConf.masked_copy(composed, own)))
 
 
 def resolved(composed: DictConfig) -> dict[Any, Any]:

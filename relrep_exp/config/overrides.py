@@ -178,9 +178,9 @@ def plugin_paths(overrides: Iterable[Override]) -> list[str]:
     return []
 
 
-def launcher_of(arguments: Iterable[str]) -> str:
+def launcher_of(overrides: Iterable[Override]) -> str:
     """The launcher that a command line chooses."""
-    chosen = [str(o.value()) for o in parse(arguments) if o.key_or_group == "hydra/launcher"]
+    chosen = [str(o.value()) for o in overrides if o.key_or_group == "hydra/launcher"]
     return chosen[-1] if chosen else "basic"
 
 

@@ -1,36 +1,66 @@
-"""A researcher's own similarities and anchor strategies: one Python file each, named by `plugins=[FILE]`."""
+"""A researcher's own kinds, strategies and similarities: Python files, named by `plugins=[FILE]`."""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
 
+from relrep_exp.config.schema import GROUPS
 from relrep_exp.errors import Problem, UserError
 from relrep_exp.store.keys import file_digest
 
-_SOURCES: dict[tuple[str, str], str] = {}
+_SOURCES: dict[tuple[str, str], str] = {}  # (group, name) -> SHA-256 of the file that registered it
 _LOADED: set[str] = set()
+_REMEDY = (
+    "decorate a function with @similarity(NAME), @anchor_strategy(NAME), @task(KIND, SETTINGS) or the like"
+)
 
 
-def load(paths: Sequence[str]) -> None:
+def load(paths: Sequence[str], registered: Callable[[], set[tuple[str, str]]]) -> None:
     """Import the files; what they register can then be chosen like anything that is built in.
+
+    Args:
+        paths: the files; one that was loaded before is not loaded again.
+        registered: tells every (group, name) that can be chosen now.
 
     Raises:
         UserError: a file is missing, cannot be imported or registers nothing.
     """
-    problems = [
-        problem for path in paths if (problem := _load(Path(path).expanduser().resolve())) is not None
-    ]
+    problems = []
+    for path in (Path(path).expanduser().resolve() for path in paths):
+        if str(path) in _LOADED:
+            continue
+        if not path.is_file():
+            problems.append(Problem(f"plugins: there is no file {path}", "give the path of a Python file"))
+            continue
+        before = registered()
+        try:
+            _import(path)
+        except (Exception, SystemExit) as error:  # whatever a user's file raises is told to the user
+            what = f"plugins: {path.name} fails: {type(error).__name__}: {error}"
+            problems.append(Problem(what, "mend the file"))
+            continue
+        added = registered() - before
+        if not added:
+            problems.append(Problem(f"plugins: {path.name} registers nothing new", _REMEDY))
+            continue
+        _LOADED.add(str(path))
+        for group, name in added:
+            _SOURCES[group, name] = file_digest(path)
+            ConfigStore.instance().store(group=group, name=name, node=_defaults(group, name))
     if problems:
         raise UserError(problems)
 
 
 def names(group: str) -> list[str]:
-    """What plugins added to a group of choices, `sim` or `anchors`."""
+    """List what plugins added to a group of choices, such as `sim`, `anchors` or `task`."""
     return [name for kind, name in _SOURCES if kind == group]
 
 
@@ -39,37 +69,21 @@ def digests(**choices: str) -> dict[str, str]:
     return {group: _SOURCES[group, name] for group, name in choices.items() if (group, name) in _SOURCES}
 
 
-def _load(path: Path) -> Problem | None:
-    if str(path) in _LOADED:
-        return None
-    if not path.is_file():
-        return Problem(f"plugins: there is no file {path}", "give the path of a Python file")
-    before = _registered()
-    try:
-        _import(path)
-    except (Exception, SystemExit) as error:  # whatever a user's file raises is told to the user
-        return Problem(f"plugins: {path.name} fails: {type(error).__name__}: {error}", "mend the file")
-    added = _registered() - before
-    if not added:
-        remedy = "decorate a function with @similarity(NAME) or @anchor_strategy(NAME)"
-        return Problem(f"plugins: {path.name} registers nothing new", remedy)
-    _LOADED.add(str(path))
-    for group, name in added:
-        _SOURCES[group, name] = file_digest(path)
-        ConfigStore.instance().store(group=group, name=name, node=_defaults(group, name))
-    return None
-
-
-def _defaults(group: str, name: str) -> dict[str, object]:
-    return {"name": name, "m": 300} if group == "anchors" else {"name": name}
-
-
-def _registered() -> set[tuple[str, str]]:
-    import relrep_exp.alignment.param.learn  # noqa: F401  registers "param", which is not the plugin's
-    from relrep_exp.alignment.anchors import ANCHORS
-    from relrep_exp.alignment.similarity import SIMILARITIES
-
-    return {("anchors", name) for name in ANCHORS} | {("sim", name) for name in SIMILARITIES}
+def _defaults(group: str, name: str) -> dict[str, Any]:
+    """What `GROUP=NAME` composes, as a file of conf/ would: the settings' own defaults."""
+    if group == "sim":
+        return {"name": name}
+    if group == "anchors" and name not in GROUPS["anchors"]:
+        return {"name": name, "m": 300}
+    node: dict[str, Any] = {}
+    for field in dataclasses.fields(GROUPS[group][name]):
+        if field.default is not dataclasses.MISSING:
+            node[field.name] = getattr(field.default, "default", field.default)
+        elif field.default_factory is not dataclasses.MISSING:
+            node[field.name] = field.default_factory()
+        else:
+            node[field.name] = name if field.name in ("kind", "name") else MISSING
+    return node
 
 
 def _import(path: Path) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
 from relrep_exp.config.schema import (
     AutoencoderZoo,
     Config,
     DistortedZoo,
     LocalLmZoo,
     LocalZoo,
+    ParamAnchors,
     PlainZoo,
     PrecomputedZoo,
     TimmZoo,
@@ -54,3 +57,13 @@ def own_pairs_of(parallel: str, use: str, data: str, views: int) -> bool:
 def languages(encoders: Mapping[str, Any] | None) -> set[str]:
     """The languages of a zoo of texts from its configuration before it is typed."""
     return {encoder.get("language", ENGLISH) for encoder in (encoders or {}).values()}
+
+
+def _param_batch(parallel: DictConfig, data: DictConfig, zoo: DictConfig) -> int:
+    """What conf/anchors/param calls: the batch of PARAM suits the samples that it learns P on."""
+    views = len(languages(zoo.encoders)) if data.kind == "texts" else 1
+    own = own_pairs_of(parallel.kind, parallel.use, data.kind, views)
+    return (data if own else parallel).get("param_batch") or ParamAnchors.batch
+
+
+OmegaConf.register_new_resolver("param_batch", _param_batch, replace=True)

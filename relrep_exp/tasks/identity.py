@@ -2,40 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from relrep_exp.config import plugins
-from relrep_exp.config.schema import Config, PairwiseConfig, ParamAnchors, RelativeConfig
-from relrep_exp.encoders import zoo
+from relrep_exp.config.schema import GROUPS, Config, ParamAnchors
 from relrep_exp.store import versions
-from relrep_exp.store.keys import content_key
 
 TRAIN = "train"  # rows of an encoder's embeddings: those of the training samples
 STATISTICS, REPRESENTATIONS = "statistics", "representations"  # folders of the outputs
 
+# Groups whose kinds a user's file may add beside anchors and similarities, which are the method's own
+_OWN = [(group, kinds) for group, kinds in GROUPS.items() if group != "anchors"]
+
 
 def method_name(config: Config) -> str:
-    """The method as tables name it: the aligner with its parts, e.g. `param-wip`, `random-ortho`."""
-    if isinstance(config.aligner, RelativeConfig):
+    """Name the method as tables do: the aligner with its parts, e.g. `param-wip`, `random-ortho`."""
+    if "sim" in config.parts_of_method:
         return f"{config.anchors.name}-{config.sim.name}"
-    if isinstance(config.aligner, PairwiseConfig):
-        return f"{config.anchors.name}-{config.aligner.name}"
-    return config.aligner.name
+    return "-".join([*(getattr(config, group).name for group in config.parts_of_method), config.aligner.name])
 
 
-def record_identity(config: Config) -> dict[str, Any]:
+def record_identity(config: Config, embeddings: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that determines the numbers of a run, and nothing else.
 
-    Raises:
-        UserError: a file that belongs to it is missing.
+    Args:
+        config: the run.
+        embeddings: what determines them and their labels and split, by group of the configuration.
     """
+    used = {group: getattr(config, group) for group in config.parts_of_method}
+    method: dict[str, Any] = {"name": method_name(config), "aligner": asdict(config.aligner)}
+    if used:  # an aligner that uses none has no such key
+        method |= {group: asdict(choice) for group, choice in used.items()}
+        method["plugins"] = plugins.digests(**{group: choice.name for group, choice in used.items()})
+    if "sim" in used:  # of what uses anchors alone, none learns them
+        method |= learned_in(config)
+    own = plugins.digests(**{group: str(kinds.kind_of(getattr(config, group))) for group, kinds in _OWN})
     return {
         "task": asdict(config.task),
-        **zoo.identity(config),
-        "method": _method(config),
+        **embeddings,
+        "method": method,
         **({"decoder": asdict(config.decoder)} if config.task.decodes else {}),
+        **({"plugins": own} if own else {}),
         "seed": config.seed,
         "versions": {
             "alignment": versions.ALIGNMENT,
@@ -44,11 +53,6 @@ def record_identity(config: Config) -> dict[str, Any]:
             "tasks": versions.TASKS,
         },
     }
-
-
-def record_key(config: Config) -> str:
-    """The key of a run's record."""
-    return content_key(record_identity(config))
 
 
 def learned_in(config: Config) -> dict[str, str]:
@@ -93,15 +97,3 @@ def statistics_identity(encoder: str, shrinkage: float, eps: float, rows: str = 
     """
     parts = {"encoder": encoder, "rows": rows, "shrinkage": shrinkage, "eps": eps}
     return {**parts, "version": versions.ALIGNMENT}
-
-
-def _method(config: Config) -> dict[str, Any]:
-    """The aligner and, where they play a part, anchors and similarity with the files they come from."""
-    parts: dict[str, Any] = {"name": method_name(config), "aligner": asdict(config.aligner)}
-    if isinstance(config.aligner, RelativeConfig):
-        parts |= {"anchors": asdict(config.anchors), "sim": asdict(config.sim)}
-        parts["plugins"] = plugins.digests(anchors=config.anchors.name, sim=config.sim.name)
-        parts |= learned_in(config)
-    if isinstance(config.aligner, PairwiseConfig):
-        parts |= {"anchors": asdict(config.anchors), "plugins": plugins.digests(anchors=config.anchors.name)}
-    return parts

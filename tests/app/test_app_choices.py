@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from relrep_exp.app.plan import make_plan
+from relrep_exp.app.request import Request
 from relrep_exp.errors import UserError
 from relrep_exp.store.keys import is_key
-from relrep_exp.tasks.identity import record_key
 from relrep_exp.training.seeding import generator
 
 # key -> its default, another value, and whether P of the method is another one then
@@ -31,7 +31,7 @@ def fits(outputs):
 def test_a_choice_changes_what_it_says_and_only_that(run, config_of, outputs, key):
     method, default, other, learns = CHOICES[key]
     words = [f"anchors={method}", "anchors.epochs=3", "aligner.support=40", "decoder=mlp", "decoder.epochs=3"]
-    assert record_key(config_of(*words, f"{key}={default}")) == record_key(config_of(*words))
+    assert Request(config_of(*words, f"{key}={default}")).key == Request(config_of(*words)).key
     base = run(*words)
     learned = fits(outputs)
     changed = run(*words, f"{key}={other}")
@@ -79,7 +79,7 @@ def test_a_choice_that_there_is_not_is_told(config_of, words, told):
 def sensitivity():
     """Its runs on the digits for one seed, with the keys of their records."""
     runs = make_plan(["experiment=sensitivity", "profile=local", "seed=0"], sweep=False)
-    return [(run.arm.method, run.arm.varied, record_key(run.config)) for run in runs]
+    return [(run.arm.method, run.arm.varied, Request(run.config).key) for run in runs]
 
 
 def test_every_key_is_varied_around_the_default_which_is_among_its_values(sensitivity):

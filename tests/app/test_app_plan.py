@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from relrep_exp.app.plan import distinct, make_parts, make_plan
+from relrep_exp.app.run import run as make_record
 from relrep_exp.app.status import Pace, look_ahead
 from relrep_exp.config.compose import Composer
 from relrep_exp.config.load import conf_dir
@@ -48,7 +49,7 @@ def store(file, tiny_words, tmp_path_factory):
     words = tiny_words(file, folder / "outputs")
     runs = make_plan([*words, "anchors=random", "seed=0,1"], sweep=True)
     runs += make_plan([*words, "aligner=absolute"], sweep=True)
-    return words, [run.run(run.config, folder / "run", run.command).record for run in runs]
+    return words, [make_record(run.request, folder / "run", run.command).record for run in runs]
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from relrep_exp.alignment.anchors import ANCHORS
 from relrep_exp.alignment.similarity import SIMILARITIES
 from relrep_exp.app.cli import main
 from relrep_exp.app.plan import make_plan
+from relrep_exp.app.request import Request
 from relrep_exp.config import plugins
-from relrep_exp.tasks.identity import record_key
 
 PLUGIN = """
 import torch
@@ -71,7 +71,7 @@ def test_the_text_of_a_plugin_counts_where_it_is_used(words, plugin, monkeypatch
         plugins._SOURCES.clear()
         ANCHORS.pop("yours", None)
         SIMILARITIES.pop("mine", None)
-        return record_key(make_plan([*words, f"plugins=[{plugin}]", *more], sweep=False)[0].config)
+        return Request(make_plan([*words, f"plugins=[{plugin}]", *more], sweep=False)[0].config).key
 
     before = key("sim=mine"), key("anchors=yours"), key("sim=cosine")
     assert len(set(before)) == 3

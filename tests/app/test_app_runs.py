@@ -9,11 +9,12 @@ import pytest
 
 from relrep_exp.app import cli
 from relrep_exp.app.plan import make_plan
+from relrep_exp.app.request import Request
 from relrep_exp.config.load import load
 from relrep_exp.store.records import RecordStore
 from relrep_exp.tasks import measure
 from relrep_exp.tasks.held_out import HeldOut
-from relrep_exp.tasks.identity import param_identity, record_key
+from relrep_exp.tasks.identity import param_identity
 
 SHARED = ["runtime.devices=2", "runtime.share_gflop=0"]
 
@@ -81,7 +82,7 @@ def test_the_record_says_what_was_run(run, config_of, outputs):
     assert outcome.path == outputs / "records" / f"{record.key}.json"
     assert (record.task, record.method, record.config["seed"]) == ("precomputed_stitch", "random-cosine", 3)
     assert record == RecordStore(outputs / "records").find(
-        record_key(config_of("anchors=random", "sim=cosine", "seed=3"))
+        Request(config_of("anchors=random", "sim=cosine", "seed=3")).key
     )
     assert {"embed", "align", "join", "decoders", "measure"} == record.timings.keys()
     assert record.provenance["command"] == "python run.py"
@@ -89,7 +90,7 @@ def test_the_record_says_what_was_run(run, config_of, outputs):
 
 def test_the_precision_is_part_of_what_it_changes_and_of_nothing_else(config_of):
     def key(*words):
-        return record_key(config_of(*words))
+        return Request(config_of(*words)).key
 
     low = "runtime.precision=bf16"
     plain = key("anchors=param")
@@ -215,7 +216,7 @@ def key_with(words):
         OmegaConf.resolve(config)
         for name, value in changes.items():
             OmegaConf.update(config, name, value, force_add=True)
-        return record_key(load(config)), config
+        return Request(load(config)).key, config
 
     return key
 
@@ -318,18 +319,18 @@ def test_anchors_and_similarity_play_no_part_in_absolute(key_with, words):
 def test_an_experiment_is_no_part_of_the_key(tmp_path):
     where = [f"paths.outputs={tmp_path}", "logger=none"]
     runs = make_plan(["experiment=demo", *where], sweep=False)
-    assert len({record_key(run.config) for run in runs}) == len(runs) == 15
+    assert len({Request(run.config).key for run in runs}) == len(runs) == 15
     for run in runs[::7]:
         own = [word for word in run.overrides if not word.startswith("experiment=")]
         alone = make_plan(own, sweep=False)[0].config
         assert alone.experiment is None and run.config.experiment is not None
-        assert record_key(alone) == record_key(run.config)
+        assert Request(alone).key == Request(run.config).key
         assert run.command == " ".join(["python run.py", "task=digits_stitch", *own])
 
 
 def test_the_files_content_counts_and_its_place_does_not(words, file, arrays, tmp_path):
     def key(path):
-        return record_key(make_plan([*words, f"zoo.path={path}"], sweep=False)[0].config)
+        return Request(make_plan([*words, f"zoo.path={path}"], sweep=False)[0].config).key
 
     copy, other = tmp_path / "copy.npz", tmp_path / "other.npz"
     copy.write_bytes(file.read_bytes())

@@ -7,6 +7,7 @@ import pytest
 
 from relrep_exp.app.launch import Failure, Interrupted
 from relrep_exp.app.plan import make_parts
+from relrep_exp.app.run import run as make_record
 from relrep_exp.app.sweep import Sweep, run_all
 from relrep_exp.report.closing_file import Closing
 
@@ -25,7 +26,7 @@ def finish(sweep, tmp_path):
 
     def make(*more):
         for run in sweep(*more).left:
-            run.run(run.config, tmp_path / "run", run.command)
+            make_record(run.request, tmp_path / "run", run.command)
 
     return make
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from relrep_exp.app.experiment_names import require
+from relrep_exp.app.plan import check_experiment
 from relrep_exp.config.schema import ExperimentConfig, PaperConfig
 from relrep_exp.errors import UserError
 
@@ -47,15 +47,15 @@ WRONG = [
 
 @pytest.mark.parametrize(("changes", "what", "remedy"), WRONG)
 def test_what_is_wrong_is_told_with_what_there_is(changes, what, remedy):
-    require(RIGHT, KNOWN)
+    check_experiment(RIGHT, KNOWN)
     with pytest.raises(UserError) as found:
-        require(replace(RIGHT, **changes), KNOWN)
+        check_experiment(replace(RIGHT, **changes), KNOWN)
     [problem] = found.value.problems
     assert problem.what == f"experiment=mine: {what}" and remedy in problem.remedy
 
 
 def test_names_in_a_file_of_embeddings_are_not_known_before_it_is_read():
-    require(replace(RIGHT, sources=["whatever"]), {"seed", "anchors.m", "zoo", "zoo.encoders"})
+    check_experiment(replace(RIGHT, sources=["whatever"]), {"seed", "anchors.m", "zoo", "zoo.encoders"})
 
 
 def test_a_command_line_tells_everything_at_once_before_any_run(told, outputs):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from relrep_exp.app.plan import make_plan
+from relrep_exp.app.run import run as make_record
 
 METHODS = {
     "absolute": ["aligner=absolute"],
@@ -28,7 +29,7 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> Scores:
 
 def f1(outputs: Path, words: list[str]) -> dict[tuple[str, str], float]:
     (run,) = make_plan([*words, f"paths.outputs={outputs}", "logger=none", "seed=0"], sweep=False)
-    record = run.run(run.config, outputs / "run", "").record
+    record = make_record(run.request, outputs / "run", "").record
     return {(row.target, row.source): row.value for row in record.rows if row.metric == "f1_weighted"}
 
 

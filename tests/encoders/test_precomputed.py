@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from relrep_exp.app import run
 from relrep_exp.app.plan import make_plan
+from relrep_exp.app.run import run as make_record
 from relrep_exp.config.schema import PrecomputedZoo
 from relrep_exp.encoders import precomputed
 from relrep_exp.errors import UserError
@@ -287,7 +287,7 @@ def test_a_subset_is_the_file_with_the_others_left_out(run, tmp_path, arrays):
 def test_fits_of_a_subset_serve_the_whole(tmp_path, file, tiny_words):
     def fits(*more):
         words = [*tiny_words(file, tmp_path), "anchors=param_single", "anchors.epochs=1", *more]
-        run.run(make_plan(words, sweep=False)[0].config, tmp_path, "")
+        make_record(make_plan(words, sweep=False)[0].request, tmp_path, "")
         return {
             path.parent.name: path.stat().st_mtime_ns for path in tmp_path.glob("checkpoints/*/manifest.json")
         }

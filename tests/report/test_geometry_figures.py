@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from relrep_exp.app.plan import make_plan
+from relrep_exp.app.run import run as make_record
 from relrep_exp.errors import UserError
 from relrep_exp.report.figures.geometry_figures import invariances_figure, spaces_figure
 from relrep_exp.report.tables.points import Point
@@ -22,7 +23,7 @@ def runs(tmp_path_factory):
 
     def made(name, *words):
         plan = make_plan([f"experiment={name}", *less, *words], sweep=False)
-        records = [run.run(run.config, folder / "run", run.command).record for run in plan]
+        records = [make_record(run.request, folder / "run", run.command).record for run in plan]
         points = [
             Point(r.arm.method, r.arm.at, None, record) for r, record in zip(plan, records, strict=True)
         ]

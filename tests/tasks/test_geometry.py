@@ -9,13 +9,13 @@ import torch
 from relrep_exp.alignment.anchors import Space
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.relative_aligner import RelativeAligner, SingleRelativeAligner
-from relrep_exp.app import run
 from relrep_exp.app.plan import make_plan
+from relrep_exp.app.request import Request
+from relrep_exp.app.run import run as make_record
 from relrep_exp.config.schema import TaskConfig
 from relrep_exp.encoders.distorted_encoder import direction, rotation, scales
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.tasks.geometry import geometry
-from relrep_exp.tasks.identity import record_key
 
 TASK = TaskConfig(name="geometry", kind="geometry", neighbours=5, view_samples=20)
 N, TRAIN, D = 160, 100, 4
@@ -164,7 +164,7 @@ def test_the_task_from_its_configuration_to_its_record(outputs, tmp_path):
     words = ["task=geometry", "sim=wip", "anchors.m=2", "data.train=60", "data.test=20", "logger=none"]
     words += [f"paths.outputs={outputs}", "aligner.shrinkage=0", "aligner.eps=0"]
     config = make_plan(words, sweep=False)[0].config
-    record = run.run(config, tmp_path, "python run.py").record
+    record = make_record(Request(config), tmp_path, "python run.py").record
     found = {(row.source, row.target): row.value for row in record.rows if row.metric == "rr_cosine"}
     names = list(config.zoo.encoders)
     assert found.keys() == {(a, b) for a in names for b in names if a != b}
@@ -172,4 +172,4 @@ def test_the_task_from_its_configuration_to_its_record(outputs, tmp_path):
         assert (cosine > 0.9999) == ("noisy" not in pair), pair
     assert [view.get("encoder") for view in record.views] == [None, *names]
     other = make_plan([*words, "decoder=svm"], sweep=False)[0].config
-    assert record_key(other) == record.key == record_key(dataclasses.replace(config, profile="local"))
+    assert Request(other).key == record.key == Request(dataclasses.replace(config, profile="local")).key

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -18,12 +18,16 @@ Preprocessing = Literal["standard", "center", "l2", "none"]
 class AbsoluteConfig:
     """conf/aligner/absolute."""
 
+    uses: ClassVar[tuple[str, ...]] = ()  # the groups of the configuration that are parts of the method
+
     name: Literal["absolute"]
 
 
 @dataclass(frozen=True, config=strict)
 class RelativeConfig:
     """conf/aligner/relative: support set and statistics shared by anchors and similarity."""
+
+    uses: ClassVar[tuple[str, ...]] = ("anchors", "sim")
 
     name: Literal["relative"]
     support: Support = 5000
@@ -35,6 +39,8 @@ class RelativeConfig:
 @dataclass(frozen=True, config=strict)
 class PairwiseConfig:
     """What methods share that take one encoder's space to another's, by parallel anchors alone."""
+
+    uses: ClassVar[tuple[str, ...]] = ("anchors",)
 
     name: str
     support: Support = 5000
@@ -79,6 +85,8 @@ class InverseRelativeConfig(PairwiseConfig):
 @dataclass(frozen=True, config=strict)
 class ConsensusConfig:
     """conf/aligner/consensus."""
+
+    uses: ClassVar[tuple[str, ...]] = ()
 
     name: Literal["consensus"]
     support: Annotated[int, Field(ge=4)] = 5000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -40,6 +40,8 @@ class AutoencoderZoo:
 @dataclass(frozen=True, config=strict)
 class ConvConfig:
     """conf/decoder/conv: draws an image from a representation."""
+
+    draws: ClassVar[bool] = True
 
     name: Literal["conv"]
     channels: Channels = field(default_factory=lambda: [16, 32])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -95,6 +95,8 @@ class SimConfig:
 class HeadConfig:
     """conf/decoder/mlp and mlp_paper."""
 
+    draws: ClassVar[bool] = False  # images, or classes
+
     name: Literal["mlp", "mlp_paper"]
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     epochs: Count = 9
@@ -108,6 +110,8 @@ class HeadConfig:
 class LinearConfig:
     """conf/decoder/linear: logistic regression."""
 
+    draws: ClassVar[bool] = False
+
     name: Literal["linear"]
     C: Positive = 0.1
     tol: Positive = 1e-3
@@ -118,6 +122,8 @@ class LinearConfig:
 @dataclass(frozen=True, config=strict)
 class SvmConfig:
     """conf/decoder/svm."""
+
+    draws: ClassVar[bool] = False
 
     name: Literal["svm"]
     C: Positive = 1.0
@@ -209,3 +215,8 @@ class Config:
     experiment: ExperimentConfig | None = None
     profile: ProfileName = "paper"
     plan: bool | Literal["commands"] = False
+
+    @property
+    def parts_of_method(self) -> tuple[str, ...]:
+        """The groups that are parts of the method beside the aligner: anchors, a similarity, or neither."""
+        return getattr(self.aligner, "uses", ())

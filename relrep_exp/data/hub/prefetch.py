@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from relrep_exp.data.hub.access import Status, snapshot, survey
 from relrep_exp.data.hub.repo import Repo, cache_folder
@@ -78,3 +79,18 @@ def _require_space(needed: int) -> None:
 
 def _gb(count: int) -> str:
     return f"{count / _GB:.3f} GB"
+
+
+def merged(found: Iterable[Repo]) -> list[Repo]:
+    """The needs of several runs, each repository once, with everything that any of them needs of it."""
+    groups: dict[tuple[str, str, str | None], list[Repo]] = {}
+    for repo in found:
+        groups.setdefault((repo.kind, repo.id, repo.revision), []).append(repo)
+    return [_union(group) for group in groups.values()]
+
+
+def _union(group: Sequence[Repo]) -> Repo:
+    """One repository of several needs of it; () is everything."""
+    everything = any(not repo.files for repo in group)
+    files = () if everything else tuple(dict.fromkeys(name for repo in group for name in repo.files))
+    return replace(group[0], files=files)

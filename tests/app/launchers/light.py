@@ -10,18 +10,19 @@ import time
 from pathlib import Path
 
 from relrep_exp.app import cli
+from relrep_exp.app.request import Request
 from relrep_exp.app.run import Outcome
 from relrep_exp.config.load import load
 from relrep_exp.errors import user_error
 from relrep_exp.store.records import Record, RecordStore, Row
-from relrep_exp.tasks.identity import method_name, record_identity, record_key
+from relrep_exp.tasks.identity import method_name
 
 DIES, WAITS_TO_BE_KILLED, USERS_ERROR, DEFECT, EXITS = 11, 12, 13, 14, 15
 
 
 def job(composed):
     config = load(composed)
-    key, records = record_key(config), RecordStore(Path(config.paths.outputs) / "records")
+    key, records = Request(config).key, RecordStore(Path(config.paths.outputs) / "records")
 
     def compute():
         with (Path(config.paths.outputs) / "made.txt").open("a") as made:
@@ -29,7 +30,7 @@ def job(composed):
         meet(config.seed, Path(config.paths.outputs))
         row = Row("a", "b", method_name(config), "f1_weighted", config.seed / 100)
         task, method = config.task.name, method_name(config)
-        return Record(key=key, task=task, method=method, config=record_identity(config), rows=[row])
+        return Record(key=key, task=task, method=method, config=Request(config).identity, rows=[row])
 
     record, fresh = records.get_or_run(key, compute)
     return Outcome(record, records.path(key), fresh, 0.0)

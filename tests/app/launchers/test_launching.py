@@ -1,14 +1,14 @@
 """Which runs are launched, when, and what is made of their ends; the states are those that workers write."""
 
 import pytest
-
 from relrep_exp.app.checks import require
+
 from relrep_exp.app.launch import Failure, Interrupted, Launch, launch_all
 from relrep_exp.app.plan import make_plan
+from relrep_exp.app.request import Request
 from relrep_exp.app.worker import State
 from relrep_exp.errors import UserError
 from relrep_exp.store.records import Record, RecordStore, Row
-from relrep_exp.tasks.identity import record_identity, record_key
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def launched(tmp_path, outputs):
     def done(number, runs):
         config = runs[number].config
         row = Row("a", "b", "random-wip", "f1_weighted", 0.5)
-        record = Record(record_key(config), config.task.name, "random-wip", record_identity(config), [row])
+        record = Record(Request(config).key, config.task.name, "random-wip", Request(config).identity, [row])
         RecordStore(outputs / "records").put(record)
         State(number, "done", fresh=True).save(tmp_path / "states")
 
@@ -64,7 +64,7 @@ def test_only_what_was_begun_is_suspected_when_a_launcher_gives_up(plan, launche
     batches, failures = launched(runs, gives_up, others, dies_again)
     assert batches == [[0, 1, 2, 3], [2, 3], [1]]
     reason = "its worker died twice (killed by SIGSEGV)"
-    assert failures == {record_key(runs[1].config): Failure(1, reason)}
+    assert failures == {Request(runs[1].config).key: Failure(1, reason)}
     told = capsys.readouterr().err
     assert "was lost (killed by SIGKILL); it runs again, alone" in told
     assert f"error: run 1 was lost twice (killed by SIGSEGV): {runs[1].command}" in told
@@ -111,8 +111,8 @@ def test_failures_are_known_by_the_key_of_their_record(plan, launched, capsys):
 
     _, failures = launched(runs, start)
     assert failures == {
-        record_key(runs[0].config): Failure(2, "failed: too large"),
-        record_key(runs[1].config): Failure(1, "failed: ValueError: odd"),
+        Request(runs[0].config).key: Failure(2, "failed: too large"),
+        Request(runs[1].config).key: Failure(1, "failed: ValueError: odd"),
     }
     told = capsys.readouterr().err
     assert f"error: run 0 ({runs[0].command.removeprefix('python run.py ')}): too large" in told

@@ -12,7 +12,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 
-from relrep_exp.app.launchers import PLUGINS, threads_of
+from relrep_exp.app.launch import threads_of
+from relrep_exp.app.request import LAUNCHERS
 from relrep_exp.config.load import conf_dir
 from relrep_exp.config.schema import RuntimeConfig
 from relrep_exp.training import threads
@@ -75,7 +76,7 @@ def test_a_launcher_that_is_not_installed_is_told_with_what_installs_it(file, ou
         env = {**os.environ, "PYTHONPATH": path}
         done = subprocess.run([*command, *words], cwd=ROOT, env=env, capture_output=True, text=True)
         assert done.returncode == 2, done.stderr
-        package = PLUGINS[name].replace("_", "-")
+        package = LAUNCHERS[name].replace("_", "-")
         assert f"error: hydra/launcher={name}: {package} is not installed" in done.stderr
         assert f'pip install "relrep_exp[launchers]", or pip install {package} alone' in done.stderr
         assert not (outputs / "runs").exists()

@@ -1,0 +1,66 @@
+"""What a run says while it works: a line before each step, on the terminal and in the run's own file."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+_LOG = logging.getLogger("relrep_exp")
+
+
+class _Seconds(logging.Formatter):
+    """Seconds since the program started, before what is only told; warnings stand for themselves."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text if record.levelno > logging.INFO else f"{record.relativeCreated / 1e3:7.1f} s  {text}"
+
+
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Writes to whatever stderr is at the time, under a progress bar, too."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: Any) -> None:
+        """Nothing to keep."""
+
+
+_TERMINAL = _Stderr()
+_TERMINAL.setFormatter(_Seconds())
+
+
+def to_terminal(level: str = "info") -> None:
+    """Show what the package says from `level` on: debug (-v), info or warning (-q); and others' warnings."""
+    _TERMINAL.setLevel(level.upper())
+    _LOG.setLevel(min(logging.INFO, _TERMINAL.level))
+    root = logging.getLogger()
+    if _TERMINAL not in root.handlers:
+        root.addHandler(_TERMINAL)
+
+
+@contextmanager
+def kept_in(folder: Path | None) -> Iterator[None]:
+    """Keep everything that is said meanwhile in `folder/run.log`; None keeps nothing."""
+    if folder is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    file = logging.FileHandler(folder / "run.log", delay=True)
+    file.setFormatter(_Seconds())
+    _LOG.setLevel(min(logging.INFO, _LOG.level or logging.INFO))
+    _LOG.addHandler(file)
+    try:
+        yield
+    finally:
+        _LOG.removeHandler(file)
+        file.close()

@@ -1,0 +1,258 @@
+"""What one configuration asks for, worked out once and handed on: key, repositories, encoders, problems."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from relrep_exp.config import misfits, plugins
+from relrep_exp.config.schema import GROUPS, Config, PrecomputedZoo
+from relrep_exp.config.views import own_pairs, views
+from relrep_exp.data import hub
+from relrep_exp.data.hub.repo import Repo
+from relrep_exp.data.sources import Dataset, dataset_repo
+from relrep_exp.encoders import precomputed, zoo
+from relrep_exp.encoders.encoder import EncoderSource
+from relrep_exp.encoders.zoo import described
+from relrep_exp.errors import Problem, UserError, every
+from relrep_exp.store.files import require_writable
+from relrep_exp.store.keys import content_key
+from relrep_exp.store.records import RecordStore
+from relrep_exp.tasks.identity import record_identity
+
+_PACKAGES = {"wandb": "wandb", "tensorboard": "tensorboard"}  # loggers that need one
+LAUNCHERS = {
+    "joblib": "hydra_joblib_launcher",
+    "submitit_local": "hydra_submitit_launcher",
+    "submitit_slurm": "hydra_submitit_launcher",
+    "slurm": "hydra_submitit_launcher",
+    "ray": "hydra_ray_launcher",
+    "ray_aws": "hydra_ray_launcher",
+}
+_SLURM = ("sbatch", "srun")
+
+
+class Request:
+    """One configuration, with everything that follows from it and from what is on this machine.
+
+    Nothing heavy is imported or loaded, and the network is asked only where it has to be. Each property is
+    worked out when it is first asked for, once: what a run asks for does not change while it runs.
+
+    Attributes:
+        config: the run.
+        views: what its encoders read; none for precomputed embeddings.
+        records: where its record goes.
+    """
+
+    def __init__(self, config: Config):
+        self.config, self.views = config, views(config)
+        self.records = RecordStore(Path(config.paths.outputs) / "records")
+        self.own = Dataset(config.data, config.runtime.offline)
+        self.paired = self.own if own_pairs(config) else Dataset(config.parallel, config.runtime.offline)
+
+    @cached_property
+    def missing(self) -> Mapping[str, Problem]:
+        """Encoders that cannot be had and may be left out (`zoo.skip_missing`), with the reasons."""
+        return zoo.missing(self.config)
+
+    @cached_property
+    def wanted(self) -> Sequence[Repo]:
+        """Everything of the hub that the run would use, in the order of the configuration; none twice."""
+        found = [dataset_repo(self.config.data, self.views)]
+        if self.paired is not self.own:
+            found.append(dataset_repo(self.config.parallel, self.views, key="parallel"))
+        found += zoo.models(self.config).values()
+        return list(dict.fromkeys(repo for repo in found if repo is not None))
+
+    @cached_property
+    def repos(self) -> Sequence[Repo]:
+        """The same, less the encoders that are left out."""
+        models = zoo.models(self.config)
+        dropped = {models[name] for name in self.missing}
+        return [repo for repo in self.wanted if repo not in dropped]
+
+    @property
+    def names(self) -> list[str]:
+        """The encoders that are not left out; none where only a file that is not here would tell."""
+        return [name for name in self.config.zoo.encoders or () if name not in self.missing]
+
+    @cached_property
+    def encoders(self) -> Mapping[str, EncoderSource]:
+        """The encoders before they are loaded, in the zoo's order.
+
+        Raises:
+            UserError: files of the user's own are missing, or fewer than two encoders are left.
+        """
+        return zoo.sources(self.config, self.own, zoo.left(self.config, self.missing))
+
+    def embedding_keys(self, samples: Dataset) -> Mapping[str, str]:
+        """Encoder -> the identity of its embeddings of these samples, where none is left out; none is read.
+
+        Raises:
+            UserError: files are missing; every problem.
+        """
+        if isinstance(self.config.zoo, PrecomputedZoo):
+            return precomputed.keys(self.config.zoo)
+        read = samples.identity(self.views)
+        return {name: content_key(described(source, read)) for name, source in self.encoders.items()}
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """Everything that determines the numbers, and nothing else.
+
+        Raises:
+            UserError: a file that belongs to it is missing.
+        """
+        return record_identity(self.config, self._embeddings())
+
+    @cached_property
+    def key(self) -> str:
+        """The key of the record."""
+        return content_key(self.identity)
+
+    @cached_property
+    def known_key(self) -> str | None:
+        """The key; None where a file that belongs to it is missing."""
+        try:
+            return self.key
+        except UserError:
+            return None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the run only reads: its record is there and may stand, or nothing else is allowed.
+
+        Raises:
+            UserError: a file that belongs to it is missing.
+        """
+        if self.config.overwrite != "missing":
+            return self.config.overwrite == "never"
+        return self.records.find(self.key) is not None
+
+    def require(self, launcher: str = "basic") -> None:
+        """Check the run against this machine, before any work.
+
+        Args:
+            launcher: what is to start it.
+
+        Raises:
+            UserError: every problem found.
+        """
+        unfit = misfits.problems(self.config)
+        found = [*_launcher(launcher), *(unfit or self._absent()), *misfits.of_method(self.config)]
+        if found := [*found, *_logger(self.config), *_device(self.config)]:
+            raise UserError(found)
+
+    def own_problems(self) -> list[Problem]:
+        """What is wrong with files of the user's own; what comes from the hub is not looked at."""
+        jobs: dict[str, Any] = {"encoders": lambda: self.encoders}
+        for group, data in (("data", self.own), ("parallel", self.paired)):
+            if dataset_repo(getattr(self.config, group), self.views, group) is None:
+                jobs[group] = partial(data.identity, self.views)
+        return _problems_of(jobs)
+
+    def _absent(self) -> list[Problem]:
+        """What is not here and cannot be had; it matters only to a run that has no record yet.
+
+        Whether it has one is asked without the network where that can be, so that a finished run needs none.
+        """
+        known = not _problems_of({repo: partial(hub.commit, repo, True) for repo in self.repos})
+        if known and self.known_key is not None and self.settled:
+            return []
+        if self.repos and (lacking := hub.check(self.repos, self.config.runtime.offline)):
+            return list(dict.fromkeys([*lacking.values(), *self.own_problems()]))
+        try:
+            return [] if self.settled else require_writable(Path(self.config.paths.outputs))
+        except UserError as error:
+            return error.problems
+
+    def _embeddings(self) -> dict[str, Any]:
+        """What determines the embeddings and what they are split and labelled by."""
+        config = self.config
+        if isinstance(config.zoo, PrecomputedZoo):
+            return {"data": {"name": config.data.name}, "encoders": precomputed.identity(config.zoo)}
+        jobs: dict[str, Any] = {"data": partial(self.own.identity, self.views)}
+        if self.paired is not self.own:
+            jobs["parallel"] = partial(self.paired.identity, self.views)
+        jobs["encoders"] = lambda: every({name: one.identity for name, one in self.encoders.items()})
+        parts = every(jobs)
+        # Samples may be left out, for numbers that a run which wants all of them must not be given.
+        if getattr(config.data, "on_error", "raise") == "skip":
+            parts["on_error"] = "skip"
+        if self.missing:  # nor one that names them those of a zoo that never had them
+            parts["skipped_encoders"] = sorted(self.missing)
+        return parts
+
+
+def load_plugins(paths: Sequence[str]) -> None:
+    """Import files of the user's own, which register kinds, anchor strategies or similarities.
+
+    Raises:
+        UserError: a file is missing, cannot be imported or registers nothing.
+    """
+    if paths:
+        plugins.load(paths, _registered)
+
+
+def _registered() -> set[tuple[str, str]]:
+    """Every (group, name) that can be chosen now."""
+    from relrep_exp.alignment.anchors import ANCHORS  # torch, which only those pay for who have plugins
+    from relrep_exp.alignment.similarity import SIMILARITIES
+
+    kinds = {(group, name) for group, known in GROUPS.items() for name in known}
+    return kinds | {("anchors", name) for name in ANCHORS} | {("sim", name) for name in SIMILARITIES}
+
+
+def _problems_of(jobs: Mapping[Any, Any]) -> list[Problem]:
+    """What keeps some jobs from being done."""
+    try:
+        every(jobs)
+    except UserError as error:
+        return error.problems
+    return []
+
+
+def _launcher(name: str) -> list[Problem]:
+    """What a launcher needs and is missing here; nothing for one that is not ours."""
+    plugin = LAUNCHERS.get(name)
+    if plugin is not None and importlib.util.find_spec(f"hydra_plugins.{plugin}") is None:
+        single = plugin.replace("_", "-")
+        remedy = f'pip install "relrep_exp[launchers]", or pip install {single} alone'
+        return [Problem(f"hydra/launcher={name}: {single} is not installed", remedy)]
+    absent = [command for command in _SLURM if name == "slurm" and shutil.which(command) is None]
+    if absent:
+        what = f"hydra/launcher={name}: there is no {' and no '.join(absent)} here"
+        return [Problem(what, "start it on a machine of the cluster, or use hydra/launcher=submitit_local")]
+    return []
+
+
+def _logger(config: Config) -> list[Problem]:
+    package = _PACKAGES.get(config.logger.name)
+    if package is None or importlib.util.find_spec(package) is not None:
+        return []
+    what = f"logger={config.logger.name}: {package} is not installed"
+    return [Problem(what, f"pip install {package}, or logger=csv")]
+
+
+def _device(config: Config) -> list[Problem]:
+    """What is wanted of GPUs and not here; torch is imported only if something is."""
+    asked = config.runtime
+    if asked.precision != "tf32" and (asked.device == "cpu" or (asked.device, asked.devices) == ("auto", 1)):
+        return []
+    if asked.precision != "tf32" and (asked.device, asked.devices) == ("auto", "all"):
+        return []
+    import torch
+
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if asked.precision == "tf32" and (asked.device == "cpu" or not gpus):
+        return [Problem("runtime.precision=tf32: only a GPU has it", "use runtime.precision=float32 or bf16")]
+    if asked.device == "cuda" and not gpus:
+        return [Problem("runtime.device=cuda: torch sees no GPU here", "use runtime.device=auto or cpu")]
+    if asked.devices != "all" and 0 < gpus < asked.devices:  # on the CPU there may be any number of processes
+        what = f"runtime.devices={asked.devices}: torch sees {gpus} here"
+        return [Problem(what, f"use runtime.devices={gpus}, or runtime.device=cpu")]
+    return []
