@@ -103,7 +103,7 @@ def records(folder):
 
 def planned(folder):
     """Label -> key of every run of Table 1 in its local form; nothing is run."""
-    from relrep_exp.plan import make_plan  # the one import of the package in this folder
+    from relrep_exp.app.plan import make_plan  # the one import of the package in this folder
 
     runs = make_plan([*TABLE1, f"paths.outputs={folder / 'outputs'}"], sweep=False)
     keys = {run.label: run.key for run in runs}
