@@ -59,6 +59,8 @@ def typed(values: Mapping[Any, Any]) -> Config:
     Raises:
         UserError: values missing, unknown, of the wrong type or out of range; all of them in one message.
     """
+    for group, kinds in GROUPS.items():
+        kinds.look_up(values.get(group))
     try:
         return _validator(sum(kinds.added for kinds in GROUPS.values())).validate_python(values)
     except ValidationError as error:

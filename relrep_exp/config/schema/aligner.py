@@ -109,5 +109,6 @@ ALIGNERS = Kinds(
         "inverse_relative": InverseRelativeConfig,
         "consensus": ConsensusConfig,
     },
+    room="relrep_exp.tasks",
 )
 AlignerConfig = Annotated[AbsoluteConfig | RelativeConfig | PairwiseConfig | ConsensusConfig, ALIGNERS]

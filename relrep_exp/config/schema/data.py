@@ -189,6 +189,7 @@ DATA = Kinds(
         "reviews": ReviewsData,
         "clusters": ClustersData,
     },
+    room="relrep_exp.data",
 )
 DataConfig = Annotated[
     DigitsData

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,12 +18,13 @@ class Kinds(dict[str, type]):
     Args:
         key: that tells the kinds apart, `kind` or `name`.
         settings: those that are built in.
+        room: the package where a kind may have a file of its own name, which registers it when imported.
         otherwise: the settings of every kind that is not named; None refuses such a kind.
     """
 
-    def __init__(self, key: str, settings: Mapping[str, type], otherwise: type | None = None):
+    def __init__(self, key: str, settings: Mapping[str, type], room: str = "", otherwise: type | None = None):
         super().__init__(settings)
-        self.key, self.otherwise = key, otherwise
+        self.key, self.room, self.otherwise = key, room, otherwise
         self.added = 0  # how often `add` was called: a schema that was built before is out of date
 
     def add(self, kind: str, settings: type) -> None:
@@ -36,6 +38,14 @@ class Kinds(dict[str, type]):
             raise ValueError(f"{self.key}={kind} exists already: choose another name")
         self[kind] = settings
         self.added += 1
+
+    def look_up(self, value: Any) -> None:
+        """Import the file of a kind that nothing has registered yet, if the room has one of its name."""
+        kind = self.kind_of(value)
+        if self.room and kind and kind not in self and kind.isidentifier():
+            name = f"{self.room}.{kind}"
+            if importlib.util.find_spec(name) is not None:
+                importlib.import_module(name)
 
     def kind_of(self, value: Any) -> str | None:
         """The kind of some values, typed or not; None where they do not say."""

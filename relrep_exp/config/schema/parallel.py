@@ -76,6 +76,8 @@ class FilesParallel:
 
 
 PARALLEL = Kinds(
-    "kind", {"own": OwnParallel, "subsets": SubsetsParallel, "table": TableParallel, "files": FilesParallel}
+    "kind",
+    {"own": OwnParallel, "subsets": SubsetsParallel, "table": TableParallel, "files": FilesParallel},
+    room="relrep_exp.data",
 )
 ParallelConfig = Annotated[OwnParallel | SubsetsParallel | TableParallel | FilesParallel, PARALLEL]

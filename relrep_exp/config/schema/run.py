@@ -178,6 +178,7 @@ TASKS = Kinds(
         ),
         "rescaling": RescalingTask,
     },
+    room="relrep_exp.tasks",
 )
 ANCHORS = Kinds("name", {"param": ParamAnchors, "param_single": SingleParamAnchors}, otherwise=PickedAnchors)
 DECODERS = Kinds(
@@ -189,6 +190,7 @@ DECODERS = Kinds(
         "svm": SvmConfig,
         "conv": ConvConfig,
     },
+    room="relrep_exp.tasks.decoders",
 )
 AnchorsConfig = Annotated[ParamAnchors | PickedAnchors, ANCHORS]
 DecoderConfig = Annotated[HeadConfig | LinearConfig | SvmConfig | ConvConfig, DECODERS]

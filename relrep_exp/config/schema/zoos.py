@@ -106,6 +106,7 @@ ZOOS = Kinds(
         "distorted": DistortedZoo,
         "mixed": MixedZoo,
     },
+    room="relrep_exp.encoders",
 )
 ZooConfig = Annotated[PlainZoo | MixedZoo, ZOOS]
 
