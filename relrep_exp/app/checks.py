@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from relrep_exp.app import launchers, needs
+from relrep_exp.config import misfits as misfits_of
 from relrep_exp.config import plugins
 from relrep_exp.config.load import conf_dir
 from relrep_exp.config.schema import (
@@ -19,9 +20,8 @@ from relrep_exp.config.schema import (
     ParamAnchors,
 )
 from relrep_exp.config.views import IMAGE, views
-from relrep_exp.encoders import zoo
-from relrep_exp.encoders.present import missing_encoders
-from relrep_exp.encoders.pretrained import models
+from relrep_exp.encoders.asked import Asked
+from relrep_exp.encoders.zoo import missing, models
 from relrep_exp.errors import Problem, UserError, nearest
 from relrep_exp.store.files import require_writable
 from relrep_exp.store.records import RecordStore
@@ -54,7 +54,7 @@ def require(config: Config, launcher: str = "basic") -> None:
 
 def misfits(config: Config) -> list[Problem]:
     """What does not go together, whatever there is on this machine."""
-    return [*zoo.problems(config), *_method(config), *_decoder(config)]
+    return [*misfits_of.problems(config), *_method(config), *_decoder(config)]
 
 
 def settled(config: Config) -> bool:
@@ -73,7 +73,7 @@ def _samples(config: Config) -> list[Problem]:
 
     Whether there is one is asked without the network, so that a finished run needs none.
     """
-    if problems := zoo.problems(config):
+    if problems := misfits_of.problems(config):
         return problems
     try:
         if settled(offline(config)):
@@ -81,7 +81,7 @@ def _samples(config: Config) -> list[Problem]:
     except UserError:
         pass  # told below, together with all else that is missing
     if problems := _missing(config):
-        return list(dict.fromkeys([*problems, *zoo.own_problems(config)]))
+        return list(dict.fromkeys([*problems, *Asked(config).own_problems()]))
     try:
         return [] if settled(config) else require_writable(Path(config.paths.outputs))
     except UserError as error:
@@ -100,7 +100,7 @@ def _missing(config: Config) -> list[Problem]:
         return []
     from relrep_exp.data import hub
 
-    dropped = {models(config)[name] for name in missing_encoders(config)}
+    dropped = {models(config)[name] for name in missing(config)}
     found = hub.check([repo for repo in wanted if repo not in dropped], config.runtime.offline)
     return list(dict.fromkeys(found.values()))
 

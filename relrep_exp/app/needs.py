@@ -8,8 +8,8 @@ from dataclasses import replace
 from relrep_exp.config.schema import Config
 from relrep_exp.config.views import own_pairs, views
 from relrep_exp.data.hub.repo import Repo
-from relrep_exp.data.repos import dataset_repo
-from relrep_exp.encoders.pretrained import models
+from relrep_exp.data.sources import dataset_repo
+from relrep_exp.encoders.zoo import models
 
 
 def repos(config: Config) -> list[Repo]:

@@ -18,7 +18,7 @@ from relrep_exp.app.track import Tracker, open_tracker
 from relrep_exp.config import plugins
 from relrep_exp.config.schema import Config
 from relrep_exp.data import hub
-from relrep_exp.encoders.present import missing_encoders
+from relrep_exp.encoders.zoo import missing
 from relrep_exp.store.records import Record, RecordStore
 from relrep_exp.tasks.identity import method_name, record_identity, record_key
 
@@ -56,7 +56,7 @@ def run(config: Config, folder: Path, command: str) -> Outcome:
     start = time.perf_counter()
     plugins.load(config.plugins)
     checks.require(config)
-    if dropped := missing_encoders(config):
+    if dropped := missing(config):
         _LOG.warning("zoo.skip_missing=true leaves out %s; the record says why", ", ".join(dropped))
     key = record_key(config)
     records = RecordStore(Path(config.paths.outputs) / "records")
@@ -79,7 +79,7 @@ def revisions(config: Config) -> dict[str, str]:
         UserError: the hub does not say.
     """
     found = {}
-    dropped = missing_encoders(config)
+    dropped = missing(config)
     for repo in needs.repos(config):
         if repo.key.removeprefix("zoo.encoders.") not in dropped:
             found[repo.id] = hub.commit(repo, config.runtime.offline)

@@ -9,8 +9,8 @@ from pathlib import Path
 from relrep_exp.app.plan import Run
 from relrep_exp.config.schema import Config, ParamAnchors, PrecomputedZoo, RelativeConfig, SingleParamAnchors
 from relrep_exp.config.views import own_pairs
-from relrep_exp.encoders import zoo
-from relrep_exp.encoders.present import missing_encoders
+from relrep_exp.encoders.asked import Asked
+from relrep_exp.encoders.zoo import missing
 from relrep_exp.errors import UserError
 from relrep_exp.store.entries import MANIFEST
 from relrep_exp.store.keys import content_key
@@ -122,7 +122,8 @@ def _keys(config: Config, known: dict[str, _Keys]) -> _Keys:
     reads = _reads(config)
     if reads not in known:
         try:
-            known[reads] = _Keys(zoo.paired_keys(config), zoo.task_keys(config))
+            asked = Asked(config)
+            known[reads] = _Keys(asked.paired_keys, asked.task_keys)
         except UserError:
             groups = (config.data if own_pairs(config) else config.parallel, config.data)
             known[reads] = _Keys(*(_told_apart(config, repr(group)) for group in groups))
@@ -139,4 +140,4 @@ def _names(config: Config) -> list[str]:
     """The zoo's encoders; none where only a file that is not here would tell."""
     if isinstance(config.zoo, PrecomputedZoo):
         return config.zoo.encoders or []
-    return [name for name in config.zoo.encoders if name not in missing_encoders(config)]
+    return [name for name in config.zoo.encoders if name not in missing(config)]

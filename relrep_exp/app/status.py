@@ -12,9 +12,8 @@ from relrep_exp.app import checks, needs
 from relrep_exp.app.plan import Part, Run, distinct
 from relrep_exp.app.shared_work import Reuse, reuse
 from relrep_exp.config.schema import Config
-from relrep_exp.encoders import zoo
-from relrep_exp.encoders.present import missing_encoders
-from relrep_exp.encoders.pretrained import models
+from relrep_exp.encoders.asked import Asked
+from relrep_exp.encoders.zoo import missing, models
 from relrep_exp.errors import Problem, UserError
 from relrep_exp.store.glance import Glance, glances
 from relrep_exp.store.keys import canonical_json
@@ -172,7 +171,7 @@ class _Lacking:
 
 
 def _own_problems(run: Run) -> tuple[Problem, ...]:
-    return tuple(zoo.own_problems(run.config))
+    return tuple(Asked(run.config).own_problems())
 
 
 def _key_problems(run: Run) -> tuple[Problem, ...]:
@@ -185,7 +184,7 @@ def _key_problems(run: Run) -> tuple[Problem, ...]:
 
 def _wanted(config: Config) -> list[Repo]:
     """What a run needs of the hub, less the encoders that may be left out and are not here."""
-    dropped = {models(config)[name] for name in missing_encoders(config)}
+    dropped = {models(config)[name] for name in missing(config)}
     return [repo for repo in needs.repos(config) if repo not in dropped]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from relrep_exp.config import plugins
 from relrep_exp.config.schema import Config, PairwiseConfig, ParamAnchors, RelativeConfig
-from relrep_exp.encoders import zoo
+from relrep_exp.encoders.asked import Asked
 from relrep_exp.store import versions
 from relrep_exp.store.keys import content_key
 
@@ -33,7 +33,7 @@ def record_identity(config: Config) -> dict[str, Any]:
     """
     return {
         "task": asdict(config.task),
-        **zoo.identity(config),
+        **Asked(config).identity,
         "method": _method(config),
         **({"decoder": asdict(config.decoder)} if config.task.decodes else {}),
         "seed": config.seed,
