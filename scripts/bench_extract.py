@@ -29,9 +29,8 @@ from benchmarking import refused
 from torch import Tensor
 
 from relrep_exp.encoders.batching import Batches, Job, Reader
+from relrep_exp.encoders.embed import Extraction, extract
 from relrep_exp.encoders.encoder import Encoder
-from relrep_exp.encoders.extraction import extract
-from relrep_exp.encoders.settings import Extraction
 from relrep_exp.errors import UserError, tell
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.shards import Parts, Plan

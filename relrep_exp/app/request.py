@@ -142,7 +142,7 @@ class Request:
         Raises:
             UserError: every problem found.
         """
-        unfit = misfits.problems(self.config)
+        unfit = misfits.of_samples(self.config)
         found = [*_launcher(launcher), *(unfit or self._absent()), *misfits.of_method(self.config)]
         if found := [*found, *_logger(self.config), *_device(self.config)]:
             raise UserError(found)

@@ -7,39 +7,15 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from relrep_exp.config.schema import (
-    AutoencoderZoo,
-    Config,
-    DistortedZoo,
-    LocalLmZoo,
-    LocalZoo,
-    ParamAnchors,
-    PlainZoo,
-    PrecomputedZoo,
-    TimmZoo,
-    parts,
-)
+from relrep_exp.config.schema import Config, ParamAnchors
+from relrep_exp.config.schema.types import ENGLISH, IMAGE, POINT
 
-IMAGE = "image"  # the name of the only view of image data
-POINT = "point"  # and of that of made-up points
-ENGLISH = "en"
+__all__ = ["ENGLISH", "IMAGE", "POINT", "languages", "own_pairs", "own_pairs_of", "views"]
 
 
 def views(config: Config) -> list[str]:
     """The views of the data that the zoo's encoders read, in their order; none for precomputed ones."""
-    return list(dict.fromkeys(view for part in parts(config.zoo) for view in _views(part)))
-
-
-def _views(zoo: PlainZoo) -> list[str]:
-    if isinstance(zoo, PrecomputedZoo):
-        return []
-    if isinstance(zoo, LocalZoo | AutoencoderZoo | TimmZoo):
-        return [IMAGE]
-    if isinstance(zoo, DistortedZoo):
-        return [POINT]
-    if isinstance(zoo, LocalLmZoo):
-        return [ENGLISH]
-    return [encoder.language for encoder in zoo.encoders.values()]
+    return list(dict.fromkeys(config.zoo.views))
 
 
 def own_pairs(config: Config) -> bool:

@@ -12,17 +12,17 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relrep_exp.config.views import IMAGE
-from relrep_exp.data import image_folders, layouts, tables
-from relrep_exp.data.class_labels import Classes, class_numbers
+from relrep_exp.data import image_files, layouts, tables
 from relrep_exp.data.image_samples import FileImages
+from relrep_exp.data.images import Classes, class_numbers
 from relrep_exp.data.manifest import manifest, names_below
+from relrep_exp.data.samples import Samples, View
 from relrep_exp.data.sources import settings
 from relrep_exp.errors import Problem, UserError, every, user_error
 from relrep_exp.store.keys import input_digest
 
 if TYPE_CHECKING:
     from relrep_exp.config.schema import CaptionedData
-    from relrep_exp.data.samples import Samples, View
 
 _NAMED = 5  # images that a message names
 
@@ -48,7 +48,7 @@ def identity(config: CaptionedData, views: Sequence[str], offline: bool) -> dict
     texts = {**settings(config), "tables": digests}
     if IMAGE not in views:
         return dict.fromkeys(views, texts)
-    images = {**texts, "images": manifest(root, image_folders.images_of(names_below(root)))}
+    images = {**texts, "images": manifest(root, image_files.images_of(names_below(root)))}
     return {view: images if view == IMAGE else texts for view in views}
 
 
@@ -62,8 +62,6 @@ def load(config: CaptionedData, views: Sequence[str], offline: bool) -> Samples:
         UserError: tables are damaged, lack a column or name images that do not exist (unless samples that
             cannot be read may be left out), or labels do not fit; every problem.
     """
-    from relrep_exp.data.samples import Samples
-
     _require_views(config, views)
     root = _root(config)
     splits = every({split: partial(_read, config, root, split) for split in ("train", "test")})
@@ -141,8 +139,6 @@ def _missing(root: Path, splits: Mapping[str, Rows], limit: int | None) -> list[
 
 def _view(view: str, root: Path, splits: Mapping[str, Rows], classes: Classes) -> View:
     import torch
-
-    from relrep_exp.data.samples import View
 
     counts = {"train": len(classes.train), "test": len(classes.test)}
     labels = torch.tensor([*classes.train, *classes.test], dtype=torch.int64)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.config.views import POINT
-from relrep_exp.data.samples import PointSample
+from relrep_exp.data.samples import PointSample, Samples, View
 from relrep_exp.data.sources import settings
+from relrep_exp.training.seeding import generator
 
 if TYPE_CHECKING:
     from relrep_exp.config.schema import ClustersData
-    from relrep_exp.data.samples import Samples
 
 VERSION = 1
 
@@ -24,9 +24,6 @@ def identity(config: ClustersData, views: Sequence[str], offline: bool) -> dict[
 def load(config: ClustersData, views: Sequence[str], offline: bool) -> Samples:
     """Points in turn from each cluster, labelled by it; those to learn from come first."""
     import torch
-
-    from relrep_exp.data.samples import Samples, View
-    from relrep_exp.training.seeding import generator
 
     n = config.train + config.test
     labels = torch.arange(n) % config.clusters

@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from relrep_exp.config.schema import DigitsData
 from relrep_exp.config.views import IMAGE
 from relrep_exp.data import digits
+from relrep_exp.data.samples import Samples, View
 from relrep_exp.errors import Problem, UserError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from relrep_exp.config.schema import DescribedDigitsData, DigitsData
-    from relrep_exp.data.samples import Samples
+    from relrep_exp.config.schema import DescribedDigitsData
 
     Array = np.ndarray[Any, Any]
 
@@ -47,8 +48,6 @@ def load(config: DescribedDigitsData, views: Sequence[str], offline: bool) -> Sa
     Raises:
         UserError: a view is neither the image nor English, or the digits cannot be had.
     """
-    from relrep_exp.data.samples import Samples, View
-
     _require_views(views)
     images = digits.load(_plain(config), [IMAGE], offline).views[IMAGE]
     pixels = [images.samples[row] for row in range(len(images.samples))]
@@ -85,8 +84,6 @@ def _place(start: int, end: int, size: int) -> str:
 
 
 def _plain(config: DescribedDigitsData) -> DigitsData:
-    from relrep_exp.config.schema import DigitsData
-
     return DigitsData(kind="digits", test_share=config.test_share, split_seed=config.split_seed)
 
 

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.config.views import IMAGE
+from relrep_exp.data.image_samples import ArrayImages
+from relrep_exp.data.samples import Samples, View
 from relrep_exp.errors import user_error
 
 if TYPE_CHECKING:
     import numpy as np
 
     from relrep_exp.config.schema import DigitsData
-    from relrep_exp.data.samples import Samples
 
 SHA256 = "65e5b4619795efb40c1082f4c350c049e4ad552200d369b6ae99e21eef5e72c5"
 WHITE = 16  # in scikit-learn's copy
@@ -34,9 +35,6 @@ def load(config: DigitsData, views: Sequence[str], offline: bool) -> Samples:
     import numpy as np
     import torch
     from sklearn.datasets import load_digits
-
-    from relrep_exp.data.image_samples import ArrayImages
-    from relrep_exp.data.samples import Samples, View
 
     raw = load_digits()
     pixels, labels = raw.images.astype(np.uint8), raw.target.astype(np.int64)

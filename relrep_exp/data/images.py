@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.config.views import IMAGE
-from relrep_exp.data import hub, idx, image_folders, image_tables
-from relrep_exp.data.class_labels import Classes, class_numbers
+from relrep_exp.data import hub, image_files, image_tables
 from relrep_exp.data.image_samples import Joined, Split
 from relrep_exp.data.manifest import manifest, names_below
-from relrep_exp.data.repos import dataset_repo
 from relrep_exp.data.samples import Samples, View
-from relrep_exp.data.sources import settings
+from relrep_exp.data.sources import dataset_repo, settings
 from relrep_exp.errors import Problem, UserError, user_error
 
 if TYPE_CHECKING:
     from relrep_exp.config.schema import ImagesData
     from relrep_exp.data.hub import Repo
+
+Label = int | str
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,22 @@ def load(config: ImagesData, views: Sequence[str], offline: bool) -> Samples:
     Raises:
         UserError: the files are damaged or not what the configuration says; every problem.
     """
+    import torch
+
     _check(config, views)
     folder = hub.snapshot(_repo(config, views), offline) if config.root is None else _root(config)
     splits = _recognised(folder, config).read()
     classes, problems = class_numbers(splits["train"].labels, splits["test"].labels, config.limit)
     if problems:
         raise UserError(problems)
-    return Samples({IMAGE: _view(splits, classes)}, parallel=True, notes=_notes(classes, folder))
+    counts = {"train": len(classes.train), "test": len(classes.test)}
+    images = Joined(tuple(splits[split].samples for split in counts), tuple(counts.values()))
+    labels = torch.tensor([*classes.train, *classes.test], dtype=torch.int64)
+    view = View(images, torch.arange(len(labels)) < counts["train"], labels)
+    notes: dict[str, Any] = {"samples": counts, "classes": len(classes.names)}
+    if (licence := _licence(folder / "README.md")) is not None:
+        notes["licence"] = licence
+    return Samples({IMAGE: view}, parallel=True, notes=notes)
 
 
 def _check(config: ImagesData, views: Sequence[str]) -> None:
@@ -100,15 +109,15 @@ def _root(config: ImagesData) -> Path:
 
 def _recognised(root: Path, config: ImagesData) -> _Found:
     """The first format that fits: idx files, tables, image folders."""
-    if paths := idx.found(root):
-        return _Found([path.name for path in paths], lambda: idx.read(root))
+    if paths := image_files.idx_files(root):
+        return _Found([path.name for path in paths], lambda: image_files.read_idx(root))
     names = names_below(root)
     if (tables := image_tables.find(root, names, config)) is not None:
         used = [path.relative_to(root).as_posix() for paths in tables.files.values() for path in paths]
-        files = [*used, *image_folders.images_of(names)]  # a table may name them
+        files = [*used, *image_files.images_of(names)]  # a table may name them
         return _Found(files, lambda: image_tables.read(tables, root, config))
-    if files := image_folders.found(names, config.train, config.test):
-        return _Found(files, lambda: image_folders.read(root, files, config.train, config.test))
+    if files := image_files.class_folders(names, config.train, config.test):
+        return _Found(files, lambda: image_files.read_folders(root, files, config.train, config.test))
     raise UserError(_not_recognised(root, config))
 
 
@@ -117,29 +126,11 @@ def _not_recognised(root: Path, config: ImagesData) -> Problem:
     holds = f"it holds {', '.join(there[:5])}{', ...' if len(there) > 5 else ''}" if there else "it is empty"
     where = f"data.root={config.root}" if config.root is not None else f"{config.repo} in {root}"
     looked = (
-        f"looked for idx files ({idx.LOOKED_FOR}; each may end in .gz), for tables ({config.train} and "
-        f"{config.test}, each .parquet, .csv, .tsv or .jsonl, in one file or numbered), and for image "
+        f"looked for idx files ({image_files.IDX_FILES}; each may end in .gz), for tables ({config.train} "
+        f"and {config.test}, each .parquet, .csv, .tsv or .jsonl, in one file or numbered), and for image "
         f"folders ({config.train}/CLASS/*.png and {config.test}/CLASS/*.png)"
     )
     return Problem(f"{where}: no images in a known format; {holds}", looked)
-
-
-def _view(splits: Mapping[str, Split], classes: Classes) -> View:
-    import torch
-
-    counts = (len(classes.train), len(classes.test))
-    samples = Joined((splits["train"].samples, splits["test"].samples), counts)
-    labels = torch.tensor([*classes.train, *classes.test], dtype=torch.int64)
-    return View(samples, torch.arange(len(labels)) < counts[0], labels)
-
-
-def _notes(classes: Classes, folder: Path) -> dict[str, Any]:
-    notes = {
-        "samples": {"train": len(classes.train), "test": len(classes.test)},
-        "classes": len(classes.names),
-        "licence": _licence(folder / "README.md"),
-    }
-    return {key: value for key, value in notes.items() if value is not None}
 
 
 def _licence(card: Path) -> str | None:
@@ -151,3 +142,69 @@ def _licence(card: Path) -> str | None:
     header = text.split("\n---", 1)[0] if text.startswith("---\n") else ""
     found = re.search(r"^license:\s*(?:-\s*)?(\S+)", header, re.MULTILINE)
     return found[1] if found else None
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Class numbers 0 .. C-1 of both splits, and what the classes are called.
+
+    Attributes:
+        train: one per training sample.
+        test: one per test sample.
+        names: the labels of the training split, sorted; a class number is a place in this list.
+    """
+
+    train: Sequence[int]
+    test: Sequence[int]
+    names: Sequence[Label]
+
+
+def class_numbers(
+    train: Sequence[Any], test: Sequence[Any], limit: int | None = None
+) -> tuple[Classes, list[Problem]]:
+    """Number the labels in sorted order over the whole training split; `limit` then keeps the first of each.
+
+    Returns:
+        The classes, and everything that is wrong with the labels; the classes are empty if anything is.
+    """
+    problems = _unusable("training", train) + _unusable("test", test)
+    if not problems:
+        names = sorted(set(train))
+        problems = _unlearnable(train, test, names, limit)
+    if problems:
+        return Classes([], [], []), problems
+    number = {name: k for k, name in enumerate(names)}
+    return Classes([number[y] for y in train[:limit]], [number[y] for y in test[:limit]], names), []
+
+
+def _unusable(split: str, labels: Sequence[Any]) -> list[Problem]:
+    """Labels have to be integers or text, all of one kind and none missing."""
+    if not len(labels):
+        return [
+            Problem(f"the {split} split is empty", "give it samples, or name another: data.train, data.test")
+        ]
+    remedy = "give every sample an integer or a name as its label: data.label=COLUMN"
+    for row, label in enumerate(labels):
+        if not isinstance(label, int | str) or label == "":
+            return [Problem(f"the label of {split} sample {row} is {label!r}", remedy)]
+    if len({isinstance(label, str) for label in labels}) == 2:
+        return [Problem(f"some labels of the {split} split are numbers and some are text", remedy)]
+    return []
+
+
+def _unlearnable(
+    train: Sequence[Label], test: Sequence[Label], names: Sequence[Label], limit: int | None
+) -> list[Problem]:
+    if len(set(train[:limit])) < 2:
+        only = f"all training labels are {train[0]!r}"
+        if len(names) < 2:
+            return [Problem(only, "give samples of at least two classes")]
+        return [Problem(f"{only} in the first {limit} samples", "raise data.limit")]
+    known = set(names)
+    if unseen := sorted({label for label in test if label not in known}, key=str):
+        some = ", ".join(repr(label) for label in unseen[:5])
+        what = (
+            f"{len(unseen)} test labels never occur in training: {some}{', ...' if len(unseen) > 5 else ''}"
+        )
+        return [Problem(what, "give training samples of every class, or remove these test samples")]
+    return []

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from relrep_exp.data import layouts
-from relrep_exp.data.repos import dataset_repo
+from relrep_exp.data import hub, layouts
+from relrep_exp.data.sources import dataset_repo, group
 from relrep_exp.errors import Problem, UserError, every, nearest, user_error
 from relrep_exp.store.keys import input_digest
 
@@ -18,13 +18,6 @@ if TYPE_CHECKING:
 
     Folders: TypeAlias = TextsData | Sib200Data | SubsetsParallel | FilesParallel
     Sources: TypeAlias = Folders | TableParallel
-
-_PARALLEL = ("subsets", "table", "files")
-
-
-def group(config: Sources) -> str:
-    """The part of the configuration that this is: data or parallel."""
-    return "parallel" if config.kind in _PARALLEL else "data"
 
 
 def codes(config: Sources, views: Sequence[str]) -> dict[str, str]:
@@ -56,8 +49,6 @@ def folder(config: Folders, views: Sequence[str], offline: bool) -> Path:
     """
     if config.root is not None:
         return _root(config)
-    from relrep_exp.data import hub
-
     return hub.snapshot(_repo(config, views), offline)
 
 
@@ -105,8 +96,6 @@ def joined(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _commit(config: Folders, views: Sequence[str], offline: bool) -> str:
-    from relrep_exp.data import hub
-
     return hub.commit(_repo(config, views), offline)
 
 

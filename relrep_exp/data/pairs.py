@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.data.origin import group
+from relrep_exp.data.samples import Samples, View
+from relrep_exp.data.sources import group
 from relrep_exp.errors import user_error
 
 if TYPE_CHECKING:
     from relrep_exp.config.schema import FilesParallel, SubsetsParallel, TableParallel
-    from relrep_exp.data.samples import Samples
 
     Config = SubsetsParallel | TableParallel | FilesParallel
 
@@ -30,8 +30,6 @@ def paired(config: Config, texts: Mapping[str, Sequence[str | None]], notes: Map
         UserError: fewer than `FEWEST` are left, or the share holds out fewer than two.
     """
     import torch
-
-    from relrep_exp.data.samples import Samples, View
 
     whole = _whole(texts)
     once = _once(texts, whole)

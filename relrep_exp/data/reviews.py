@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from relrep_exp.data import review_grammar as grammar
 from relrep_exp.data import review_words as words
 from relrep_exp.data.review_grammar import Sentence
+from relrep_exp.data.samples import Samples, View
 from relrep_exp.data.sources import settings
 from relrep_exp.errors import Problem, UserError
 from relrep_exp.store.keys import text_digest
 
 if TYPE_CHECKING:
     from relrep_exp.config.schema import ReviewsData
-    from relrep_exp.data.samples import Samples
 
 VERSION = 1
 _PATTERNS = (
@@ -82,8 +82,6 @@ def load(config: ReviewsData, views: Sequence[str], offline: bool) -> Samples:
         UserError: a view is none of the languages.
     """
     import torch
-
-    from relrep_exp.data.samples import Samples, View
 
     _require_languages(views)
     drawn = draw(config)

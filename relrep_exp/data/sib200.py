@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.data import origin, tables
+from relrep_exp.data.samples import Samples, View
 from relrep_exp.data.sources import settings
 from relrep_exp.errors import Problem, UserError, every
 
 if TYPE_CHECKING:
     from relrep_exp.config.schema import Sib200Data
-    from relrep_exp.data.samples import Samples
 
 COLUMNS = ("index_id", "category", "text")
 AGAIN = "copy the tables of every language again, all from the same release"
@@ -113,8 +113,6 @@ def _first(items: Iterable[str]) -> str:
 
 def _samples(train: Mapping[str, Rows], test: Mapping[str, Rows]) -> Samples:
     import torch
-
-    from relrep_exp.data.samples import Samples, View
 
     one = next(iter(train))
     ids = [*tables.in_order(train[one]), *tables.in_order(test[one])]

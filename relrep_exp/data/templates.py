@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from relrep_exp.data.samples import Samples, View
 from relrep_exp.data.sources import settings
 from relrep_exp.data.template_grammar import CONTENTS, PATTERNS, Sentence, fillers
 from relrep_exp.errors import Problem, UserError
@@ -18,7 +19,6 @@ from relrep_exp.store.keys import text_digest
 
 if TYPE_CHECKING:
     from relrep_exp.config.schema import TemplatesData
-    from relrep_exp.data.samples import Samples
 
 VIEW = "en"
 VERSION = 1
@@ -74,8 +74,6 @@ def load(config: TemplatesData, views: Sequence[str], offline: bool) -> Samples:
         UserError: a view is not English.
     """
     import torch
-
-    from relrep_exp.data.samples import Samples, View
 
     _require_english(views)
     texts = _texts(config)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.data import origin, tables
+from relrep_exp.data.samples import Samples, View
 from relrep_exp.data.sources import settings
 from relrep_exp.errors import Problem, UserError, every
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from relrep_exp.config.schema import TextsData
-    from relrep_exp.data.samples import Samples, View
 
 STARS = ([0, 1, 2, 3, 4], [1, 2, 3, 4, 5])
 LIMIT_SEED = 0  # which texts data.limit keeps is part of the data, not of a run
@@ -63,8 +63,6 @@ def load(config: TextsData, views: Sequence[str], offline: bool) -> Samples:
     Raises:
         UserError: tables are damaged, lack a column, or their classes do not fit; every problem.
     """
-    from relrep_exp.data.samples import Samples
-
     codes = origin.codes(config, views)
     root = origin.folder(config, views, offline)
     splits = {"train": config.train, "test": config.test}
@@ -152,8 +150,6 @@ def _first(labels: set[str]) -> str:
 
 def _view(train: Labelled, test: Labelled, numbers: Mapping[str, int]) -> View:
     import torch
-
-    from relrep_exp.data.samples import View
 
     labels: Tensor = torch.tensor([numbers[label] for label in train.labels + test.labels])
     is_train = torch.arange(len(labels)) < len(train.labels)

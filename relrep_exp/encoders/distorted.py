@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from relrep_exp.config.schema import Config, DistortedEncoderConfig, DistortedZoo
 from relrep_exp.config.views import POINT
+from relrep_exp.data.sources import Dataset
+from relrep_exp.encoders.zoo import EncoderSource
 from relrep_exp.store import versions
 
-if TYPE_CHECKING:
-    from relrep_exp.config.schema import DataConfig, DistortedEncoderConfig, DistortedZoo
-    from relrep_exp.encoders.encoder import Encoder, EncoderSource
 
-
-def sources(zoo: DistortedZoo, data: DataConfig) -> dict[str, EncoderSource]:
-    """The zoo's encoders by name, for points of the data's dimension."""
-    dim = getattr(data, "dim", 0)  # other data than points are refused before anything is loaded
-    return {name: DistortedSource(config, dim) for name, config in zoo.encoders.items()}
+def sources(zoo: DistortedZoo, data: Dataset, config: Config) -> dict[str, EncoderSource]:
+    """Make the sources of a zoo by name, for points of the data's dimension."""
+    dim = getattr(data.config, "dim", 0)  # other data than points are refused before anything is loaded
+    return {name: DistortedSource(encoder, dim) for name, encoder in zoo.encoders.items()}
 
 
 @dataclass(frozen=True)
-class DistortedSource:
+class DistortedSource(EncoderSource):
     """One deformation.
 
     Attributes:
@@ -31,6 +30,8 @@ class DistortedSource:
     config: DistortedEncoderConfig
     dim: int
 
+    loader = "relrep_exp.encoders.distorted_encoder:load"
+
     @property
     def view(self) -> str:
         """Points."""
@@ -39,9 +40,3 @@ class DistortedSource:
     def identity(self) -> dict[str, Any]:
         """Its settings; the dimension is the samples'."""
         return {"encoder": asdict(self.config), "version": versions.DISTORTED}
-
-    def load(self) -> Encoder:
-        """The encoder."""
-        from relrep_exp.encoders.distorted_encoder import DistortedEncoder
-
-        return DistortedEncoder(self.config, self.dim).eval()

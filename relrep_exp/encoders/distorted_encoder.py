@@ -15,6 +15,15 @@ from relrep_exp.training.seeding import generator
 
 if TYPE_CHECKING:
     from relrep_exp.config.schema import DistortedEncoderConfig
+    from relrep_exp.encoders.distorted import DistortedSource
+    from relrep_exp.training.batches import Training
+
+
+def load(source: DistortedSource, training: Training) -> DistortedEncoder:
+    """Make the encoder of a source, on the CPU."""
+    encoder = DistortedEncoder(source.config, source.dim)
+    encoder.eval()
+    return encoder
 
 
 class DistortedEncoder(Encoder):

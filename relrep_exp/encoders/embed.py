@@ -1,46 +1,107 @@
-"""Samples through encoders: the embeddings of a task, with what is paired and what could not be read."""
+"""Samples through encoders: each embedding is computed once, in shards that survive a kill, then read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor
 
-from relrep_exp.config.schema import DataConfig, ParallelConfig
-from relrep_exp.config.views import IMAGE
-from relrep_exp.data import sources as data_sources
+from relrep_exp.config.schema import Config
+from relrep_exp.config.views import IMAGE, POINT
 from relrep_exp.data.image_samples import Picked
 from relrep_exp.data.samples import ImageSamples, Samples
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
-from relrep_exp.encoders.encoder import EncoderSource
-from relrep_exp.encoders.extraction import Extracted, extract
-from relrep_exp.encoders.settings import Extraction
-from relrep_exp.encoders.zoo_sources import described
+from relrep_exp.encoders.zoo import EncoderSource, described, resolve
+from relrep_exp.errors import Problem, UserError, user_error
+from relrep_exp.store.entries import MANIFEST
 from relrep_exp.store.files import digest
 from relrep_exp.store.keys import content_key
+from relrep_exp.store.shards import Parts, Plan, ShardStore
 
-_NAMED = 20  # rows that a record names one by one
+if TYPE_CHECKING:
+    from relrep_exp.encoders.batching import AnySamples
+    from relrep_exp.encoders.encoder import Encoder
+    from relrep_exp.training.batches import Training
+    from relrep_exp.training.device import Runtime
+
+_LOG = logging.getLogger("relrep_exp")
+
+COMPUTE = "relrep_exp.encoders.predict:compute"  # Lightning, which reading does without
+_LEFT_OUT = 20  # rows that a record names one by one
+_UNREAD = 5  # unreadable samples that a message names; it says how many more there are
 
 
 @dataclass(frozen=True)
 class Group:
-    """Samples with the identity of each view."""
+    """Samples, and the identity of each view."""
 
     samples: Samples
     identity: Mapping[str, Mapping[str, Any]]
 
-    @classmethod
-    def of(cls, config: DataConfig | ParallelConfig, views: Sequence[str], offline: bool) -> Group:
-        """Read them.
 
-        Raises:
-            UserError: they are not what the configuration says.
-        """
-        return cls(data_sources.load(config, views, offline), data_sources.identity(config, views, offline))
+@dataclass(frozen=True)
+class Extraction:
+    """How embeddings are computed; nothing here changes them beyond rounding.
+
+    Attributes:
+        device: where the encoder runs.
+        devices: processes that share the shards, each with a device of its own (on the CPU: its own share).
+        batch: rows in a batch at most, or "auto": what is fastest and fits, found on some of the samples.
+        batch_tokens: rows times the longest of them, at most, for encoders whose samples differ in size.
+        shard: rows that are written at once: what a kill may lose, and what is held in memory.
+        workers: processes that prepare samples; 0 prepares them in the encoder's own process.
+        compile: run the encoder through torch.compile.
+        channels_last: lay images and the encoder's weights out with the channels innermost.
+        progress: show a bar.
+        on_error: what to do about a sample that cannot be read: stop, or leave it out.
+    """
+
+    device: torch.device
+    devices: int = 1
+    batch: int | Literal["auto"] = 64
+    batch_tokens: int = 16384
+    shard: int = 4096
+    workers: int = 0
+    compile: bool = False
+    channels_last: bool = False
+    progress: bool = False
+    on_error: Literal["raise", "skip"] = "raise"
+
+    @classmethod
+    def of(cls, config: Config, runtime: Runtime) -> Extraction:
+        """Read how a run asks for it, on this machine."""
+        asked = config.runtime
+        return cls(
+            device=runtime.device,
+            devices=runtime.devices,
+            batch=asked.batch,
+            batch_tokens=asked.batch_tokens,
+            shard=asked.shard,
+            workers=asked.workers,
+            compile=asked.compile,
+            channels_last=asked.channels_last,
+            progress=runtime.progress,
+            on_error=getattr(config.data, "on_error", "raise"),
+        )
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """The embeddings of all samples by one encoder.
+
+    Attributes:
+        x: float32, [N, d].
+        ok: bool, [N]; False where a sample could not be read and was left out: its x is zero.
+    """
+
+    x: Tensor
+    ok: Tensor
 
 
 def embed(
@@ -50,8 +111,9 @@ def embed(
     outputs: Path,
     how: Extraction,
     notes: Mapping[str, Any],
+    training: Training,
 ) -> Embeddings:
-    """All samples by all encoders.
+    """Embed all samples by all encoders.
 
     Args:
         encoders: the zoo.
@@ -60,65 +122,129 @@ def embed(
         outputs: where embeddings are kept.
         how: how they are computed where they are not there.
         notes: what else the record should say.
+        training: how encoders are trained that have no checkpoint yet.
 
     Raises:
         UserError: a sample cannot be read, an encoder cannot be loaded, or the disk is full.
     """
-    tasks, task_keys, readable = _corpora(encoders, own, outputs, how)
-    corpora, keys, left_out = tasks, task_keys, _left_out(readable)
-    if paired is not own:
-        corpora, keys, readable = _corpora(encoders, paired, outputs, how)
+    groups = [own] if paired is own else [own, paired]
+    count = iter(range(1, len(groups) * len(encoders) + 1))
+    embedded = []
+    for group in groups:
+        found: dict[str, Extracted] = {}
+        keys = {}
+        for name, source in encoders.items():
+            parts = described(source, group.identity)
+            keys[name] = content_key(parts)
+            samples = group.samples.views[source.view].samples
+            kind = {IMAGE: "images", POINT: "points"}.get(source.view, "texts")
+            what = f"{len(samples):,} {'' if group is own else 'paired '}{kind}"
+            title = f"embeddings {next(count)} of {len(groups) * len(encoders)}: {name}, {what}"
+            found[name] = extract(
+                keys[name], name, samples, partial(source.load, training), parts, outputs, how, title
+            )
+        embedded.append(_corpora(encoders, group.samples, found, keys))
+    tasks, task_keys, readable = embedded[0]
+    lost = {name: (~kept).nonzero()[:, 0].tolist() for name, kept in readable.items()}
+    left_out = {name: {"rows": len(rows), "first": rows[:_LEFT_OUT]} for name, rows in lost.items() if rows}
     said = {**own.samples.notes, **notes, **({"left_out": left_out} if left_out else {})}
     if paired is not own:
         said["paired"] = dict(paired.samples.notes)
-    return Embeddings(corpora, tasks, keys, said, _images(paired.samples, readable), task_keys)
+    corpora, paired_keys, readable = embedded[-1]
+    images = None
+    if (view := paired.samples.views.get(IMAGE)) is not None:  # those behind the paired rows
+        kept = next(iter(readable.values()))
+        images = Picked(cast("ImageSamples", view.samples), kept.nonzero()[:, 0].tolist())
+    return Embeddings(corpora, tasks, paired_keys, said, images, task_keys)
 
 
 def _corpora(
-    encoders: Mapping[str, EncoderSource], group: Group, outputs: Path, how: Extraction
+    encoders: Mapping[str, EncoderSource],
+    samples: Samples,
+    found: Mapping[str, Extracted],
+    keys: Mapping[str, str],
 ) -> tuple[dict[str, Corpus], dict[str, str], dict[str, Tensor]]:
     """Each encoder's embeddings, their keys, and which rows of the samples they are of.
 
-    Other rows make other keys: which are left out may depend on what the other encoders can read.
+    Of parallel samples those rows are kept that every encoder could read. Other rows make other keys: which
+    are left out may depend on what the other encoders can read.
     """
-    found: dict[str, Extracted] = {}
-    keys = {}
+    readable = {name: extracted.ok for name, extracted in found.items()}
+    if samples.parallel and readable:
+        readable = dict.fromkeys(readable, torch.stack(list(readable.values())).all(0))
+    corpora, names = {}, dict(keys)
     for name, source in encoders.items():
-        parts = described(source, group.identity)
-        keys[name] = content_key(parts)
-        samples = group.samples.views[source.view].samples
-        found[name] = extract(keys[name], name, samples, source.load, parts, outputs, how)
-    readable = _readable(found, group.samples.parallel)
-    corpora = {}
-    for name, source in encoders.items():
-        view, kept = group.samples.views[source.view], readable[name]
+        view, kept = samples.views[source.view], readable[name]
         labels = None if view.labels is None else view.labels[kept]
         x = found[name].x
         if not kept.all():  # picking rows copies, and there is seldom anything to leave out
-            x, keys[name] = x[kept], content_key({"embeddings": keys[name], "rows": digest(kept)})
+            x, names[name] = x[kept], content_key({"embeddings": keys[name], "rows": digest(kept)})
         corpora[name] = Corpus(x, view.is_train[kept], labels)
-    return corpora, keys, readable
+    return corpora, names, readable
 
 
-def _readable(found: Mapping[str, Extracted], parallel: bool) -> dict[str, Tensor]:
-    """The rows that are kept: of parallel samples those that every encoder could read."""
-    masks = {name: extracted.ok for name, extracted in found.items()}
-    if parallel and masks:
-        common = torch.stack(list(masks.values())).all(0)
-        return dict.fromkeys(masks, common)
-    return masks
+def extract(
+    key: str,
+    name: str,
+    samples: AnySamples,
+    load: Callable[[], Encoder],
+    describe: Mapping[str, Any],
+    outputs: Path,
+    how: Extraction,
+    title: str = "",
+) -> Extracted:
+    """Embed samples by one encoder: read from the store, or else computed and put there.
+
+    A process that is killed loses the shard that it was working on; the next one resumes behind the last
+    finished shard. Of several processes that ask for the same key one computes, the others wait.
+
+    Args:
+        key: a `content_key` of all that determines them.
+        name: the encoder's name, for bars and messages.
+        samples: what `Encoder.prepare` takes a batch of; an item may raise `BadSampleError`.
+        load: gives the encoder; called only if there is something to compute.
+        describe: JSON, kept beside the embeddings.
+        outputs: the folder of all results.
+        how: devices, batches, ...
+        title: what the log calls them.
+
+    Raises:
+        UserError: a sample cannot be read and `how.on_error` is "raise", a batch does not fit into memory,
+            an embedding is not finite, the disk is full, or the like. Finished shards are kept.
+        KeyboardInterrupt: on Ctrl-C; finished shards are kept.
+    """
+    if not len(samples):
+        raise user_error(f"encoder {name!r}: there are no samples", "choose data that hold some")
+    title = title or f"embeddings of {name}, {len(samples):,} samples"
+
+    def make(parts: Parts, pending: list[int]) -> None:
+        left = sum(len(parts.plan.rows_of(shard)) for shard in pending)
+        _LOG.info("%s: computed%s", title, f", {left:,} are left" if left < len(samples) else "")
+        resolve(COMPUTE)(name, samples, load(), how, parts, pending)
+
+    store = ShardStore(outputs / "embeddings")
+    if (store.root / key / MANIFEST).is_file():
+        _LOG.info("%s: read", title)
+    stored = store.get_or_make(Plan(key, len(samples), how.shard), describe, make)
+    if len(stored.x) != len(samples):
+        raise ValueError(f"{key} holds {len(stored.x)} embeddings and there are {len(samples)} samples")
+    if stored.unread and how.on_error == "raise":
+        raise unreadable(name, stored.unread)
+    if stored.unread:  # by this run or an earlier one
+        _LOG.warning(
+            "encoder %r: %d samples are left out: %s", name, len(stored.unread), _spelt(stored.unread)
+        )
+    return Extracted(stored.x, stored.ok)
 
 
-def _images(samples: Samples, readable: Mapping[str, Tensor]) -> ImageSamples | None:
-    """The images behind the paired rows; None where encoders read something else."""
-    view = samples.views.get(IMAGE)
-    if view is None:
-        return None
-    kept = next(iter(readable.values()))
-    return Picked(cast("ImageSamples", view.samples), kept.nonzero()[:, 0].tolist())
+def unreadable(name: str, unread: Mapping[int, str]) -> UserError:
+    """Tell a user of samples, row -> reason, that cannot be read."""
+    what = f"encoder {name!r}: {_spelt(unread)}"
+    return UserError(Problem(what, "mend the data, or leave such samples out with data.on_error=skip"))
 
 
-def _left_out(readable: Mapping[str, Tensor]) -> dict[str, Any]:
-    """How many rows each encoder goes without, and the first of them."""
-    lost = {name: (~kept).nonzero()[:, 0].tolist() for name, kept in readable.items()}
-    return {name: {"rows": len(rows), "first": rows[:_NAMED]} for name, rows in lost.items() if rows}
+def _spelt(unread: Mapping[int, str]) -> str:
+    """Rows and reasons, the first few of them."""
+    rows = sorted(unread)
+    named = "; ".join(f"row {row} cannot be read: {unread[row]}" for row in rows[:_UNREAD])
+    return named + (f"; and {len(rows) - _UNREAD} more" if len(rows) > _UNREAD else "")

@@ -1,10 +1,10 @@
-"""What every encoder is to the extraction engine, wherever its weights come from."""
+"""What every encoder is, wherever its weights come from."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -34,21 +34,3 @@ class Encoder(nn.Module, ABC):
     def sizes(self, samples: Sequence[Any]) -> Sequence[int] | None:
         """What each sample costs, e.g. its tokens, for batches of similar ones; None if all cost the same."""
         return None
-
-
-class EncoderSource(Protocol):
-    """One encoder of a zoo before it is loaded."""
-
-    @property
-    def view(self) -> str:
-        """The view of the data that it reads."""
-
-    def identity(self) -> dict[str, Any]:
-        """Everything that determines its embeddings but the samples; JSON; needs nothing heavy imported."""
-
-    def load(self) -> Encoder:
-        """The encoder on the CPU in evaluation mode; a local one that has no checkpoint is trained first.
-
-        Raises:
-            UserError: its files are missing, damaged or not what the configuration says.
-        """

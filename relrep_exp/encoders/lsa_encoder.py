@@ -13,9 +13,26 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from relrep_exp.encoders.encoder import Encoder
+from relrep_exp.errors import user_error
 
 if TYPE_CHECKING:
     from relrep_exp.config.schema import LsaEncoderConfig
+    from relrep_exp.encoders.lsa import LsaSource
+    from relrep_exp.training.batches import Training
+
+
+def load(source: LsaSource, training: Training) -> LsaEncoder:
+    """Fit the encoder of a source.
+
+    Raises:
+        UserError: the texts are too few, or have too few n-grams, for its dimension.
+    """
+    try:
+        return LsaEncoder.fit(source.texts.texts(source.view), source.config)
+    except TooFewError as few:
+        what = f"{source.key}.dim={source.config.dim}: {few}"
+        remedy = f"set {source.key}.dim below {few.most}" if few.most > 1 else "give it more texts"
+        raise user_error(what, remedy) from None
 
 
 class TooFewError(Exception):

@@ -7,7 +7,8 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -17,11 +18,10 @@ from torch import Tensor
 
 from relrep_exp.encoders.autobatch import find_limits, out_of_memory, release_memory
 from relrep_exp.encoders.batching import AnySamples, Batch, Batches, Job, Limits, Reader, jobs
+from relrep_exp.encoders.embed import Extraction, unreadable
 from relrep_exp.encoders.encoder import Encoder
 from relrep_exp.encoders.progress import bar
-from relrep_exp.encoders.settings import Extraction
-from relrep_exp.encoders.writer import ShardWriter
-from relrep_exp.errors import UserError, user_error
+from relrep_exp.errors import user_error
 from relrep_exp.store.shards import Parts
 from relrep_exp.training.fit import keyboard_interrupt, quiet
 from relrep_exp.training.processes import Failures, Spawned, environment, explained, failure_queue, told
@@ -47,13 +47,29 @@ def compute(
     module = EncoderModule(name, encoder, samples, how, parts, pending, failures)
     writer = ShardWriter(name, encoder.dim, parts, how.on_error, done, failures)
     total = sum(len(parts.plan.rows_of(shard)) for shard in pending)
+    # Tokenizers warn when a process that has used their threads is forked, which is how workers start.
+    threads = "TOKENIZERS_PARALLELISM"
+    tokenizers: dict[str, str | None] = {threads: os.environ.get(threads, "false")} if how.workers else {}
+    chosen: list[int] | int = devices if how.device.index is None else [how.device.index]
     with (
         quiet(),
         keyboard_interrupt(),
-        environment(**_tokenizers(how.workers)),
+        environment(**tokenizers),
         bar(name, total, done) if how.progress else nullcontext(),
     ):
-        trainer = _trainer(how, devices, writer)
+        trainer = pl.Trainer(
+            accelerator="gpu" if how.device.type == "cuda" else "cpu",
+            devices=devices if devices > 1 else chosen,
+            # They need nothing of each other but to wait at the end, for which gloo does on any device.
+            strategy=Spawned(how.device, "gloo") if devices > 1 else "auto",
+            plugins=[LightningEnvironment()],  # our own processes, inside a job of a cluster, too
+            callbacks=[writer],
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+            use_distributed_sampler=False,
+        )
         with explained(trainer, failures, f"encoder {name!r}", _REMEDY):
             trainer.predict(module, return_predictions=False)
 
@@ -100,8 +116,12 @@ class EncoderModule(pl.LightningModule):
 
     def predict_dataloader(self) -> Batches:
         """The batches of this process's shards."""
-        self._heed_sigterm()
-        reader, shards = Reader(self.encoder, self.samples), self._shards()
+        # Let SIGTERM end this process: Lightning has set a handler that only training listens to.
+        in_main = threading.current_thread() is threading.main_thread()
+        if in_main and self._on_sigterm is not None:
+            signal.signal(signal.SIGTERM, self._on_sigterm)
+        reader = Reader(self.encoder, self.samples)
+        shards = self.pending[self.trainer.global_rank :: self.trainer.world_size]
         with told(self.failures):
             limits = self._limits(reader, shards[0])
         todo = jobs(self.encoder, self.samples, self.plan, shards, limits)
@@ -140,15 +160,6 @@ class EncoderModule(pl.LightningModule):
         halves = (batch.rows[:middle], batch.rows[middle:])
         return torch.cat([self._halving(reader[Job(batch.shard, rows)]) for rows in halves])
 
-    def _heed_sigterm(self) -> None:
-        """Let SIGTERM end this process: Lightning has set a handler that only training listens to."""
-        in_main = threading.current_thread() is threading.main_thread()
-        if in_main and self._on_sigterm is not None:
-            signal.signal(signal.SIGTERM, self._on_sigterm)
-
-    def _shards(self) -> list[int]:
-        return self.pending[self.trainer.global_rank :: self.trainer.world_size]
-
     def _limits(self, reader: Reader, shard: int) -> Limits:
         how = self.how
         if how.batch != "auto":
@@ -164,7 +175,12 @@ class EncoderModule(pl.LightningModule):
         except Exception as error:
             if not out_of_memory(error):
                 raise
-            raise _too_large(self.encoder_name, self.how, rows) from error
+            what = f"encoder {self.encoder_name!r}: runtime.batch={self.how.batch} does not fit"
+            if rows == 1 or self.how.batch == "auto":
+                what, remedy = f"{what}: a single sample is too much", "zoo.dtype=bf16 or runtime.device=cpu"
+            else:
+                what, remedy = f"{what}: {rows} rows are too much", f"runtime.batch={rows // 2} or auto"
+            raise user_error(what, f"use {remedy}") from error
 
     @contextmanager
     def _compiler_explained(self) -> Iterator[None]:
@@ -173,44 +189,90 @@ class EncoderModule(pl.LightningModule):
         except Exception as error:
             if not (self.how.compile and type(error).__module__.startswith(_COMPILERS)):
                 raise
-            what = f"encoder {self.encoder_name!r}: runtime.compile=true fails: {_first_line(error)}"
+            said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            what = f"encoder {self.encoder_name!r}: runtime.compile=true fails: {said}"
             raise user_error(
                 what, "install a C++ compiler such as g++, or use runtime.compile=false"
             ) from error
 
 
-def _too_large(name: str, how: Extraction, rows: int) -> UserError:
-    what = f"encoder {name!r}: runtime.batch={how.batch} does not fit"
-    if rows == 1 or how.batch == "auto":
-        return user_error(f"{what}: a single sample is too much", "use zoo.dtype=bf16 or runtime.device=cpu")
-    return user_error(f"{what}: {rows} rows are too much", f"use runtime.batch={rows // 2} or auto")
+@dataclass
+class _Shard:
+    """The shard being computed; outputs stay on the device, so that nothing waits for a batch to end."""
+
+    number: int
+    rows: list[int] = field(default_factory=list)
+    outputs: list[Tensor] = field(default_factory=list)
+    unread: dict[int, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.unread)
+
+    def ordered(self, rows: range, dim: int) -> Tensor:
+        """[n, d] on the CPU, in the order of `rows`; zero where nothing could be read."""
+        x = torch.zeros(len(rows), dim)
+        if self.rows:
+            x[torch.tensor(self.rows) - rows.start] = torch.cat(self.outputs).cpu()
+        return x
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+class ShardWriter(pl.Callback):
+    """Writes a shard as soon as its last batch is there; batches come shard after shard.
 
-
-def _trainer(how: Extraction, devices: int, writer: ShardWriter) -> pl.Trainer:
-    chosen: list[int] | int = devices if how.device.index is None else [how.device.index]
-    return pl.Trainer(
-        accelerator="gpu" if how.device.type == "cuda" else "cpu",
-        devices=devices if devices > 1 else chosen,
-        # They need nothing of each other but to wait at the end, for which gloo does on any device.
-        strategy=Spawned(how.device, "gloo") if devices > 1 else "auto",
-        plugins=[LightningEnvironment()],  # our own processes, inside a job of a cluster, too
-        callbacks=[writer],
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-        use_distributed_sampler=False,
-    )
-
-
-def _tokenizers(workers: int) -> dict[str, str | None]:
-    """Tokenizers warn when a process that has used their threads is forked, which is how workers start.
-
-    Without workers the threads may run.
+    Args:
+        name: the encoder's name, for messages.
+        dim: d, the width of its embeddings.
+        parts: where shards go.
+        on_error: what to do about samples that cannot be read.
+        done: rows that each process has seen, int64 [processes]; memory that they share.
+        failures: where to report what the user can mend; None in the user's own process.
     """
-    name = "TOKENIZERS_PARALLELISM"
-    return {name: os.environ.get(name, "false")} if workers else {}
+
+    def __init__(
+        self,
+        name: str,
+        dim: int,
+        parts: Parts,
+        on_error: Literal["raise", "skip"],
+        done: Tensor,
+        failures: Failures | None,
+    ):
+        self.name, self.dim, self.parts, self.on_error = name, dim, parts, on_error
+        self.done, self.failures = done, failures
+        self._shard: _Shard | None = None
+
+    def on_predict_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Take in the embeddings of a batch, [B, d]."""
+        with told(self.failures):
+            self._add(batch, outputs)
+        self.done[trainer.global_rank] += len(batch.rows) + len(batch.unread)
+
+    def _add(self, batch: Batch, outputs: Tensor) -> None:
+        if batch.unread and self.on_error == "raise":
+            raise unreadable(self.name, batch.unread)
+        shard = self._shard or _Shard(batch.shard)
+        shard.rows += batch.rows
+        shard.outputs += [outputs] if batch.rows else []
+        shard.unread |= batch.unread
+        complete = len(shard) == len(self.parts.plan.rows_of(shard.number))
+        self._shard = None if complete else shard
+        if complete:
+            self._write(shard)
+
+    def _write(self, shard: _Shard) -> None:
+        rows = self.parts.plan.rows_of(shard.number)
+        x = shard.ordered(rows, self.dim)
+        finite = x.isfinite().all(dim=1)
+        if not finite.all():
+            row = rows[int((~finite).nonzero()[0])]
+            what = f"encoder {self.name!r}: the embedding of row {row} is not finite"
+            raise user_error(what, "use zoo.dtype=bf16 or zoo.dtype=float32, which reach further than fp16")
+        self.parts.write(shard.number, x, shard.unread)

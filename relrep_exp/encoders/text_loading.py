@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 from relrep_exp.config.schema.zoo import Dtype, TransformersEncoderConfig
 from relrep_exp.encoders import checkpoint
 from relrep_exp.encoders.checkpoint import remedy
+from relrep_exp.encoders.text import TextSource
+from relrep_exp.encoders.text_model import TextEncoder, vocabulary
+from relrep_exp.encoders.zoo import folder as folder_of
 from relrep_exp.errors import Problem, UserError, user_error
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-    from relrep_exp.encoders.text_model import TextEncoder
+    from relrep_exp.training.batches import Training
 
 _CASED = 0.05  # share of words; an uncased vocabulary has next to none, a cased one many more
 _CLIP = ("clip", "clip_text_model")
@@ -27,27 +30,21 @@ _NAMED = 3  # keys that a message spells out
 _FEW = 16  # tokens that a tokenizer may have beyond the model's: Gemma 3 has one, people add [PAD] to GPT-2
 
 
-def load(folder: Path, config: TransformersEncoderConfig, dtype: Dtype, key: str) -> TextEncoder:
-    """The encoder on the CPU.
-
-    Args:
-        folder: a checkpoint; nothing is looked for anywhere else.
-        config: how its states become one embedding.
-        dtype: of its weights.
-        key: where the configuration names it, for messages.
+def load(source: TextSource, training: Training) -> TextEncoder:
+    """Load the encoder of a source, on the CPU; nothing is looked for but in its folder.
 
     Raises:
         UserError: everything that is wrong with the folder, as far as it can be told at once.
     """
-    from relrep_exp.encoders.text_model import TextEncoder
-
+    config, key = source.config, source.key
+    folder = folder_of(key, config, source.offline)
     if found := checkpoint.problems(folder, key):
         raise UserError(found)
     with _quiet():
         settings = _settings(folder, key)
         _check_pooling(settings, config, key)
         tokenizer = _tokenizer(folder, key)
-        model = _model(folder, settings, dtype, key)
+        model = _model(folder, settings, source.dtype, key)
         _check_vocabulary(model, tokenizer, folder, key)
         try:
             return TextEncoder(model, tokenizer, config.pooling, config.layer, config.max_length)
@@ -187,8 +184,6 @@ def _check_vocabulary(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path, key: str
 ) -> None:
     """A tokenizer of another model would give tokens that this one does not have."""
-    from relrep_exp.encoders.text_model import vocabulary
-
     known = vocabulary(model)
     if len(tokenizer) > known + max(_FEW, known // 1000):
         what = f"{key}: {folder}: the tokenizer has {len(tokenizer)} tokens, the model {known}"

@@ -1,19 +1,16 @@
-"""The training texts that a zoo of local text encoders is made from, read once for all of its encoders."""
+"""The training texts that a zoo of local text encoders is made from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.data import sources as data_sources
+from relrep_exp.data.sources import Dataset
 from relrep_exp.errors import user_error
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from relrep_exp.config.schema import DataConfig
-    from relrep_exp.data.samples import Samples
+    from relrep_exp.data.samples import View
 
 
 class TrainingTexts:
@@ -24,47 +21,34 @@ class TrainingTexts:
     Args:
         data: the task's data.
         languages: those of all encoders of the zoo.
-        offline: whether the network must not be used.
 
     Raises:
         UserError: the data are no texts.
     """
 
-    def __init__(self, data: DataConfig, languages: list[str], offline: bool):
-        if data.kind not in data_sources.HOLD["texts"]:
-            what = f"data={data.name} has no texts, which this zoo's encoders are made from"
+    def __init__(self, data: Dataset, languages: list[str]):
+        if "texts" not in data.config.holds:
+            what = f"data={data.config.name} has no texts, which this zoo's encoders are made from"
             raise user_error(what, "use texts, such as data=template_reviews, or a zoo of image encoders")
-        self.data, self.languages, self.offline = data, sorted(set(languages)), offline
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the texts: another process reads them when it needs them."""
-        return {name: self.__dict__[name] for name in ("data", "languages", "offline")}
+        self.data, self.languages = data, sorted(set(languages))
 
     def identity(self, language: str) -> dict[str, Any]:
-        """What tells a language's texts, labels and split from others.
+        """Tell a language's texts, labels and split from others.
 
         Raises:
             UserError: files are missing, or there is no such language.
         """
-        return self._identities[language]
+        return self.data.identity(self.languages)[language]
 
     def texts(self, language: str) -> list[str]:
         """The training texts of one language."""
-        samples = self._samples.views[language].samples
-        return [str(samples[row]) for row in self._rows(language).tolist()]
+        view = self._view(language)
+        return [str(view.samples[row]) for row in view.is_train.nonzero()[:, 0].tolist()]
 
     def labels(self, language: str) -> Tensor | None:
         """Their classes, int64 [N]; None if there are none."""
-        labels = self._samples.views[language].labels
-        return None if labels is None else labels[self._rows(language)]
+        view = self._view(language)
+        return None if view.labels is None else view.labels[view.is_train.nonzero()[:, 0]]
 
-    def _rows(self, language: str) -> Tensor:
-        return self._samples.views[language].is_train.nonzero()[:, 0]
-
-    @cached_property
-    def _identities(self) -> Mapping[str, dict[str, Any]]:
-        return data_sources.identity(self.data, self.languages, self.offline)
-
-    @cached_property
-    def _samples(self) -> Samples:
-        return data_sources.load(self.data, self.languages, self.offline)
+    def _view(self, language: str) -> View:
+        return self.data.load(self.languages).views[language]

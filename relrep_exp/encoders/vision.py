@@ -1,27 +1,46 @@
-"""conf/zoo/vision: image encoders of timm, before they are loaded."""
+"""conf/zoo/vision: image encoders of timm before they are loaded, and what a folder of theirs holds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from relrep_exp.config.schema import RuntimeConfig, TimmEncoderConfig, TimmZoo
+from relrep_exp.config.schema import Config, TimmEncoderConfig, TimmZoo
 from relrep_exp.config.schema.zoo import Dtype
 from relrep_exp.config.views import IMAGE
 from relrep_exp.data.manifest import manifest
-from relrep_exp.encoders import pretrained
-from relrep_exp.encoders.vision_folder import CONFIG, architecture, problems, weights
-from relrep_exp.errors import UserError
+from relrep_exp.data.sources import Dataset
+from relrep_exp.encoders import zoo as zoos
+from relrep_exp.encoders.zoo import EncoderSource
+from relrep_exp.errors import Problem, UserError
 from relrep_exp.store import versions
 
-if TYPE_CHECKING:
-    from relrep_exp.encoders.encoder import EncoderSource
-    from relrep_exp.encoders.vision_model import TimmEncoder
+CONFIG = "config.json"
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # the first that is there is loaded, as timm does
+
+
+def sources(zoo: TimmZoo, data: Dataset, config: Config) -> dict[str, EncoderSource]:
+    """Make the sources of a zoo, by name.
+
+    Raises:
+        UserError: folders of the user's own lack files: all that is wrong with all of them.
+    """
+    found: dict[str, EncoderSource] = {}
+    lacking = []
+    for name, encoder in zoo.encoders.items():
+        key, runtime = f"zoo.encoders.{name}", config.runtime
+        found[name] = VisionSource(key, encoder, zoo.dtype, runtime.resize, runtime.offline)
+        if encoder.path is not None:
+            lacking += problems(Path(encoder.path).expanduser(), key)
+    if lacking:
+        raise UserError(lacking)
+    return found
 
 
 @dataclass(frozen=True)
-class VisionSource:
+class VisionSource(EncoderSource):
     """One encoder of the zoo.
 
     Attributes:
@@ -39,8 +58,10 @@ class VisionSource:
     offline: bool
     view: str = IMAGE
 
+    loader = "relrep_exp.encoders.vision_model:load"
+
     def identity(self) -> dict[str, Any]:
-        """The weights, by the hub's commit or the digest of a folder's files, and how images reach them.
+        """Tell the weights, by the hub's commit or the digest of a folder's files, and how images reach them.
 
         The transform is the one that the files name; the classifier is always left out.
 
@@ -48,44 +69,41 @@ class VisionSource:
             UserError: the folder lacks files, or the hub's commit is not known.
         """
         how = {"classes": 0, "dtype": self.dtype, "resize": self.resize}
-        return {**self._weights(), **how, "version": versions.VISION_ENCODERS}
+        return {**self._weights, **how, "version": versions.VISION_ENCODERS}
 
-    def load(self) -> TimmEncoder:
-        """The encoder on the CPU.
-
-        Raises:
-            UserError: its files are missing, damaged or not what the configuration says.
-        """
-        from relrep_exp.encoders import vision_loading
-
-        if self.config.path is None:  # before a download of what timm could not build
-            vision_loading.check_known(architecture(self.config.model), f"{self.key}.model")
-        return vision_loading.load(self._folder(), self.config, self.dtype, self.resize, self.key)
-
+    @cached_property
     def _weights(self) -> dict[str, Any]:
-        if self.config.path is not None:
-            if found := problems(self._folder(), self.key):
-                raise UserError(found)
-            return {"files": manifest(self._folder(), [CONFIG, weights(self._folder())])}
-        return pretrained.on_hub(self.key, self.config, self.offline)
-
-    def _folder(self) -> Path:
-        return pretrained.folder(self.key, self.config, self.offline)
+        if self.config.path is None:
+            return zoos.on_hub(self.key, self.config, self.offline)
+        folder = Path(self.config.path).expanduser()
+        if found := problems(folder, self.key):
+            raise UserError(found)
+        return {"files": manifest(folder, [CONFIG, weights(folder)])}
 
 
-def sources(zoo: TimmZoo, runtime: RuntimeConfig) -> dict[str, EncoderSource]:
-    """The zoo's encoders by name.
+def problems(folder: Path, key: str) -> list[Problem]:
+    """What a folder of weights lacks; nothing is loaded."""
+    if not folder.is_dir():
+        return [Problem(f"{key}: there is no folder {folder}", remedy(key))]
+    wanted = {CONFIG: (CONFIG,), " or ".join(WEIGHTS): WEIGHTS}
+    return [
+        Problem(f"{key}: {folder} has no {what}", remedy(key))
+        for what, names in wanted.items()
+        if not any((folder / name).is_file() for name in names)
+    ]
 
-    Raises:
-        UserError: folders of the user's own lack files: all that is wrong with all of them.
-    """
-    found: dict[str, EncoderSource] = {}
-    lacking = []
-    for name, config in zoo.encoders.items():
-        key = f"zoo.encoders.{name}"
-        found[name] = VisionSource(key, config, zoo.dtype, runtime.resize, runtime.offline)
-        if config.path is not None:
-            lacking += problems(Path(config.path).expanduser(), key)
-    if lacking:
-        raise UserError(lacking)
-    return found
+
+def remedy(key: str) -> str:
+    """What mends a folder that cannot be loaded."""
+    own = "a folder with config.json and model.safetensors, as timm's save_for_hf writes them"
+    return f"let {key}.path name {own}"
+
+
+def weights(folder: Path) -> str:
+    """The file of weights that is loaded."""
+    return next((name for name in WEIGHTS if (folder / name).is_file()), WEIGHTS[0])
+
+
+def architecture(model: str) -> str:
+    """vit_small_patch16_224 of vit_small_patch16_224.augreg_in21k_ft_in1k, with or without an owner."""
+    return model.rsplit("/", 1)[-1].split(".", 1)[0]

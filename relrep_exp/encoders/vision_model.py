@@ -1,26 +1,84 @@
-"""An image encoder of timm: from images to one embedding each."""
+"""An image encoder of timm: loaded from a folder completely or not at all, then images to embeddings.
+
+Nothing in the folder is executed.
+"""
 
 from __future__ import annotations
 
+import json
+import pickle
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import timm
 import torch
+from PIL.Image import fromarray
+from safetensors import SafetensorError
+from timm.data.config import resolve_model_data_config
 from timm.data.transforms_factory import create_transform
 from torch import Tensor, nn
 
+from relrep_exp.encoders import vision
 from relrep_exp.encoders.encoder import Encoder
+from relrep_exp.encoders.vision import VisionSource
+from relrep_exp.encoders.zoo import folder as folder_of
+from relrep_exp.errors import UserError, user_error
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from relrep_exp.config.schema.zoo import Dtype
+    from relrep_exp.training.batches import Training
 
     Image = np.ndarray[Any, Any]
     Inputs = Tensor | list[Tensor]
 
 _DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _WHITE = 255.0
+# What timm and torch raise for a config.json or weights that do not make the model they name
+_UNFIT = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    AssertionError,
+    OSError,
+    EOFError,
+    pickle.UnpicklingError,
+    SafetensorError,
+)
+
+
+def load(source: VisionSource, training: Training) -> TimmEncoder:
+    """Load the encoder of a source, on the CPU; nothing is looked for but in its folder.
+
+    Raises:
+        UserError: the folder is not what it should be, or the model's images cannot be resized on a device.
+    """
+    config, key = source.config, source.key
+    if config.path is None:  # before a download of what timm could not build
+        _check_known(vision.architecture(config.model), f"{key}.model")
+    folder = folder_of(key, config, source.offline)
+    if found := vision.problems(folder, key):
+        raise UserError(found)
+    _check_architecture(folder, source)
+    # It is loaded with the classifier, as timm is strict only then: without, it would quietly leave weights
+    # that the file lacks at their random values.
+    try:
+        with torch.random.fork_rng(devices=[]):  # weights are drawn before they are read
+            model: nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True)
+            model.reset_classifier(0)  # type: ignore[operator]  # every model of timm has it
+    except _UNFIT as error:
+        text = " ".join(str(error).split()) or type(error).__name__  # maybe a list of hundreds of weights
+        said = text if len(text) <= 300 else f"{text[:300]} ..."
+        what = f"{key}: {folder / vision.weights(folder)} cannot be loaded: {said}"
+        raise user_error(what, vision.remedy(key)) from None
+    data = resolve_model_data_config(model)  # type: ignore[no-untyped-call]  # timm annotates only in part
+    if source.resize == "device":
+        check_device_resize(data, key)
+    return TimmEncoder(model, data, source.dtype, source.resize == "device")
 
 
 class TimmEncoder(Encoder):
@@ -83,8 +141,6 @@ class TimmEncoder(Encoder):
         return embeddings.float()
 
     def _transformed(self, image: Image) -> Tensor:
-        from PIL.Image import fromarray
-
         out: Tensor = self._transform(fromarray(image).convert(self._mode))
         return out
 
@@ -112,7 +168,51 @@ def _filtered(images: Tensor, size: tuple[int, int], mode: str) -> Tensor:
 
 def _planes(image: Image) -> Tensor:
     """[H, W] or [H, W, 3] -> [1 or 3, H, W], a copy: the image may lie in memory that is only for reading."""
-    import numpy as np
-
     stacked = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
     return torch.from_numpy(np.array(stacked, order="C"))
+
+
+def _check_known(architecture: str, where: str) -> None:
+    """Check that timm has the architecture.
+
+    Raises:
+        UserError: it has not.
+    """
+    if timm.is_model(architecture):
+        return
+    close = get_close_matches(architecture, timm.list_models(), n=3, cutoff=0.6)
+    meant = f"did you mean {' or '.join(close)}?" if close else 'timm.list_models("vit*") lists some'
+    raise user_error(f"{where}: timm {timm.__version__} does not know {architecture!r}", meant)
+
+
+def check_device_resize(data: dict[str, Any], key: str) -> None:
+    """Check that torch can do on a device what timm's transform does.
+
+    Raises:
+        UserError: it cannot.
+    """
+    channels, height, width = data["input_size"]
+    does = {
+        f"crop_mode={data['crop_mode']}": data["crop_mode"] == "center",
+        f"interpolation={data['interpolation']}": data["interpolation"] in ("bicubic", "bilinear"),
+        f"input_size={data['input_size']}": channels == 3 and height == width,
+        f"crop_pct={data['crop_pct']}": data["crop_pct"] <= 1,
+    }
+    if bad := [name for name, fits in does.items() if not fits]:
+        what = f"{key}: its images cannot be resized on a device ({', '.join(bad)})"
+        raise user_error(what, "use runtime.resize=worker")
+
+
+def _check_architecture(folder: Path, source: VisionSource) -> None:
+    """The folder names an architecture that timm has and that the configuration expects."""
+    path, key, model = folder / vision.CONFIG, source.key, source.config.model
+    try:
+        there = json.loads(path.read_text(encoding="utf-8"))["architecture"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        what = f'{key}: {path} names no "architecture" ({type(error).__name__}: {error})'
+        raise user_error(what, vision.remedy(key)) from None
+    _check_known(str(there), f"{key}: {path}")
+    expected = vision.architecture(model)
+    if there != expected:
+        what = f"{key}.model={model}, but {folder} holds {there}"
+        raise user_error(what, f"set {key}.model={there}, or {key}.path to the weights of {expected}")

@@ -1,237 +1,258 @@
-"""From a zoo's configuration to embeddings, whatever kind of zoo it is."""
+"""The encoders of a zoo before they are loaded: which file knows which kind, and where their weights are.
+
+Nothing heavy is imported here: a source names the function that loads it, in a file with torch and the like.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from relrep_exp.config.schema import (
-    CaptionedData,
-    ClustersData,
+    ZOOS,
     Config,
-    DataConfig,
-    DistortedZoo,
-    ImagesData,
-    ParallelConfig,
+    MixedZoo,
     PrecomputedZoo,
-    Sib200Data,
-    SubsetsParallel,
-    TaskConfig,
-    TextsData,
+    TimmEncoderConfig,
+    TimmZoo,
+    TransformersEncoderConfig,
+    TransformersZoo,
+    parts,
 )
-from relrep_exp.config.views import IMAGE, POINT, own_pairs, views
-from relrep_exp.data import sources as data_sources
-from relrep_exp.data.repos import dataset_repo
-from relrep_exp.encoders import precomputed
-from relrep_exp.encoders.present import missing_encoders
-from relrep_exp.encoders.zoo_sources import described, sources
-from relrep_exp.errors import Problem, UserError, every, nearest
+from relrep_exp.config.views import views
+from relrep_exp.data import hub
+from relrep_exp.data.hub.repo import Repo
+from relrep_exp.data.hub.select import WEIGHTS
+from relrep_exp.data.sources import Dataset, group
+from relrep_exp.errors import Problem, every, user_error
 from relrep_exp.store.keys import content_key
 
 if TYPE_CHECKING:
-    from relrep_exp.encoders.embeddings import Embeddings
-    from relrep_exp.encoders.settings import Extraction
-    from relrep_exp.training.device import Runtime
+    from relrep_exp.encoders.encoder import Encoder
+    from relrep_exp.training.batches import Training
 
-_READ = {IMAGE: "images", POINT: "points"}  # every other view is a language
-# What encoders read -> some data of it
-_SOME = {
-    "images": "data=digits, mnist, cifar100 ...",
-    "points": "data=clusters",
-    "texts": "data=sib200, template_reviews, templates, trec, marc ...",
-    "images and texts": "data=n24news, digits_described",
+Pretrained = TimmEncoderConfig | TransformersEncoderConfig
+TIMM_FILES = ("config.json", *WEIGHTS)
+
+# kind of a zoo -> what makes its sources: (settings of the zoo, data of the task, configuration) -> sources
+KINDS: dict[str, str | Callable[..., Any]] = {
+    "timm": "relrep_exp.encoders.vision:sources",
+    "transformers": "relrep_exp.encoders.text:sources",
+    "lsa": "relrep_exp.encoders.lsa:sources",
+    "distorted": "relrep_exp.encoders.distorted:sources",
+    "local": "relrep_exp.encoders.local.local_images:sources",
+    "autoencoder": "relrep_exp.encoders.local.autoencoder_zoo:sources",
+    "local_bert": "relrep_exp.encoders.local.local_bert:sources",
+    "local_lm": "relrep_exp.encoders.local.local_lm:sources",
 }
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-def identity(config: Config) -> dict[str, Any]:
-    """What determines the embeddings and what they are split and labelled by, as part of a record's key.
+class EncoderSource(ABC):
+    """One encoder of a zoo before it is loaded.
+
+    Attributes:
+        loader: "module:function", or a function, that loads it: (source, training) -> `Encoder`.
+    """
+
+    loader: ClassVar[str | Callable[..., Any]]
+
+    @property
+    @abstractmethod
+    def view(self) -> str:
+        """The view of the data that it reads."""
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """Everything that determines its embeddings but the samples; JSON; needs nothing heavy imported.
+
+        What takes time, such as the digests of files, is worked out once for each source.
+        """
+
+    def load(self, training: Training) -> Encoder:
+        """Load the encoder, on the CPU in evaluation mode; one without a checkpoint is trained first.
+
+        Args:
+            training: how it is trained on this machine, which changes no number.
+
+        Raises:
+            UserError: its files are missing, damaged or not what the configuration says.
+        """
+        encoder: Encoder = resolve(type(self).loader)(self, training)
+        return encoder
+
+
+def resolve(name: str | Callable[..., Any]) -> Callable[..., Any]:
+    """Import the function that is called "module:function"; a function is itself."""
+    if not isinstance(name, str):
+        return name
+    module, _, function = name.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), function)
+    return found
+
+
+def zoo_kind(kind: str, settings: type) -> Callable[[F], F]:
+    """Register a kind of zoo of one's own, so that `zoo.kind=KIND` makes its encoders.
+
+    @zoo_kind("mine", MineZoo)
+    def sources(zoo, data, config): return {name: MineSource(...) for name in zoo.encoders}
+
+    Args:
+        kind: its name.
+        settings: a dataclass with `kind`, `name`, `encoders` by name, and the `views` that these read.
+    """
+
+    def register(sources_of: F) -> F:
+        ZOOS.add(kind, settings)
+        KINDS[kind] = sources_of
+        return sources_of
+
+    return register
+
+
+def sources(config: Config, data: Dataset, names: Iterable[str]) -> dict[str, EncoderSource]:
+    """Make the sources of these encoders of the zoo, in this order.
+
+    Args:
+        config: the run.
+        data: the task's own samples, which some encoders are trained on.
+        names: what `left` says.
 
     Raises:
         UserError: files are missing; every problem.
     """
-    if isinstance(config.zoo, PrecomputedZoo):
-        return {"data": {"name": config.data.name}, "encoders": precomputed.identity(config.zoo)}
-    jobs: dict[str, Callable[[], Any]] = {**_samples(config), "encoders": partial(_encoders, config)}
-    parts = every(jobs)
+    jobs = {
+        number: partial(resolve(KINDS[zoo.kind]), zoo, data, config)
+        for number, zoo in enumerate(parts(config.zoo))
+    }
+    found = {name: source for part in every(jobs).values() for name, source in part.items()}
+    return {name: found[name] for name in names}
+
+
+def left(config: Config, missing: Iterable[str]) -> list[str]:
+    """Name the zoo's encoders that can be had: all but those that are missing and may be.
+
+    Raises:
+        UserError: fewer than two are left.
+    """
+    zoo, lost = config.zoo, set(missing)
+    assert not isinstance(zoo, PrecomputedZoo), "the file of precomputed embeddings says which there are"
+    names = [name for name in zoo.encoders if name not in lost]
+    if lost and len(names) < 2:
+        what = f"zoo.skip_missing=true leaves {len(names)} of {len(zoo.encoders)} encoders"
+        raise user_error(what, "get at least two of them: python scripts/prefetch.py with the same arguments")
+    return names
+
+
+def missing(config: Config) -> dict[str, Problem]:
+    """Find the encoders that are not there and that the user allows to be dropped, each with what is wrong.
+
+    To be asked once in a run, as the zoo must not change while it runs.
+    """
+    zoo = config.zoo
+    if not isinstance(zoo, TimmZoo | TransformersZoo | MixedZoo) or not zoo.skip_missing:
+        return {}
+    repos = models(config)
+    found = hub.check(list(repos.values()), config.runtime.offline)
+    return {name: found[repo] for name, repo in repos.items() if repo in found}
+
+
+def models(config: Config) -> dict[str, Repo]:
+    """Find the zoo's encoders that come from the hub, with their repositories."""
+    pretrained = [part for part in parts(config.zoo) if isinstance(part, TimmZoo | TransformersZoo)]
+    found = {
+        name: model_repo(f"zoo.encoders.{name}", encoder)
+        for part in pretrained
+        for name, encoder in part.encoders.items()
+    }
+    return {name: repo for name, repo in found.items() if repo is not None}
+
+
+def model_repo(key: str, config: Pretrained) -> Repo | None:
+    """Find an encoder's repository; None if it has a local directory instead.
+
+    Args:
+        key: the configuration's key of the encoder.
+        config: the encoder. A timm name without an owner is one of timm's own repositories.
+    """
+    if config.path is not None:
+        return None
+    if isinstance(config, TransformersEncoderConfig):
+        return Repo(config.model, "model", config.revision, key=key)
+    name = config.model if "/" in config.model else f"timm/{config.model}"
+    return Repo(name, "model", config.revision, TIMM_FILES, key)
+
+
+def folder(key: str, config: Pretrained, offline: bool) -> Path:
+    """Find the folder of a pretrained encoder's files, downloaded where they are missing and may be.
+
+    Args:
+        key: where the configuration names the encoder.
+        config: which one.
+        offline: whether the hub must not be asked.
+
+    Raises:
+        UserError: the hub does not give them.
+    """
+    repo = model_repo(key, config)
+    return Path(config.path or "").expanduser() if repo is None else hub.snapshot(repo, offline)
+
+
+def on_hub(key: str, config: Pretrained, offline: bool) -> dict[str, str]:
+    """Tell weights of the hub from others: the model and the commit.
+
+    Raises:
+        UserError: the commit is not known.
+    """
+    repo = model_repo(key, config)
+    assert repo is not None, "a folder of the user's own has no repository"
+    return {"model": config.model, "commit": hub.commit(repo, offline)}
+
+
+def described(source: EncoderSource, samples: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Describe the embeddings of one encoder: its own identity and that of the view that it reads."""
+    return {"encoder": source.identity(), "samples": samples[source.view]}
+
+
+def keys(encoders: Mapping[str, EncoderSource], samples: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Name each encoder's embeddings of some samples, where none is left out; none is read.
+
+    Args:
+        encoders: the zoo.
+        samples: view -> identity of its samples.
+    """
+    return {name: content_key(described(source, samples)) for name, source in encoders.items()}
+
+
+def identity(
+    config: Config,
+    groups: Iterable[Dataset],
+    encoders: Callable[[], Mapping[str, EncoderSource]],
+    dropped: Iterable[str],
+) -> dict[str, Any]:
+    """Tell the embeddings of a run, and what they are split and labelled by, from others: part of its key.
+
+    Args:
+        config: the run; its zoo holds no precomputed embeddings.
+        groups: data, and the parallel source where there is one.
+        encoders: makes the sources of those that are left.
+        dropped: those that are missing.
+
+    Raises:
+        UserError: files are missing; every problem.
+    """
+    jobs: dict[str, Callable[[], Any]] = {
+        group(samples.config): partial(samples.identity, views(config)) for samples in groups
+    }
+    jobs["encoders"] = lambda: every({name: source.identity for name, source in encoders().items()})
+    found = every(jobs)
     # Samples may be left out, for numbers that a run which wants all of them must not be given.
     if getattr(config.data, "on_error", "raise") == "skip":
-        parts["on_error"] = "skip"
-    if missing := missing_encoders(config):  # nor one that names them those of a zoo that never had them
-        parts["skipped_encoders"] = sorted(missing)
-    return parts
-
-
-def paired_keys(config: Config) -> dict[str, str]:
-    """Encoder -> the identity of its paired embeddings, where no sample is left out; none is read.
-
-    Raises:
-        UserError: files are missing; every problem.
-    """
-    return _keys(config, config.data if own_pairs(config) else config.parallel)
-
-
-def task_keys(config: Config) -> dict[str, str]:
-    """The same of the embeddings that decoders are trained and tested on."""
-    return _keys(config, config.data)
-
-
-def _keys(config: Config, group: DataConfig | ParallelConfig) -> dict[str, str]:
-    if isinstance(config.zoo, PrecomputedZoo):
-        return precomputed.keys(config.zoo)
-    samples = data_sources.identity(group, views(config), config.runtime.offline)
-    return {name: content_key(described(source, samples)) for name, source in sources(config).items()}
-
-
-def _samples(config: Config) -> dict[str, Callable[[], dict[str, Any]]]:
-    """Group of the configuration -> what asks for the identity of its samples."""
-    offline, read = config.runtime.offline, views(config)
-    groups: dict[str, Any] = {"data": config.data}
-    if not own_pairs(config):
-        groups["parallel"] = config.parallel
-    return {name: partial(data_sources.identity, group, read, offline) for name, group in groups.items()}
-
-
-def _encoders(config: Config) -> dict[str, Any]:
-    return every({name: source.identity for name, source in sources(config).items()})
-
-
-def own_problems(config: Config) -> list[Problem]:
-    """What is wrong with files of the user's own; what comes from the hub is not looked at."""
-    jobs: dict[str, Callable[[], Any]] = {
-        name: job
-        for name, job in _samples(config).items()
-        if dataset_repo(getattr(config, name), views(config), name) is None
-    }
-    jobs["encoders"] = partial(sources, config)
-    try:
-        every(jobs)
-    except UserError as error:
-        return error.problems
-    return []
-
-
-def problems(config: Config) -> list[Problem]:
-    """What does not go together, known before anything is read."""
-    kind, name = config.data.kind, f"data={config.data.name}"
-    zoo = config.zoo
-    if not isinstance(zoo, PrecomputedZoo) and (found := encoder_problems(list(zoo.encoders), config.task)):
-        return found
-    if isinstance(zoo, PrecomputedZoo) != (kind == "precomputed"):
-        if isinstance(zoo, PrecomputedZoo):
-            remedy = "zoo=precomputed brings its own labels and split: use data=precomputed"
-        else:
-            remedy = "these encoders need samples to read: use data=digits, say, or zoo=precomputed"
-        return [Problem(f"{name} does not go with this zoo", remedy)]
-    read = sorted({_READ.get(view, "texts") for view in views(config)})
-    if all(kind in data_sources.HOLD[sort] for sort in read):
-        return [*_unpaired(config), *_tested_twice(config), *_too_flat(config)]
-    what = " and ".join(read)
-    return [Problem(f"{name} does not go with this zoo, whose encoders read {what}", f"use {_SOME[what]}")]
-
-
-def _too_flat(config: Config) -> list[Problem]:
-    """On a line nothing can be turned, nor be stretched more in one direction than in another."""
-    zoo, data = config.zoo, config.data
-    if not isinstance(zoo, DistortedZoo) or not isinstance(data, ClustersData) or data.dim > 1:
-        return []
-    return [
-        Problem(
-            f"zoo.encoders.{name} turns or stretches points, and data.dim={data.dim} leaves them a line",
-            f"set data.dim=2 or more, or leave it out: ~zoo.encoders.{name}",
-        )
-        for name, encoder in zoo.encoders.items()
-        if encoder.rotation or encoder.condition > 1
-    ]
-
-
-def encoder_problems(names: Sequence[str], task: TaskConfig) -> list[Problem]:
-    """Too few encoders, and test encoders that are none of them."""
-    problems = []
-    if len(names) < 2:
-        found = f"one encoder only: {names[0]}" if names else "no encoder at all"
-        problems.append(Problem(found, f"{task.kind} needs at least two"))
-    for name in task.test_encoders or []:
-        if name not in names:
-            what = f"task.test_encoders: there is no encoder {name}"
-            problems.append(Problem(what, nearest(name, names)))
-    return problems
-
-
-def _unpaired(config: Config) -> list[Problem]:
-    """Samples that are not parallel need a parallel source beside them, images have no use for one."""
-    own = own_pairs(config)
-    if config.data.kind == "texts" and own and len(views(config)) > 1:
-        what = f"data={config.data.name}: row n is another sample in every language, so nothing is paired"
-        return [Problem(what, "choose a parallel source: parallel=xnli, sib200, ntrex, translated ...")]
-    if config.data.kind not in data_sources.HOLD["texts"] and not own:
-        what = f"parallel={config.parallel.name} is a source of texts, and data={config.data.name} has none"
-        return [Problem(what, "use parallel=own")]
-    return []
-
-
-def _tested_twice(config: Config) -> list[Problem]:
-    """Test samples must be neither trained on nor among those that anchors and statistics come from."""
-    data, parallel = config.data, config.parallel
-    if not isinstance(data, ImagesData | CaptionedData | TextsData | Sib200Data):
-        return []
-    train, test = ({part} if isinstance(part, str) else set(part) for part in (data.train, data.test))
-    problems = []
-    if both := sorted(train & test):
-        what = (
-            f"data.train and data.test share {', '.join(both)}: samples would be tested on that were learnt"
-        )
-        problems.append(Problem(what, "give each splits of its own"))
-    if (
-        isinstance(parallel, SubsetsParallel)
-        and not isinstance(data, CaptionedData)
-        and parallel.repo == data.repo
-        and not own_pairs(config)
-        and test & set(parallel.splits)
-    ):
-        what = f"parallel={parallel.name} has the very sentences that data={data.name} tests on"
-        ways = [] if data.kind == "texts" else ["use parallel=own, as these data are paired themselves"]
-        problems.append(
-            Problem(what, ", or ".join([*ways, f"set parallel.splits=[{','.join(sorted(train))}]"]))
-        )
-    return problems
-
-
-def load(config: Config, runtime: Runtime) -> Embeddings:
-    """The embeddings, computed only where the store lacks them.
-
-    Raises:
-        UserError: the data or the files are not what the configuration says.
-    """
-    if isinstance(config.zoo, PrecomputedZoo):
-        return precomputed.load(config.zoo)
-    from relrep_exp.encoders import present
-    from relrep_exp.encoders.embed import Group, embed
-
-    offline, read = config.runtime.offline, views(config)
-    encoders = sources(config, runtime.training())
-    own = Group.of(config.data, read, offline)
-    paired = own if own_pairs(config) else Group.of(config.parallel, read, offline)
-    how = _how(config, runtime)
-    notes = present.notes(config)
-    return embed(encoders, own, paired, Path(config.paths.outputs), how, notes)
-
-
-def _how(config: Config, runtime: Runtime) -> Extraction:
-    """How embeddings are computed on this machine."""
-    from relrep_exp.encoders.settings import Extraction
-
-    asked = config.runtime
-    return Extraction(
-        device=runtime.device,
-        devices=runtime.devices,
-        batch=asked.batch,
-        batch_tokens=asked.batch_tokens,
-        shard=asked.shard,
-        workers=asked.workers,
-        compile=asked.compile,
-        channels_last=asked.channels_last,
-        progress=runtime.progress,
-        on_error=getattr(config.data, "on_error", "raise"),
-    )
+        found["on_error"] = "skip"
+    if names := sorted(dropped):  # nor one that names them those of a zoo that never had them
+        found["skipped_encoders"] = names
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from relrep_exp.alignment.aligner import Aligner
+from relrep_exp.config import misfits
 from relrep_exp.config.schema import (
     Config,
     ConsensusConfig,
@@ -16,7 +17,7 @@ from relrep_exp.config.schema import (
     RelativeConfig,
     RescalingTask,
 )
-from relrep_exp.encoders import zoo
+from relrep_exp.encoders.asked import Asked
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.errors import Problem, UserError
 from relrep_exp.tasks.aligners import OnCurve, aligner_factory, anchor_chooser
@@ -40,7 +41,7 @@ def run_task(config: Config, runtime: Runtime, on_curve: OnCurve) -> Result:
     """
     timings = Result()
     with timings.timed("embed"):
-        embeddings = zoo.load(config, runtime).to(runtime.device)
+        embeddings = Asked(config).embeddings(runtime).to(runtime.device)
     problems = fit_problems(config, embeddings)
     if problems:
         raise UserError(problems)
@@ -95,7 +96,7 @@ def _reconstruction(
 def fit_problems(config: Config, embeddings: Embeddings) -> list[Problem]:
     """What the data do not allow."""
     alone = config.task.kind in ("invertibility", "rescaling")  # every encoder is measured by itself
-    problems = [] if alone else zoo.encoder_problems(embeddings.names, config.task)
+    problems = [] if alone else misfits.encoder_problems(embeddings.names, config.task)
     problems += embedding_problems(config, embeddings)
     paired = embeddings.paired_count
     aligner = config.aligner

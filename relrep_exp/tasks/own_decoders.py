@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from relrep_exp.config.schema import Config
+from relrep_exp.encoders.asked import Asked
 from relrep_exp.encoders.embeddings import Embeddings
-from relrep_exp.encoders.local.architectures import stacked
+from relrep_exp.encoders.local.autoencoder_model import load
 from relrep_exp.encoders.local.autoencoder_zoo import AutoencoderSource
-from relrep_exp.encoders.local.local_images import common_shape
-from relrep_exp.encoders.zoo_sources import sources
+from relrep_exp.encoders.local.image_training import common_shape, stacked
 from relrep_exp.tasks.decoders.image_decoders import ImageReader
 from relrep_exp.tasks.decoders.scaling import Scaling
 from relrep_exp.training.batches import Training
@@ -32,7 +32,7 @@ def own_decoders(config: Config, training: Training, device: torch.device) -> di
     """The decoder of every autoencoder that is tested; none for other encoders."""
     found = {}
     tested = config.task.test_encoders
-    for name, source in sources(config, training).items():
+    for name, source in Asked(config).sources.items():
         if isinstance(source, AutoencoderSource) and (tested is None or name in tested):
-            found[name] = ImageReader(source.load().model.decoder.to(device), Scaling(0.0, 1.0))
+            found[name] = ImageReader(load(source, training).model.decoder.to(device), Scaling(0.0, 1.0))
     return found

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def scoped_seed(seed: int, *scope: object) -> int:
@@ -15,4 +17,6 @@ def scoped_seed(seed: int, *scope: object) -> int:
 
 def generator(seed: int, *scope: object) -> torch.Generator:
     """A CPU generator for one use of `seed`."""
+    import torch  # which identities, that are asked of this module's importers, do without
+
     return torch.Generator().manual_seed(scoped_seed(seed, *scope))

@@ -10,12 +10,11 @@ import tiny_vision
 from PIL import Image
 
 from relrep_exp.app.plan import make_plan
+from relrep_exp.config import misfits
 from relrep_exp.config.schema import parts
 from relrep_exp.config.views import own_pairs, views
-from relrep_exp.encoders import zoo
-from relrep_exp.encoders.present import present
-from relrep_exp.encoders.pretrained import models
-from relrep_exp.encoders.zoo_sources import sources
+from relrep_exp.encoders.asked import Asked
+from relrep_exp.encoders.zoo import models
 
 METHOD = ["aligner=ortho", "anchors.m=6", "decoder=linear", "logger=none"]
 SECTIONS = ("Art", "Sports")
@@ -72,7 +71,7 @@ def test_images_and_texts_are_stitched_and_share_embeddings_with_plain_zoos(told
     for part in parts(mixed.zoo):
         [name] = part.encoders
         assert not hasattr(part.encoders[name], "kind")
-        assert kept[name] == sources(mixed)[name].identity()
+        assert kept[name] == Asked(mixed).sources[name].identity()
     assert len(list((outputs / "embeddings").glob("*/manifest.json"))) == 2
     plain = [word for word in two if "bert_cased" not in word and not word.startswith("~")]
     plain = [
@@ -143,7 +142,7 @@ def test_what_a_mixed_zoo_needs_of_the_hub_and_what_it_may_go_without(
     code, _, err = told(*whole, "runtime.offline=true")
     assert code == 2 and "zoo.encoders.electra" in err and "zoo.skip_missing=true" in err
     skipping = [*whole, "runtime.offline=true", "zoo.skip_missing=true"]
-    assert present(config(*skipping)) == ["rexnet", "bert_cased"]
+    assert list(Asked(config(*skipping)).sources) == ["rexnet", "bert_cased"]
     assert told(*skipping)[0] == 0
     assert set(record().diagnostics["samples"]["skipped_encoders"]) == set(found)
 
@@ -190,4 +189,4 @@ def test_what_is_paired_depends_on_how_many_languages_are_read(words, paired, ba
     assert own_pairs(found) == paired
     assert found.anchors.batch == batch
     assert (len(views(found)) == 1) == (words[0] == "task=text_stitch" or "zoo=lst_text" in words)
-    assert not [problem for problem in zoo.problems(found) if "paired" in problem.what]
+    assert not [problem for problem in misfits.problems(found) if "paired" in problem.what]

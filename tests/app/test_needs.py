@@ -15,8 +15,8 @@ from relrep_exp.config.schema import (
 )
 from relrep_exp.data import hub
 from relrep_exp.data.hub import Repo, select
-from relrep_exp.data.repos import dataset_repo
-from relrep_exp.encoders.pretrained import model_repo
+from relrep_exp.data.sources import dataset_repo
+from relrep_exp.encoders.zoo import model_repo
 
 COMMIT = "1f" * 20
 TABLES = [

@@ -7,7 +7,8 @@ from safetensors.numpy import save_file
 from relrep_exp.app.plan import make_plan
 from relrep_exp.app.shared_work import param_fits, reuse
 from relrep_exp.config.schema import PrecomputedZoo
-from relrep_exp.encoders import precomputed, zoo
+from relrep_exp.encoders import precomputed
+from relrep_exp.encoders.asked import Asked
 from relrep_exp.tasks import statistics_cache
 from relrep_exp.training.device import Runtime
 
@@ -106,8 +107,8 @@ def test_the_names_of_made_up_embeddings_are_known(outputs):
         f"paths.outputs={outputs}",
     ]
     [asked] = make_plan(words, sweep=False)
-    embeddings = zoo.load(asked.config, Runtime.of(asked.config.runtime))
-    assert dict(zoo.paired_keys(asked.config)) == dict(embeddings.keys)
+    embeddings = Asked(asked.config).embeddings(Runtime.of(asked.config.runtime))
+    assert dict(Asked(asked.config).paired_keys) == dict(embeddings.keys)
     [kept] = [kind for kind in reuse([asked]) if kind.kind == "embeddings"]
     assert kept.there == len(embeddings.keys)
 
@@ -120,8 +121,8 @@ def test_the_embeddings_of_paired_samples_and_of_the_tasks_own_are_known(outputs
     words += [f"~zoo.encoders.{name}" for name in ("es", "fr", "zh")]
     words += ["zoo.encoders.de.dim=6", "zoo.encoders.en.dim=5"]
     [asked] = make_plan([*words, "runtime.device=cpu", f"paths.outputs={outputs}"], sweep=False)
-    embeddings = zoo.load(asked.config, Runtime.of(asked.config.runtime))
-    assert dict(zoo.task_keys(asked.config)) == dict(embeddings.task_keys)
+    embeddings = Asked(asked.config).embeddings(Runtime.of(asked.config.runtime))
+    assert dict(Asked(asked.config).task_keys) == dict(embeddings.task_keys)
     kept = next(kind for kind in reuse([asked]) if kind.kind == "embeddings")
     names = {*embeddings.keys.values(), *embeddings.task_keys.values()}
     assert {place.name for place in kept.places} == names and kept.there == len(names) == 4

@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import reading as sources
 from PIL import Image
 
 from relrep_exp.config.schema import CaptionedData
 from relrep_exp.config.views import IMAGE
-from relrep_exp.data import sources
 from relrep_exp.data.samples import BadSampleError
 from relrep_exp.errors import UserError
 

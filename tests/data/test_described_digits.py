@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+import reading as sources
 
 from relrep_exp.config.schema import DescribedDigitsData, DigitsData
 from relrep_exp.config.views import IMAGE
-from relrep_exp.data import sources
 from relrep_exp.data.described_digits import described
 from relrep_exp.errors import UserError
 

@@ -5,6 +5,7 @@ import shutil
 import datasets.config
 import numpy as np
 import pytest
+import reading as sources
 from PIL import Image
 from tiny_images import (
     LABELS,
@@ -22,7 +23,7 @@ from tiny_images import (
 )
 
 from relrep_exp.config.views import IMAGE
-from relrep_exp.data import image_samples, sources
+from relrep_exp.data import image_samples
 from relrep_exp.data.image_samples import image_shape
 from relrep_exp.data.samples import BadSampleError
 

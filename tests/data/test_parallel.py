@@ -11,12 +11,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import reading as sources
 import yaml
 from pydantic import TypeAdapter
 
 from relrep_exp.config.load import conf_dir
 from relrep_exp.config.schema import ParallelConfig
-from relrep_exp.data import hub, sources
+from relrep_exp.data import hub
 from relrep_exp.errors import UserError
 
 NAMES = ["files", "ntrex", "own", "paws_x", "sib200", "translated", "xnli"]

@@ -1,9 +1,9 @@
 """TREC's own files, through the reader of labelled texts."""
 
 import pytest
+import reading as sources
 
 from relrep_exp.config.schema import TextsData
-from relrep_exp.data import sources
 from relrep_exp.errors import UserError
 
 TRAIN = [

@@ -4,12 +4,13 @@ import re
 from collections import Counter
 
 import pytest
+import reading as sources
 import torch
 
 from relrep_exp.config.schema import ReviewsData
 from relrep_exp.data import review_grammar as grammar
 from relrep_exp.data import review_words as words
-from relrep_exp.data import reviews, sources
+from relrep_exp.data import reviews
 from relrep_exp.errors import UserError
 from relrep_exp.store.keys import text_digest
 

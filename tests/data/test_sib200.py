@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+import reading as sources
 import yaml
 from pydantic import TypeAdapter
 
 from relrep_exp.config.load import conf_dir
 from relrep_exp.config.schema import DataConfig
-from relrep_exp.data import hub, sources
+from relrep_exp.data import hub
 from relrep_exp.errors import UserError
 
 TOPICS = ["travel", "health", "sports"]

@@ -15,12 +15,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import reading as sources
 import yaml
 from pydantic import TypeAdapter
 
 from relrep_exp.config.load import conf_dir
 from relrep_exp.config.schema import DataConfig
-from relrep_exp.data import hub, layouts, sources
+from relrep_exp.data import hub, layouts
 from relrep_exp.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -336,13 +337,14 @@ import socket, sys, yaml
 def no_network(*_): raise SystemExit("it went to the network")
 socket.socket.connect = no_network
 from pydantic import TypeAdapter
-from relrep_exp.data import layouts, sources
-from relrep_exp.schema import DataConfig
+from relrep_exp.data.sources import Dataset
+from relrep_exp.config.schema import DataConfig
 values = yaml.safe_load(open("conf/data/marc.yaml")) | {{"root": {str(tmp_path)!r}}}
 config = TypeAdapter(DataConfig).validate_python(values)
-sources.identity(config, ["de"], True)
+data = Dataset(config, offline=True)
+data.identity(["de"])
 print([name for name in ("torch", "datasets", "pandas", "pyarrow", "numpy") if name in sys.modules])
-print(len(sources.load(config, ["de"], True).views["de"].samples))
+print(len(data.load(["de"]).views["de"].samples))
 """
     nowhere = {"HOME": "/proc/none", "HF_HOME": "/proc/none", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "TMPDIR", "LANG")}

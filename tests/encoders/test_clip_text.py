@@ -4,6 +4,7 @@ import pytest
 import tiny_text
 import torch
 import transformers as tf
+from making import HOW
 from tiny_text import TEXTS, encode, source, told_loading
 from tokenizers import models, pre_tokenizers, trainers
 
@@ -38,7 +39,7 @@ def folder(tmp_path_factory):
 
 
 def test_the_last_token_is_what_clip_itself_projects(folder):
-    encoder = source(folder, pooling="last", max_length=77).load()
+    encoder = source(folder, pooling="last", max_length=77).load(HOW)
     whole, tokenizer = tf.CLIPModel.from_pretrained(folder), tf.AutoTokenizer.from_pretrained(folder)
     assert (encoder.dim, encoder.max_length) == (32, POSITIONS)
     inputs = tokenizer(TEXTS, padding=True, truncation=True, max_length=POSITIONS, return_tensors="pt")
@@ -51,13 +52,13 @@ def test_the_last_token_is_what_clip_itself_projects(folder):
 
 @pytest.mark.parametrize("pooling", ["last", "mean"])
 def test_an_embedding_depends_on_its_text_alone(folder, pooling):
-    encoder = source(folder, pooling=pooling).load()
+    encoder = source(folder, pooling=pooling).load(HOW)
     alone = torch.cat([encode(encoder, [one]) for one in TEXTS])
     torch.testing.assert_close(encode(encoder, TEXTS), alone, atol=1e-5, rtol=0)
 
 
 def test_a_cut_text_still_ends_with_its_end_token(folder):
-    encoder = source(folder, pooling="last", max_length=9).load()
+    encoder = source(folder, pooling="last", max_length=9).load(HOW)
     ids = encoder.prepare(["fox " * 300])["input_ids"]
     assert ids.shape == (1, 9)
     assert (int(ids[0, 0]), int(ids[0, -1])) == (0, 1)
@@ -72,8 +73,8 @@ def test_the_first_token_which_reads_nothing_is_refused(folder):
 def test_missing_weights_of_the_tower_are_told_and_the_other_towers_are_not_missed(folder, tmp_path):
     tf.CLIPModel.from_pretrained(folder).text_model.save_pretrained(tmp_path / "tower")
     tf.AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path / "tower")
-    tower = source(tmp_path / "tower", pooling="last").load()
-    whole = source(folder, pooling="last").load()
+    tower = source(tmp_path / "tower", pooling="last").load(HOW)
+    whole = source(folder, pooling="last").load(HOW)
     torch.testing.assert_close(encode(tower, TEXTS), encode(whole, TEXTS), atol=1e-6, rtol=0)
     keys = {content_key(source(where, pooling="last").identity()) for where in (folder, tmp_path / "tower")}
     assert len(keys) == 2

@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from making import HOW, asked, dataset
 
 from relrep_exp.config.schema import ClustersData, DistortedEncoderConfig, DistortedZoo
 from relrep_exp.data.samples import PointSample
@@ -90,7 +91,7 @@ def test_noise_has_its_deviation_and_differs_between_samples_and_seeds():
 def test_the_identity_says_every_setting():
     def identity(**settings):
         zoo = DistortedZoo("distorted", "distorted", {"it": DistortedEncoderConfig(**settings)})
-        return distorted.sources(zoo, ClustersData("clusters", "clusters"))["it"].identity()
+        return distorted.sources(zoo, dataset(ClustersData("clusters", "clusters")), asked())["it"].identity()
 
     settings = {**ALL, "noise": 0.1}
     assert settings.keys() == {one.name for one in dataclasses.fields(DistortedEncoderConfig)}
@@ -100,8 +101,8 @@ def test_the_identity_says_every_setting():
 
 def test_a_source_makes_the_encoder_for_the_datas_dimension():
     zoo = DistortedZoo("distorted", "distorted", {"it": DistortedEncoderConfig(**ALL)})
-    source = distorted.sources(zoo, ClustersData("clusters", "clusters", dim=4))["it"]
-    loaded = source.load()
+    source = distorted.sources(zoo, dataset(ClustersData("clusters", "clusters", dim=4)), asked())["it"]
+    loaded = source.load(HOW)
     assert (source.view, loaded.dim, loaded.training) == ("point", 4, False)
     assert torch.equal(loaded.matrix, encoder(4, **ALL).matrix)
 

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
+from making import HOW
 from toy import CPU, SAMPLES, Damaged, Toy
 
 from relrep_exp.data.samples import Samples, View
-from relrep_exp.encoders.embed import Group, embed
-from relrep_exp.encoders.settings import Extraction
-from relrep_exp.encoders.zoo_sources import described
+from relrep_exp.encoders.embed import Extraction, Group, embed
+from relrep_exp.encoders.zoo import described
 from relrep_exp.store.keys import content_key
 
 N = 12
@@ -21,7 +21,7 @@ class Source:
     def identity(self):
         return {"view": self.view}
 
-    def load(self):
+    def load(self, training):
         return Toy()
 
 
@@ -29,7 +29,7 @@ def embedded(outputs, view, bad=()):
     samples = Damaged(SAMPLES[:N], set(bad))
     group = Group(Samples({view: View(samples, IS_TRAIN, torch.zeros(N).long())}, parallel=True), {view: "x"})
     how = Extraction(CPU, on_error="skip")
-    return embed({"toy": Source(view)}, group, group, outputs, how, {})
+    return embed({"toy": Source(view)}, group, group, outputs, how, {}, HOW)
 
 
 @pytest.mark.parametrize("bad", [(), (0, 1, 7)])

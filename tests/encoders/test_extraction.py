@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy import CPU, EXPECTED, KEY, PLAN, SAMPLES, Damaged, Toy, finished, run
 
+from relrep_exp.encoders.embed import Extraction, extract
 from relrep_exp.encoders.encoder import Encoder
-from relrep_exp.encoders.extraction import extract
 from relrep_exp.encoders.predict import EncoderModule
-from relrep_exp.encoders.settings import Extraction
 from relrep_exp.errors import UserError
 from relrep_exp.store.shards import Parts
 

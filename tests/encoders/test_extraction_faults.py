@@ -12,9 +12,8 @@ import pytest
 import torch
 from marked import mark, running
 
+from relrep_exp.encoders.embed import Extraction, extract
 from relrep_exp.encoders.encoder import Encoder
-from relrep_exp.encoders.extraction import extract
-from relrep_exp.encoders.settings import Extraction
 from relrep_exp.errors import UserError
 from relrep_exp.store.keys import content_key
 

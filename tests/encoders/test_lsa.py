@@ -7,10 +7,11 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from making import HOW, asked, dataset
 
 from relrep_exp.config.schema import DigitsData, LsaEncoderConfig, LsaZoo, ReviewsData
-from relrep_exp.data import sources as data_sources
 from relrep_exp.data.samples import Samples, View
+from relrep_exp.data.sources import Dataset
 from relrep_exp.encoders import lsa
 from relrep_exp.encoders.lsa_encoder import LsaEncoder
 from relrep_exp.errors import UserError
@@ -29,6 +30,22 @@ def zoo(**encoders):
     )
 
 
+def sources(data=None, **encoders):
+    return lsa.sources(zoo(**encoders), data or dataset(DATA), asked())
+
+
+class Changed(Dataset):
+    """Data whose samples are others than it says; keeps what it was asked for."""
+
+    def __init__(self, samples):
+        super().__init__(DATA, True)
+        self.samples, self.asked = samples, []
+
+    def load(self, views):
+        self.asked.append(views)
+        return self.samples
+
+
 def encode(encoder, texts):
     return encoder(encoder.prepare(texts))
 
@@ -39,7 +56,7 @@ def fitted(texts=TEXTS, **changes):
 
 @pytest.fixture(scope="module")
 def reviews():
-    return data_sources.load(DATA, ["en", "zh"], True)
+    return dataset(DATA).load(["en", "zh"])
 
 
 def literal(training, texts, d):
@@ -76,7 +93,7 @@ def test_a_text_without_known_ngrams_is_zero_even_alone():
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_an_embedding_does_not_depend_on_its_batch(reviews, language):
-    encoder = lsa.sources(zoo(), DATA, True)[language].load()
+    encoder = sources()[language].load(HOW)
     texts = [*reviews.views[language].samples[:20], "", "x" * 500]
     together = encode(encoder, texts)
     alone = torch.cat([encode(encoder, [text]) for text in texts])
@@ -98,12 +115,9 @@ def changed(samples, language, train, text="完全 something completely differen
 @pytest.mark.parametrize(
     "language, train, differs", [("en", False, False), ("zh", True, False), ("en", True, True)]
 )
-def test_only_training_texts_of_its_own_language_are_fitted_on(
-    monkeypatch, reviews, language, train, differs
-):
-    before = lsa.sources(zoo(), DATA, True)["en"].load()
-    monkeypatch.setattr(data_sources, "load", lambda *_: changed(reviews, language, train))
-    after = lsa.sources(zoo(), DATA, True)["en"].load()
+def test_only_training_texts_of_its_own_language_are_fitted_on(reviews, language, train, differs):
+    before = sources()["en"].load(HOW)
+    after = sources(Changed(changed(reviews, language, train)))["en"].load(HOW)
     texts = reviews.views["en"].samples[20:60]
     assert torch.equal(encode(before, texts), encode(after, texts)) != differs
 
@@ -113,34 +127,33 @@ def test_fitting_twice_is_the_same():
     assert torch.equal(encode(fitted(), texts), encode(fitted(), texts))
 
 
-def test_all_encoders_read_the_texts_once_and_all_languages_together(monkeypatch, reviews):
-    asked = []
-    monkeypatch.setattr(data_sources, "load", lambda data, views, offline: asked.append(views) or reviews)
-    for source in lsa.sources(zoo(), DATA, True).values():
-        source.load()
-    assert asked == [["en", "zh"]]
+def test_all_encoders_read_all_languages_together(reviews):
+    data = Changed(reviews)
+    for source in sources(data).values():
+        source.load(HOW)
+    assert set(map(tuple, data.asked)) == {("en", "zh")}
 
 
 def test_a_source_pickles_without_its_texts():
-    source = lsa.sources(zoo(), DATA, True)["en"]
+    source = sources()["en"]
     small = len(pickle.dumps(source))
-    encoder = source.load()
+    encoder = source.load(HOW)
     assert len(pickle.dumps(source)) <= small + 1000
     again = pickle.loads(pickle.dumps(source))
     assert again.identity() == source.identity()
-    assert torch.equal(encode(again.load(), ["This kettle"]), encode(encoder, ["This kettle"]))
+    assert torch.equal(encode(again.load(HOW), ["This kettle"]), encode(encoder, ["This kettle"]))
 
 
 def test_identity_tells_settings_and_training_texts():
     def identity(data=DATA, **changes):
-        return lsa.sources(zoo(en=config(**changes)), data, True)["en"].identity()
+        return sources(dataset(data), en=config(**changes))["en"].identity()
 
     before = identity()
     assert before == identity()
     others = [identity(dim=17), identity(seed=1), identity(ngrams=(2, 3)), identity(max_features=9)]
     others.append(identity(ReviewsData("reviews", "template_reviews", train=120, test=40, seed=1)))
     assert all(other != before for other in others)
-    assert lsa.sources(zoo(), DATA, True)["zh"].view == "zh"
+    assert sources()["zh"].view == "zh"
 
 
 @pytest.mark.parametrize(
@@ -154,14 +167,14 @@ def test_identity_tells_settings_and_training_texts():
 )
 def test_too_many_dimensions_are_told(changes, words):
     with pytest.raises(UserError) as caught:
-        lsa.sources(zoo(en=config(**changes)), DATA, True)["en"].load()
+        sources(en=config(**changes))["en"].load(HOW)
     [problem] = caught.value.problems
     assert all(word in str(problem) for word in words), problem
 
 
 def test_images_are_told():
     with pytest.raises(UserError, match="data=digits has no texts"):
-        lsa.sources(zoo(), DigitsData("digits"), True)
+        sources(dataset(DigitsData("digits")))
 
 
 def test_ngrams_are_shortest_then_longest():

@@ -7,9 +7,10 @@ import pytest
 import tiny_text
 import torch
 import transformers
+from making import HOW, asked
 from tiny_text import rewritten, source, told_loading
 
-from relrep_exp.config.schema import RuntimeConfig, TransformersEncoderConfig, TransformersZoo
+from relrep_exp.config.schema import TransformersEncoderConfig, TransformersZoo
 from relrep_exp.encoders import text
 from relrep_exp.errors import UserError
 
@@ -122,7 +123,7 @@ def test_all_folders_are_complained_of_at_once(checkpoints, tmp_path):
     encoders = {n: TransformersEncoderConfig(model="o/m", path=str(path)) for n, path in paths.items()}
     zoo = TransformersZoo(kind="transformers", name="z", encoders=encoders)
     with pytest.raises(UserError) as caught:
-        text.sources(zoo, RuntimeConfig())
+        text.sources(zoo, None, asked())
     assert [problem.what.split(":")[0] for problem in caught.value.problems] == ["zoo.encoders.a"] + [
         "zoo.encoders.b"
     ] * 3
@@ -154,7 +155,7 @@ def test_code_beside_a_known_architecture_is_not_run(copy, tmp_path):
     folder, trace = copy("bert"), tmp_path / "was_run"
     (folder / "mine.py").write_text(f"import os; os.mkdir({str(trace)!r})")
     tiny_text.edit(folder, "config.json", auto_map={"AutoConfig": "mine.C", "AutoModel": "mine.M"})
-    assert type(source(folder).load().model) is transformers.BertModel
+    assert type(source(folder).load(HOW).model) is transformers.BertModel
     assert not trace.exists()
 
 

@@ -7,10 +7,11 @@ import pytest
 import tiny_text
 import torch
 import transformers
+from making import HOW, asked
 from safetensors.torch import load_file
 from tiny_text import FAMILIES, TEXTS, encode, rewritten, source, told, told_loading
 
-from relrep_exp.config.schema import RuntimeConfig, TransformersEncoderConfig, TransformersZoo
+from relrep_exp.config.schema import TransformersEncoderConfig, TransformersZoo
 from relrep_exp.encoders import text
 from relrep_exp.store.keys import content_key
 
@@ -61,7 +62,9 @@ def test_identity_imports_nothing_heavy(checkpoints, python_snippet):
         "from relrep_exp.config.schema import *;"
         f"config = TransformersEncoderConfig(model='a/b', path={str(checkpoints / 'bert')!r});"
         "zoo = TransformersZoo(kind='transformers', name='z', encoders={'mine': config});"
-        "assert text.sources(zoo, RuntimeConfig())['mine'].identity()['files'];"
+        "from types import SimpleNamespace;"
+        "config = SimpleNamespace(runtime=RuntimeConfig());"
+        "assert text.sources(zoo, None, config)['mine'].identity()['files'];"
         "heavy = {'torch', 'transformers', 'tokenizers'} & set(sys.modules); assert not heavy, heavy"
     )
 
@@ -91,7 +94,7 @@ def hub(checkpoints, tmp_path, monkeypatch):
 def from_hub(**settings):
     config = TransformersEncoderConfig(model="owner/tiny", **settings)
     zoo = TransformersZoo(kind="transformers", name="tiny", encoders={"mine": config})
-    return text.sources(zoo, RuntimeConfig(offline=True))["mine"]
+    return text.sources(zoo, None, asked())["mine"]
 
 
 @pytest.mark.parametrize("revision", [None, COMMIT])
@@ -108,19 +111,19 @@ def test_from_the_hubs_cache_as_from_a_folder(checkpoints, hub, family, revision
         "dtype": "float32",
         "version": 1,
     }
-    assert torch.equal(encode(cached.load(), TEXTS), encode(source(checkpoints / family).load(), TEXTS))
+    assert torch.equal(encode(cached.load(HOW), TEXTS), encode(source(checkpoints / family).load(HOW), TEXTS))
 
 
 def test_not_in_the_hubs_cache_and_offline(hub):
     assert "owner/tiny" in told(lambda: from_hub().identity())
-    assert "owner/tiny" in told(lambda: from_hub().load())
+    assert "owner/tiny" in told(lambda: from_hub().load(HOW))
 
 
 def test_safetensors_are_taken_where_there_are_any(copy):
     folder = copy("bert")
-    expected = encode(source(folder).load(), TEXTS)
+    expected = encode(source(folder).load(HOW), TEXTS)
     (folder / "pytorch_model.bin").write_bytes(b"no pickle")
-    assert torch.equal(encode(source(folder).load(), TEXTS), expected)
+    assert torch.equal(encode(source(folder).load(HOW), TEXTS), expected)
 
 
 def old_names(weights):
@@ -135,23 +138,23 @@ def old_names(weights):
 
 def test_old_pickles_with_old_names_and_a_head(copy, capfd):
     folder = copy("bert")
-    expected = encode(source(folder).load(), TEXTS)
+    expected = encode(source(folder).load(HOW), TEXTS)
     weights = old_names(load_file(folder / "model.safetensors"))
     torch.save(weights, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
     (folder / "model.safetensors").unlink()
-    assert torch.equal(encode(source(folder).load(), TEXTS), expected)
+    assert torch.equal(encode(source(folder).load(HOW), TEXTS), expected)
     assert capfd.readouterr() == ("", "")
 
 
 def test_weights_in_shards(copy):
     folder = copy("gpt2")
-    expected, key = encode(source(folder).load(), TEXTS), source(folder).identity()
+    expected, key = encode(source(folder).load(HOW), TEXTS), source(folder).identity()
     model = transformers.GPT2LMHeadModel.from_pretrained(folder)
     (folder / "model.safetensors").unlink()
     model.save_pretrained(folder, max_shard_size="40KB")
     shards = sorted(folder.glob("model-*.safetensors"))
     assert len(shards) > 2
-    assert torch.equal(encode(source(folder).load(), TEXTS), expected)
+    assert torch.equal(encode(source(folder).load(HOW), TEXTS), expected)
     assert source(folder).identity() != key
     shards[1].unlink()
     assert "cannot be loaded" in told_loading(folder)
@@ -159,17 +162,17 @@ def test_weights_in_shards(copy):
 
 def test_a_model_without_pooler_is_complete_and_draws_from_no_generator(copy):
     folder = copy("bert")
-    expected = encode(source(folder).load(), TEXTS)
+    expected = encode(source(folder).load(HOW), TEXTS)
     rewritten(lambda weights: {k: v for k, v in weights.items() if "pooler" not in k})(folder)
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    assert torch.equal(encode(source(folder).load(), TEXTS), expected)
+    assert torch.equal(encode(source(folder).load(HOW), TEXTS), expected)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_loading_and_encoding_print_nothing(checkpoints, capfd, loud, family):
-    encode(source(checkpoints / family).load(), TEXTS)
+    encode(source(checkpoints / family).load(HOW), TEXTS)
     assert capfd.readouterr() == ("", "")
 
 
@@ -185,7 +188,7 @@ def test_loading_leaves_transformers_as_verbose_as_it_was(checkpoints):
     noise.set_verbosity_info()
     noise.enable_progress_bar()
     try:
-        source(checkpoints / "bert").load()
+        source(checkpoints / "bert").load(HOW)
         assert noise.get_verbosity() == noise.INFO
         assert noise.is_progress_bar_enabled()
     finally:

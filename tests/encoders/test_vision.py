@@ -8,6 +8,7 @@ import pytest
 import timm
 import tiny_vision
 import torch
+from making import HOW
 from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 from tiny_vision import COLOUR, DIGITS, DIMS, SIZE, SMALL, VIT, embed, rng, source
@@ -32,7 +33,7 @@ def by_hand(folder, samples):
 
 @pytest.mark.parametrize("model", SMALL)
 def test_embeddings_are_timms_own(folders, model):
-    encoder = source(folders[model], model).load()
+    encoder = source(folders[model], model).load(HOW)
     assert encoder.dim == DIMS[model] and not encoder.training
     for samples in (COLOUR, DIGITS):
         x = embed(encoder, samples)
@@ -44,7 +45,7 @@ def test_embeddings_are_timms_own(folders, model):
 @pytest.mark.parametrize("model", SMALL)
 @pytest.mark.parametrize("resize", ["worker", "device"])
 def test_an_embedding_depends_on_its_sample_alone(folders, model, resize):
-    encoder = source(folders[model], model, resize=resize).load()
+    encoder = source(folders[model], model, resize=resize).load(HOW)
     samples = [*COLOUR, *DIGITS]
     whole = embed(encoder, samples)
     order = [9, 3, 13, 0, 5, 1]
@@ -59,8 +60,8 @@ def test_the_transform_is_the_one_of_the_weights(folders, tmp_path):
     said = json.loads((folder / "config.json").read_text())
     said["pretrained_cfg"] |= {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "crop_pct": 0.5}
     (folder / "config.json").write_text(json.dumps(said))
-    other = source(folder).load()
-    own = source(folders[VIT]).load()
+    other = source(folder).load(HOW)
+    own = source(folders[VIT]).load(HOW)
     grey = np.full((40, 40), 51, np.uint8)
     expected = (0.2 - torch.tensor([0.1, 0.2, 0.3])) / torch.tensor([0.4, 0.5, 0.6])
     torch.testing.assert_close(other.prepare([grey])[0].mean((1, 2)), expected)
@@ -73,7 +74,7 @@ def test_samples_in_memory_that_cannot_be_written(folders):
     frozen = DIGITS[0].copy()
     frozen.flags.writeable = False
     for resize in ("worker", "device"):
-        encoder = source(folders[VIT], resize=resize).load()
+        encoder = source(folders[VIT], resize=resize).load(HOW)
         assert torch.equal(embed(encoder, [frozen]), embed(encoder, DIGITS[:1]))
 
 
@@ -112,7 +113,7 @@ def test_resizing_on_the_device_is_timms_transform_but_for_rounding(inputs, inte
 
 
 def test_only_raw_pixels_go_to_the_device(folders):
-    encoder = source(folders[VIT], resize="device").load()
+    encoder = source(folders[VIT], resize="device").load(HOW)
     (raw,) = encoder.prepare(DIGITS)
     assert raw.dtype == torch.uint8 and raw.shape == (7, 1, 28, 28)
     assert [tuple(x.shape) for x in encoder.prepare([COLOUR[0], DIGITS[0]])] == [
@@ -127,10 +128,10 @@ def test_only_raw_pixels_go_to_the_device(folders):
 @pytest.mark.parametrize(("dtype", "torch_dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
 @pytest.mark.parametrize("resize", ["worker", "device"])
 def test_narrow_weights_give_float32_embeddings(folders, dtype, torch_dtype, resize):
-    encoder = source(folders[VIT], dtype=dtype, resize=resize).load()
+    encoder = source(folders[VIT], dtype=dtype, resize=resize).load(HOW)
     assert {p.dtype for p in encoder.model.parameters()} == {torch_dtype}
     x = embed(encoder, COLOUR)
     assert x.dtype == torch.float32
-    full = embed(source(folders[VIT]).load(), COLOUR)
+    full = embed(source(folders[VIT]).load(HOW), COLOUR)
     assert torch.cosine_similarity(x, full).min() > 0.999
     assert not torch.equal(x, full)

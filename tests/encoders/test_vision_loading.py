@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 import tiny_vision
 import torch
+from making import HOW, asked
 from safetensors.torch import load_file, save_file
 from tiny_vision import COLOUR, REXNET, VIT, embed, source, told
 
-from relrep_exp.config.schema import RuntimeConfig, TimmEncoderConfig, TimmZoo
+from relrep_exp.config.schema import TimmEncoderConfig, TimmZoo
 from relrep_exp.config.views import IMAGE
 from relrep_exp.encoders import vision, vision_loading
 
@@ -93,7 +94,7 @@ def hub_cache(folders, tmp_path, monkeypatch):
 def test_a_model_of_the_hub_is_loaded_from_its_cache(hub_cache, folders, name):
     one = source(None, name)
     assert one.identity()["commit"] == COMMIT
-    assert torch.equal(embed(one.load(), COLOUR), embed(source(folders[VIT]).load(), COLOUR))
+    assert torch.equal(embed(one.load(HOW), COLOUR), embed(source(folders[VIT]).load(HOW), COLOUR))
 
 
 def test_a_process_reads_the_cache_that_the_environment_names(hub_cache):
@@ -120,7 +121,7 @@ def test_everything_that_folders_lack_is_told_at_once(tmp_path):
         "one": TimmEncoderConfig(VIT, path=str(tmp_path / "none")),
         "two": TimmEncoderConfig(VIT, path=str(tmp_path / "empty")),
     }
-    problems = told(vision.sources, TimmZoo("timm", "tiny", encoders), RuntimeConfig())
+    problems = told(vision.sources, TimmZoo("timm", "tiny", encoders), None, asked())
     assert "zoo.encoders.one: there is no folder" in problems[0].what
     assert "has no config.json" in problems[1].what
     assert "has no model.safetensors or pytorch_model.bin" in problems[2].what
@@ -129,7 +130,7 @@ def test_everything_that_folders_lack_is_told_at_once(tmp_path):
 
 def test_a_home_folder_is_understood(folders, monkeypatch):
     monkeypatch.setenv("HOME", str(folders[VIT].parent))
-    assert source(f"~/{VIT}").load().dim == 32
+    assert source(f"~/{VIT}").load(HOW).dim == 32
 
 
 def test_another_architecture_than_the_configuration_says(folders):
@@ -205,7 +206,7 @@ def test_pickled_weights_are_read_but_not_executed(copied, folders, tmp_path):
     folder = copied()
     (folder / "model.safetensors").unlink()
     torch.save(load_file(folders[VIT] / "model.safetensors"), folder / "pytorch_model.bin")
-    assert torch.equal(embed(source(folder).load(), COLOUR), embed(source(folders[VIT]).load(), COLOUR))
+    assert torch.equal(embed(source(folder).load(HOW), COLOUR), embed(source(folders[VIT]).load(HOW), COLOUR))
     torch.save({"norm.weight": Malice(tmp_path / "executed")}, folder / "pytorch_model.bin")
     (problem,) = told(source(folder).load)
     assert "pytorch_model.bin" in problem.what and "weights_only" in problem.what
@@ -216,7 +217,7 @@ def test_loading_draws_no_random_numbers_of_the_run(folders):
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
-    source(folders[VIT]).load()
+    source(folders[VIT]).load(HOW)
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -244,4 +245,4 @@ def test_load_refuses_it(copied):
     said["pretrained_cfg"]["crop_mode"] = "squash"
     (folder / "config.json").write_text(json.dumps(said))
     assert "crop_mode=squash" in told(source(folder, resize="device").load)[0].what
-    assert source(folder).load().dim == 32
+    assert source(folder).load(HOW).dim == 32

@@ -6,10 +6,11 @@ import shutil
 import pytest
 import torch
 import transformers as tf
+from making import HOW, asked
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from relrep_exp.config.schema import RuntimeConfig, TransformersEncoderConfig, TransformersZoo
+from relrep_exp.config.schema import TransformersEncoderConfig, TransformersZoo
 from relrep_exp.encoders import text
 from relrep_exp.errors import UserError
 
@@ -122,7 +123,7 @@ def source(folder, dtype="float32", **settings):
     """The checkpoint as the encoder `mine` of a zoo."""
     config = TransformersEncoderConfig(model="owner/tiny", path=str(folder), **settings)
     zoo = TransformersZoo(kind="transformers", name="tiny", encoders={"mine": config}, dtype=dtype)
-    return text.sources(zoo, RuntimeConfig(offline=True))["mine"]
+    return text.sources(zoo, None, asked())["mine"]
 
 
 def told(act):
@@ -135,7 +136,7 @@ def told(act):
 
 
 def told_loading(folder, **settings):
-    return told(lambda: source(folder, **settings).load())
+    return told(lambda: source(folder, **settings).load(HOW))
 
 
 def rewritten(change):

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import timm
 import torch
+from making import asked
 from timm.models import save_for_hf
 
-from relrep_exp.config.schema import RuntimeConfig, TimmEncoderConfig, TimmZoo
+from relrep_exp.config.schema import TimmEncoderConfig, TimmZoo
 from relrep_exp.encoders import vision
 from relrep_exp.errors import UserError
 
@@ -50,7 +51,7 @@ def save(root):
 def source(folder, model=VIT, dtype="float32", **runtime):
     path = None if folder is None else str(folder)
     zoo = TimmZoo("timm", "tiny", {"one": TimmEncoderConfig(model, path=path)}, dtype=dtype)
-    return vision.sources(zoo, RuntimeConfig(**{"offline": True, **runtime}))["one"]
+    return vision.sources(zoo, None, asked(**runtime))["one"]
 
 
 def embed(encoder, samples):

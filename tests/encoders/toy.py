@@ -3,9 +3,8 @@
 import torch
 
 from relrep_exp.data.samples import BadSampleError
+from relrep_exp.encoders.embed import Extraction, extract
 from relrep_exp.encoders.encoder import Encoder
-from relrep_exp.encoders.extraction import extract
-from relrep_exp.encoders.settings import Extraction
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.shards import Plan
 

@@ -8,7 +8,16 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from relrep_exp.config.schema.types import Count, Name, NonNegative, Positive, ScalingName, Seed, strict
+from relrep_exp.config.schema.types import (
+    IMAGE,
+    Count,
+    Name,
+    NonNegative,
+    Positive,
+    ScalingName,
+    Seed,
+    strict,
+)
 
 Channels = Annotated[list[Count], Field(min_length=1)]
 
@@ -35,6 +44,11 @@ class AutoencoderZoo:
     least_steps: Count = 600
     batch: Annotated[int, Field(ge=2)] = 128
     lr: Positive = 2e-3
+
+    @property
+    def views(self) -> list[str]:
+        """Images alone."""
+        return [IMAGE]
 
 
 @dataclass(frozen=True, config=strict)

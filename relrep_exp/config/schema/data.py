@@ -1,8 +1,11 @@
-"""conf/data: the samples, their labels and their split."""
+"""conf/data: the samples, their labels and their split.
+
+What samples of a kind `holds` is images, texts or points: encoders that read something else are refused.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -26,6 +29,7 @@ from relrep_exp.config.schema.types import (
 class DigitsData:
     """conf/data/digits: scikit-learn's digits and their fixed stratified split."""
 
+    holds: ClassVar[tuple[str, ...]] = ("images",)
     kind: Literal["digits"]
     name: Name = "digits"
     test_share: OpenShare = 0.2
@@ -40,6 +44,7 @@ class DescribedDigitsData:
     A pixel counts as ink from `ink` on, of 255.
     """
 
+    holds: ClassVar[tuple[str, ...]] = ("images", "texts")
     kind: Literal["digits_described"]
     name: Name = "digits_described"
     test_share: OpenShare = 0.2
@@ -52,6 +57,7 @@ class DescribedDigitsData:
 class PrecomputedData:
     """conf/data/precomputed: labels and split come with the embeddings' file."""
 
+    holds: ClassVar[tuple[str, ...]] = ()
     kind: Literal["precomputed"]
     name: Name = "precomputed"
 
@@ -60,6 +66,7 @@ class PrecomputedData:
 class ImagesData:
     """Labelled images: a data set of the hub, or a local copy of it in any of several formats."""
 
+    holds: ClassVar[tuple[str, ...]] = ("images",)
     kind: Literal["images"]
     name: Name
     repo: RepoId | None = None
@@ -82,6 +89,7 @@ class CaptionedData:
     `image` is the column of images, which `image_path` makes paths of, relative to `root`.
     """
 
+    holds: ClassVar[tuple[str, ...]] = ("images", "texts")
     kind: Literal["captioned"]
     name: Name
     root: Text | None = None
@@ -104,6 +112,7 @@ class TextsData:
     `languages` maps a language to its subset on the hub, which is also its folder or file in a local copy.
     """
 
+    holds: ClassVar[tuple[str, ...]] = ("texts",)
     kind: Literal["texts"]
     name: Name
     languages: dict[Name, Text]
@@ -123,6 +132,7 @@ class TextsData:
 class Sib200Data:
     """SIB-200: the same sentences, with their topic, in every language."""
 
+    holds: ClassVar[tuple[str, ...]] = ("texts",)
     kind: Literal["sib200"]
     name: Name
     languages: dict[Name, Text]
@@ -138,6 +148,7 @@ class Sib200Data:
 class TemplatesData:
     """conf/data/templates: distinct English sentences from a small grammar."""
 
+    holds: ClassVar[tuple[str, ...]] = ("texts",)
     kind: Literal["templates"]
     name: Name
     train: Annotated[int, Field(ge=2, le=1_000_000)] = 3000
@@ -150,6 +161,7 @@ class TemplatesData:
 class ReviewsData:
     """conf/data/template_reviews: made-up product reviews, the same ones in five languages."""
 
+    holds: ClassVar[tuple[str, ...]] = ("texts",)
     kind: Literal["reviews"]
     name: Name
     train: Annotated[int, Field(ge=10)] = 4000
@@ -163,6 +175,7 @@ class ReviewsData:
 class ClustersData:
     """conf/data/clusters: made-up points of Gaussian clusters."""
 
+    holds: ClassVar[tuple[str, ...]] = ("points",)
     kind: Literal["clusters"]
     name: Name
     dim: Count = 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -18,6 +18,7 @@ Use = Literal["always", "where_needed"]
 class OwnParallel:
     """conf/parallel/own: the task's own samples are paired."""
 
+    holds: ClassVar[tuple[str, ...]] = ()
     kind: Literal["own"]
     name: Name = "own"
     use: Use = "always"
@@ -27,6 +28,7 @@ class OwnParallel:
 class SubsetsParallel:
     """A data set with one subset per language, row n the same everywhere; or a local copy of it."""
 
+    holds: ClassVar[tuple[str, ...]] = ("texts",)
     kind: Literal["subsets"]
     name: Name
     languages: dict[Name, Text]
@@ -47,6 +49,7 @@ class SubsetsParallel:
 class TableParallel:
     """conf/parallel/translated: a table of the user's, one column per language."""
 
+    holds: ClassVar[tuple[str, ...]] = ("texts",)
     kind: Literal["table"]
     name: Name
     path: Text
@@ -62,6 +65,7 @@ class TableParallel:
 class FilesParallel:
     """One text file per language, line k the same sentence in each."""
 
+    holds: ClassVar[tuple[str, ...]] = ("texts",)
     kind: Literal["files"]
     name: Name
     languages: dict[Name, Text]

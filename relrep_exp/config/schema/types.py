@@ -16,6 +16,11 @@ def _full_commit(text: str) -> str:
 
 strict = ConfigDict(extra="forbid", allow_inf_nan=False)
 
+# What encoders read. Of texts each language is a view of its own, named by its code.
+IMAGE = "image"
+POINT = "point"
+ENGLISH = "en"
+
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]

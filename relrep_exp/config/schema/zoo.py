@@ -1,4 +1,4 @@
-"""conf/zoo: the encoders."""
+"""conf/zoo: the encoders. The `views` of a zoo are what its encoders read, in their order."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from relrep_exp.config.schema.types import (
+    ENGLISH,
+    IMAGE,
+    POINT,
     Commit,
     Count,
     Name,
@@ -56,6 +59,11 @@ class LocalZoo:
     name: Name
     encoders: dict[Name, LocalEncoderConfig]
 
+    @property
+    def views(self) -> list[str]:
+        """Images alone."""
+        return [IMAGE]
+
 
 @dataclass(frozen=True, config=strict)
 class PrecomputedZoo:
@@ -64,6 +72,11 @@ class PrecomputedZoo:
     kind: Literal["precomputed"]
     path: str
     encoders: list[str] | None = None
+
+    @property
+    def views(self) -> list[str]:
+        """None: the embeddings are there."""
+        return []
 
 
 @dataclass(frozen=True, config=strict)
@@ -84,6 +97,11 @@ class TimmZoo:
     encoders: dict[Name, TimmEncoderConfig]
     dtype: Dtype = "float32"
     skip_missing: bool = False
+
+    @property
+    def views(self) -> list[str]:
+        """Images alone."""
+        return [IMAGE]
 
 
 @dataclass(frozen=True, config=strict)
@@ -108,6 +126,11 @@ class TransformersZoo:
     encoders: dict[Name, TransformersEncoderConfig]
     dtype: Dtype = "float32"
     skip_missing: bool = False
+
+    @property
+    def views(self) -> list[str]:
+        """The language of each encoder."""
+        return [encoder.language for encoder in self.encoders.values()]
 
 
 @dataclass(frozen=True, config=strict)
@@ -135,6 +158,11 @@ class LsaZoo:
     kind: Literal["lsa"]
     name: Name
     encoders: dict[Name, LsaEncoderConfig]
+
+    @property
+    def views(self) -> list[str]:
+        """The language of each encoder."""
+        return [encoder.language for encoder in self.encoders.values()]
 
 
 @dataclass(frozen=True, config=strict)
@@ -174,6 +202,11 @@ class LocalBertZoo:
     kind: Literal["local_bert"]
     name: Name
     encoders: dict[Name, LocalBertConfig]
+
+    @property
+    def views(self) -> list[str]:
+        """The language of each encoder."""
+        return [encoder.language for encoder in self.encoders.values()]
 
 
 @dataclass(frozen=True, config=strict)
@@ -219,6 +252,11 @@ class LocalLmZoo:
     name: Name
     encoders: dict[Name, LocalLmConfig]
 
+    @property
+    def views(self) -> list[str]:
+        """English alone."""
+        return [ENGLISH]
+
 
 @dataclass(frozen=True, config=strict)
 class DistortedEncoderConfig:
@@ -243,3 +281,8 @@ class DistortedZoo:
     kind: Literal["distorted"]
     name: Name
     encoders: dict[Name, DistortedEncoderConfig]
+
+    @property
+    def views(self) -> list[str]:
+        """Points alone."""
+        return [POINT]

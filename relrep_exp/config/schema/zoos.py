@@ -80,6 +80,11 @@ class MixedZoo:
     dtype: Dtype = "float32"
     skip_missing: bool = False
 
+    @property
+    def views(self) -> list[str]:
+        """Those of its parts."""
+        return [view for part in parts(self) for view in part.views]
+
 
 PlainZoo = (
     LocalZoo

@@ -3,25 +3,103 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
+import transformers as hf
 from torch import Tensor, nn
 
-from relrep_exp.encoders.local.bags import bags, rarity
-from relrep_exp.encoders.local.text_training import TextTraining
+from relrep_exp.data import templates
+from relrep_exp.encoders.local.text_training import TextTraining, bags, rarity
+from relrep_exp.encoders.text_model import TextEncoder
+from relrep_exp.encoders.text_tokens import Tokens
+from relrep_exp.encoders.tokenizer import from_json, to_json, train_tokenizer
+from relrep_exp.store.keys import content_key
+from relrep_exp.store.tensors import TensorStore
 from relrep_exp.training.batches import EpochBatches, Training
 from relrep_exp.training.fit import fit
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from relrep_exp.config.schema import LocalLmConfig
-    from relrep_exp.encoders.text_tokens import Tokens
+    from relrep_exp.encoders.local.local_lm import LocalLmSource
 
 LOSSES = ("next_token", "bag")
 _FLOOR = 1e-4  # of a variance; a batch of one row is all zeros
+
+
+def load(source: LocalLmSource, training: Training) -> TextEncoder:
+    """Load the trained model of a source, from its checkpoint if there is one."""
+    config, key, folder = source.config, content_key(source.identity()), source.outputs / "checkpoints"
+
+    def train() -> tuple[dict[str, Tensor], dict[str, Any]]:
+        # The tokenizer first, then weights; of the head nothing is kept but its tied embeddings.
+        sentences = source.sentences()
+        texts = [str(sentence) for sentence in sentences]
+        paraphrases = [str(templates.paraphrase(sentence)) for sentence in sentences]
+        tokenizer = train_tokenizer(texts, config.vocabulary, "bpe")
+        tokens = Tokens(tokenizer, config.max_length, len(tokenizer), positions=False)
+        how = replace(training, checkpoint=folder / f"{key}.ckpt")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            model = untrained(config, tokenizer)
+            curves = train_language_model(model, tokens, texts, paraphrases, config, how)
+        describe = {"encoder": asdict(config), "tokenizer": to_json(tokenizer), "curves": curves}
+        return dict(model.base_model.state_dict()), describe
+
+    entry = TensorStore(folder).get_or_compute(key, train)
+    tokenizer = from_json(entry.describe["tokenizer"])
+    with torch.random.fork_rng(devices=[]):
+        model: Any = untrained(config, tokenizer).base_model
+    model.load_state_dict(entry.tensors)
+    return TextEncoder(model, tokenizer, "last", config.layer, config.max_length)
+
+
+def untrained(config: LocalLmConfig, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+    """A language model without dropout; draws its weights from torch's current generator."""
+    vocabulary = {
+        "vocab_size": len(tokenizer),
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.eos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "initializer_range": config.initial_std,
+        "tie_word_embeddings": True,
+    }
+    if config.architecture == "gpt2":
+        return hf.GPT2LMHeadModel(hf.GPT2Config(**vocabulary, **_gpt2(config)))
+    if config.architecture == "llama":
+        return hf.LlamaForCausalLM(hf.LlamaConfig(**vocabulary, **_rotary(config)))
+    head = config.dim // config.heads
+    # One key and value head for all queries, as in Gemma 3 1B; no sentence outgrows the sliding window.
+    more = {"num_key_value_heads": 1, "head_dim": head, "query_pre_attn_scalar": head}
+    shape = hf.Gemma3TextConfig(**vocabulary, **{**_rotary(config), **more}, sliding_window=config.max_length)
+    return hf.Gemma3ForCausalLM(shape)
+
+
+def _gpt2(config: LocalLmConfig) -> dict[str, Any]:
+    return {
+        "n_embd": config.dim,
+        "n_layer": config.depth,
+        "n_head": config.heads,
+        "n_positions": config.max_length,
+        "resid_pdrop": 0.0,
+        "embd_pdrop": 0.0,
+        "attn_pdrop": 0.0,
+    }
+
+
+def _rotary(config: LocalLmConfig) -> dict[str, Any]:
+    """Of Llama and Gemma; their gated MLPs have three matrices, so 8/3 of the width costs GPT-2's 4."""
+    return {
+        "hidden_size": config.dim,
+        "intermediate_size": 8 * config.dim // 3,
+        "num_hidden_layers": config.depth,
+        "num_attention_heads": config.heads,
+        "max_position_embeddings": config.max_length,
+    }
 
 
 class LanguageModelTraining(TextTraining):

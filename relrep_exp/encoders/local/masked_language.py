@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from relrep_exp.encoders.local.bags import bags, rarity
-from relrep_exp.encoders.local.text_training import TextTraining
+from relrep_exp.encoders.local.text_training import TextTraining, bags, rarity
+from relrep_exp.encoders.text_model import TextEncoder
+from relrep_exp.encoders.text_tokens import Tokens
+from relrep_exp.encoders.tokenizer import from_json, to_json, train_tokenizer
+from relrep_exp.store.keys import content_key
+from relrep_exp.store.tensors import TensorStore
 from relrep_exp.training.batches import EpochBatches, Training
 from relrep_exp.training.fit import fit
 from relrep_exp.training.seeding import generator
@@ -18,9 +23,51 @@ if TYPE_CHECKING:
     from transformers import BertModel, PreTrainedTokenizerFast
 
     from relrep_exp.config.schema import LocalBertConfig
+    from relrep_exp.encoders.local.local_bert import LocalBertSource
 
 LOSSES = ("masked", "bag", "classify")
 _MASKED = 0.15  # of the tokens, as in BERT
+
+
+def load(source: LocalBertSource, training: Training) -> TextEncoder:
+    """Load the trained encoder of a source, from its checkpoint if there is one."""
+    config, key, folder = source.config, content_key(source.identity()), source.outputs / "checkpoints"
+
+    def train() -> tuple[dict[str, Tensor], dict[str, Any]]:  # the tokenizer first, then weights
+        texts, labels = source.texts.texts(source.view), source.texts.labels(source.view)
+        tokenizer = train_tokenizer(texts, config.vocabulary, "wordpiece")
+        tokens = Tokens(tokenizer, config.max_length, len(tokenizer), positions=False)
+        model, ids = _untrained(config, len(tokenizer)), tokens.batch(texts)["input_ids"]
+        how = replace(training, checkpoint=folder / f"{key}.ckpt")
+        curves = train_bert(model, tokenizer, ids, labels, config, how)
+        describe = {"encoder": asdict(config), "tokenizer": to_json(tokenizer), "curves": curves}
+        return dict(model.state_dict()), describe
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        entry = TensorStore(folder).get_or_compute(key, train)
+        tokenizer = from_json(entry.describe["tokenizer"])
+        model = _untrained(config, len(tokenizer))
+    model.load_state_dict(entry.tensors)
+    return TextEncoder(model, tokenizer, config.pooling, max_length=config.max_length)
+
+
+def _untrained(config: LocalBertConfig, vocabulary: int) -> BertModel:
+    """A BERT without dropout; draws its weights from torch's current generator."""
+    from transformers import BertConfig, BertModel
+
+    shape = BertConfig(
+        vocab_size=vocabulary,
+        hidden_size=config.dim,
+        num_hidden_layers=config.depth,
+        num_attention_heads=config.heads,
+        intermediate_size=4 * config.dim,
+        max_position_embeddings=config.max_length,
+        type_vocab_size=1,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    return BertModel(shape, add_pooling_layer=False)
 
 
 class MaskedLanguageTraining(TextTraining):

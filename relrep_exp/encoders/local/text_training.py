@@ -1,4 +1,7 @@
-"""What the trainings of all local text models have in common: the optimizer, the curves, and when to stop."""
+"""What the trainings of all local text models share: optimizer, curves, when to stop, and bags of tokens.
+
+A bag is what an embedding has to tell of a text as a whole, in whatever order.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,14 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from relrep_exp.errors import user_error
 from relrep_exp.training.batches import Training
 from relrep_exp.training.fit import EpochLosses
 
 _CLIP = 1.0
+_ROWS = 4096  # of which the counts are made at once
 
 
 class TextTraining(pl.LightningModule):
@@ -70,3 +74,29 @@ class TextTraining(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the curves that were kept."""
         self.losses.curves = checkpoint["curves"]
+
+
+def rarity(tokens: Tensor, vocabulary: int, special: Sequence[int]) -> Tensor:
+    """log(N / texts that have the token), [V]; 0 for special tokens and for those that no text has.
+
+    Args:
+        tokens: N texts, int64 [N, T].
+        vocabulary: V.
+        special: tokens that say nothing of a text, such as padding.
+    """
+    texts = torch.zeros(vocabulary)
+    for part in tokens.split(_ROWS):
+        texts += torch.zeros(len(part), vocabulary).scatter_(1, part, 1.0).sum(0)
+    found = (len(tokens) / texts).log().masked_fill(texts == 0, 0.0)
+    found[list(special)] = 0.0
+    return found
+
+
+def bags(tokens: Tensor, weights: Tensor) -> Tensor:
+    """The tokens [N, T] that each text has, each once, by weight [V] -> [N, V]; rows sum to one.
+
+    A row is zero if all of its tokens weigh nothing.
+    """
+    present = torch.zeros(len(tokens), len(weights), device=tokens.device).scatter_(1, tokens, 1.0)
+    weighed = present * weights
+    return weighed / weighed.sum(1, keepdim=True).clamp_min(1e-6)

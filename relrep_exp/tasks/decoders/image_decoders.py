@@ -11,7 +11,7 @@ from torch import Tensor
 
 from relrep_exp.config.schema import Config, ConvConfig
 from relrep_exp.config.views import IMAGE
-from relrep_exp.data.sources import identity
+from relrep_exp.data.sources import Dataset
 from relrep_exp.encoders.local.autoencoder import ImageDecoder, train_image_decoder
 from relrep_exp.encoders.local.autoencoder_model import image_settings
 from relrep_exp.store import versions
@@ -80,7 +80,7 @@ def image_decoder_fitter(config: Config, training: Training) -> FitImageDecoder:
 
 def _identity(config: Config) -> dict[str, object]:
     """What determines a decoder besides its encoder's features."""
-    images = identity(config.data, [IMAGE], config.runtime.offline)[IMAGE]
+    images = Dataset(config.data, config.runtime.offline).identity([IMAGE])[IMAGE]
     return {
         "decoder": asdict(config.decoder),
         "images": images,

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from making import HOW, asked, dataset
 from tiny_images import PIXELS, config, write_folders, write_idx
 
 from relrep_exp.config.schema import AutoencoderConfig, AutoencoderZoo, DigitsData
 from relrep_exp.encoders.local.autoencoder_zoo import sources
 from relrep_exp.errors import UserError
 from relrep_exp.store.keys import content_key
-from relrep_exp.training.batches import Training
 
 ZOO = AutoencoderZoo(
     kind="autoencoder",
@@ -26,7 +26,7 @@ ZOO = AutoencoderZoo(
 
 
 def source(data, outputs, name="ae1", **more):
-    return sources(replace(ZOO, **more), data, outputs, True, Training())[name]
+    return sources(replace(ZOO, **more), dataset(data), asked(outputs))[name]
 
 
 @pytest.fixture
@@ -50,28 +50,28 @@ def test_other_encoders_of_the_zoo_are_not_in_it(data, tmp_path):
 
 
 def test_it_is_trained_once(data, tmp_path):
-    first = source(data, tmp_path).load()
-    again = sources(ZOO, data, tmp_path, True, None)["ae1"].load()  # could not train
+    first = source(data, tmp_path).load(HOW)
+    again = source(data, tmp_path).load(None)  # could not train
     images = first.prepare(list(PIXELS[..., 0]))
     with torch.no_grad():
         assert torch.equal(first(images), again(images))
         assert first(images).shape == (len(PIXELS), 4)
-        other = source(data, tmp_path, "ae2").load()
+        other = source(data, tmp_path, "ae2").load(HOW)
         assert not torch.allclose(first(images), other(images), atol=0.1)
 
 
 def test_test_images_play_no_part_in_training(tmp_path):
     changed = PIXELS[..., 0].copy()
     changed[9:] = 255 - changed[9:]
-    first = source(config(write_idx(tmp_path / "a")), tmp_path / "out").load()
-    second = source(config(write_idx(tmp_path / "b", changed)), tmp_path / "out").load()
+    first = source(config(write_idx(tmp_path / "a")), tmp_path / "out").load(HOW)
+    second = source(config(write_idx(tmp_path / "b", changed)), tmp_path / "out").load(HOW)
     images = first.prepare(list(PIXELS[..., 0]))
     with torch.no_grad():
         assert torch.equal(first(images), second(images))
 
 
 def test_colour_images_are_read_too(tmp_path):
-    encoder = source(config(write_folders(tmp_path / "colour")), tmp_path / "out").load()
+    encoder = source(config(write_folders(tmp_path / "colour")), tmp_path / "out").load(HOW)
     assert encoder(encoder.prepare(list(PIXELS))).shape == (len(PIXELS), 4)
 
 
@@ -80,13 +80,13 @@ def test_a_latent_larger_than_the_image_is_refused(data, tmp_path, latent, most)
     with pytest.raises(
         UserError, match=f"zoo.latent={latent} is larger than the images.*= 36 values"
     ) as told:
-        source(data, tmp_path, latent=latent).load()
+        source(data, tmp_path, latent=latent).load(HOW)
     assert f"zoo.latent={most} or less" in str(told.value)
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
 def test_a_latent_as_large_as_the_image_is_not(data, tmp_path):
-    assert source(data, tmp_path, latent=36).load().dim == 36
+    assert source(data, tmp_path, latent=36).load(HOW).dim == 36
 
 
 def test_images_of_several_sizes_or_channels_are_refused(tmp_path):
@@ -96,8 +96,8 @@ def test_images_of_several_sizes_or_channels_are_refused(tmp_path):
     path = sorted(root.rglob("*.png"))[0]
     Image.fromarray(np.zeros((6, 6), np.uint8)).save(path)  # grey among coloured ones
     with pytest.raises(UserError, match="some are grey and some in colour"):
-        source(config(root), tmp_path).load()
+        source(config(root), tmp_path).load(HOW)
     Image.fromarray(np.zeros((7, 6, 3), np.uint8)).save(path)
     with pytest.raises(UserError, match="several sizes") as told:
-        source(config(root), tmp_path).load()
+        source(config(root), tmp_path).load(HOW)
     assert "zoo=vision" not in str(told.value)  # would not help here

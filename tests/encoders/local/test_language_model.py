@@ -7,15 +7,15 @@ import torch
 
 from relrep_exp.config.schema import LocalLmConfig
 from relrep_exp.data.templates import paraphrase, sentences
-from relrep_exp.encoders.local.bags import bags, rarity
 from relrep_exp.encoders.local.language_model import (
     LOSSES,
     LanguageModelTraining,
     equal_lengths,
     standardised,
     train_language_model,
+    untrained,
 )
-from relrep_exp.encoders.local.local_lm import untrained
+from relrep_exp.encoders.local.text_training import bags, rarity
 from relrep_exp.encoders.text_tokens import Tokens
 from relrep_exp.encoders.tokenizer import train_tokenizer
 from relrep_exp.errors import UserError

@@ -4,10 +4,11 @@ import pickle
 
 import pytest
 import torch
+from making import HOW, asked, dataset
 
 from relrep_exp.config.schema import DigitsData, LocalBertConfig, LocalBertZoo, ReviewsData
-from relrep_exp.data import sources as data_sources
 from relrep_exp.data.samples import Samples, View
+from relrep_exp.data.sources import Dataset
 from relrep_exp.encoders.local import local_bert, masked_language
 from relrep_exp.errors import UserError
 from relrep_exp.store.tensors import TensorStore
@@ -22,10 +23,11 @@ def config(language, **changes):
     return LocalBertConfig(**{"language": language, **shape, **changes})
 
 
-def sources(outputs, data=DATA, training=None, **changes):
+def sources(outputs, data=DATA, **changes):
     encoders = {language: config(language, **changes) for language in LANGUAGES}
     zoo = LocalBertZoo("local_bert", "tiny", encoders)
-    return local_bert.sources(zoo, data, outputs, training or Training(), True)
+    data = data if isinstance(data, Dataset) else dataset(data)
+    return local_bert.sources(zoo, data, asked(outputs))
 
 
 def encode(encoder, texts):
@@ -35,7 +37,7 @@ def encode(encoder, texts):
 
 @pytest.fixture(scope="module")
 def reviews():
-    return data_sources.load(DATA, LANGUAGES, True)
+    return dataset(DATA).load(LANGUAGES)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def trained(tmp_path_factory):
     outputs = tmp_path_factory.mktemp("bert")
     found = sources(outputs)
     for source in found.values():
-        source.load()
+        source.load(HOW)
     return outputs, found
 
 
@@ -54,7 +56,7 @@ def test_an_encoder_is_trained_once_and_then_read(monkeypatch, trained, reviews)
     again = sources(outputs)
     for language in LANGUAGES:
         texts = reviews.views[language].samples[:5]
-        first, second = encode(found[language].load(), texts), encode(again[language].load(), texts)
+        first, second = encode(found[language].load(HOW), texts), encode(again[language].load(HOW), texts)
         assert torch.equal(first, second)
         assert first.shape == (5, 24) and first.dtype == torch.float32
     kept = {path.name for path in (outputs / "checkpoints").iterdir()}
@@ -65,13 +67,13 @@ def test_training_again_gives_the_same_encoder(trained, tmp_path, reviews):
     _, found = trained
     torch.manual_seed(99)
     texts = reviews.views["en"].samples[:5]
-    again = sources(tmp_path)["en"].load()
-    torch.testing.assert_close(encode(again, texts), encode(found["en"].load(), texts), rtol=0, atol=1e-6)
+    again = sources(tmp_path)["en"].load(HOW)
+    torch.testing.assert_close(encode(again, texts), encode(found["en"].load(HOW), texts), rtol=0, atol=1e-6)
 
 
 def test_loading_leaves_the_global_generator_alone_where_it_trains(tmp_path):
     before = torch.get_rng_state()
-    sources(tmp_path)["en"].load()
+    sources(tmp_path)["en"].load(HOW)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -103,15 +105,16 @@ def test_only_training_texts_of_its_own_language_are_seen(
 ):
     _, found = trained
     texts = reviews.views["en"].samples[:8]
-    before = encode(found["en"].load(), texts)
+    before = encode(found["en"].load(HOW), texts)
     other = changed(reviews, language, train, "Something 完全 entirely different")
-    monkeypatch.setattr(data_sources, "load", lambda *_: other)
-    after = encode(sources(tmp_path)["en"].load(), texts)
+    data = dataset(DATA)
+    monkeypatch.setattr(data, "load", lambda views: other)
+    after = encode(sources(tmp_path, data)["en"].load(HOW), texts)
     assert torch.allclose(before, after, rtol=0, atol=1e-6) != differs
 
 
 def test_an_embedding_does_not_depend_on_its_batch(trained, reviews):
-    encoder = trained[1]["en"].load()
+    encoder = trained[1]["en"].load(HOW)
     texts = [*reviews.views["en"].samples[:12], "", "long " * 300]
     alone = torch.cat([encode(encoder, [text]) for text in texts])
     torch.testing.assert_close(encode(encoder, texts), alone, rtol=0, atol=1e-5)
@@ -120,10 +123,10 @@ def test_an_embedding_does_not_depend_on_its_batch(trained, reviews):
 def test_mean_pooling_is_another_encoder(tmp_path, trained, reviews):
     source = sources(tmp_path, pooling="mean")["en"]
     assert source.identity() != trained[1]["en"].identity()
-    encoder = source.load()
+    encoder = source.load(HOW)
     texts = reviews.views["en"].samples[:3]
     assert encoder.pooling == "mean"
-    assert not torch.allclose(encode(encoder, texts), encode(trained[1]["en"].load(), texts), atol=1e-3)
+    assert not torch.allclose(encode(encoder, texts), encode(trained[1]["en"].load(HOW), texts), atol=1e-3)
 
 
 def test_identity_tells_training_and_texts(tmp_path):
@@ -151,20 +154,19 @@ def test_a_killed_training_resumes_from_where_it_was(tmp_path, trained, reviews)
             raise KilledError
 
     texts = reviews.views["en"].samples[:5]
-    expected = encode(sources(tmp_path / "whole", epochs=3)["en"].load(), texts)
+    expected = encode(sources(tmp_path / "whole", epochs=3)["en"].load(HOW), texts)
     training = Training(checkpoint_seconds=0.0, on_epoch=killed)
     with pytest.raises(KilledError):
-        sources(tmp_path, training=training, epochs=3)["en"].load()
-    found = encode(sources(tmp_path, training=training, epochs=3)["en"].load(), texts)
+        sources(tmp_path, epochs=3)["en"].load(training)
+    found = encode(sources(tmp_path, epochs=3)["en"].load(training), texts)
     assert told == [0, 1, 1, 2]
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
 def test_a_source_pickles_and_needs_no_training_for_its_identity(tmp_path, trained):
     encoders = {"en": config("en")}
-    [source] = local_bert.sources(
-        LocalBertZoo("local_bert", "t", encoders), DATA, tmp_path, None, True
-    ).values()
+    zoo = LocalBertZoo("local_bert", "t", encoders)
+    [source] = local_bert.sources(zoo, dataset(DATA), asked(tmp_path)).values()
     assert source.view == "en"
     assert pickle.loads(pickle.dumps(source)).identity() == source.identity()
     assert source.identity()["encoder"] == trained[1]["en"].identity()["encoder"]

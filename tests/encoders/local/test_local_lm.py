@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from making import HOW, asked, dataset
 
 from relrep_exp.config.schema import DigitsData, LocalLmConfig, LocalLmZoo, TemplatesData
 from relrep_exp.data import templates
@@ -14,7 +15,6 @@ from relrep_exp.data.template_grammar import SLOTS
 from relrep_exp.encoders.local import language_model, local_lm
 from relrep_exp.errors import UserError
 from relrep_exp.store.tensors import TensorStore
-from relrep_exp.training.batches import Training
 
 DATA = TemplatesData(kind="templates", name="templates", train=40, test=12)
 ARCHITECTURES = {"gpt2": {"vocabulary": 600}, "llama": {"vocabulary": 500}, "gemma3": {"vocabulary": 700}}
@@ -25,9 +25,9 @@ def config(architecture, **changes):
     return LocalLmConfig(**{"architecture": architecture, **shape, **ARCHITECTURES[architecture], **changes})
 
 
-def sources(outputs, data=DATA, training=None, **changes):
+def sources(outputs, data=DATA, **changes):
     encoders = {name: config(name, **changes) for name in ARCHITECTURES}
-    return local_lm.sources(LocalLmZoo("local_lm", "tiny", encoders), data, outputs, training or Training())
+    return local_lm.sources(LocalLmZoo("local_lm", "tiny", encoders), dataset(data), asked(outputs))
 
 
 def encode(encoder, texts):
@@ -44,14 +44,14 @@ def texts():
 def trained(tmp_path_factory):
     """An outputs folder with all models in it, and their encoders."""
     outputs = tmp_path_factory.mktemp("lm")
-    return outputs, {name: source.load() for name, source in sources(outputs).items()}
+    return outputs, {name: source.load(HOW) for name, source in sources(outputs).items()}
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_a_model_is_trained_once_and_then_read(monkeypatch, trained, texts, name):
     outputs, encoders = trained
     monkeypatch.setattr(language_model, "train_language_model", None)  # calling it would fail
-    first, second = encode(encoders[name], texts[:5]), encode(sources(outputs)[name].load(), texts[:5])
+    first, second = encode(encoders[name], texts[:5]), encode(sources(outputs)[name].load(HOW), texts[:5])
     assert torch.equal(first, second)
     assert first.shape == (5, 16) and first.dtype == torch.float32
 
@@ -59,7 +59,7 @@ def test_a_model_is_trained_once_and_then_read(monkeypatch, trained, texts, name
 def test_training_again_gives_the_same_model_and_leaves_the_global_generator_alone(trained, tmp_path, texts):
     torch.manual_seed(99)
     before = torch.get_rng_state()
-    again = sources(tmp_path)["llama"].load()
+    again = sources(tmp_path)["llama"].load(HOW)
     assert torch.equal(torch.get_rng_state(), before)
     expected = encode(trained[1]["llama"], texts[:5])
     torch.testing.assert_close(encode(again, texts[:5]), expected, rtol=0, atol=1e-6)
@@ -83,7 +83,7 @@ def test_nothing_that_the_data_say_is_trained_on(monkeypatch, tmp_path):
     monkeypatch.setattr(language_model, "train_language_model", spy)
     # Enough sentences of the data's own seed: without the exclusion all of the data would be among them.
     source = sources(tmp_path, seed=DATA.seed, sentences=300)["gpt2"]
-    source.load()
+    source.load(HOW)
     data = {sentence.fillers for split in templates.split(DATA) for sentence in split}
     said = {sentence.fillers for sentence in source.sentences()}
     assert len(data) == 52 and len(said) == 300 and not data & said
@@ -115,7 +115,7 @@ def test_every_slot_moves_the_embedding(trained, name):
 
 
 def test_an_inner_layer_is_another_encoder(trained, tmp_path, texts):
-    inner = sources(tmp_path, layer=1)["gpt2"].load()
+    inner = sources(tmp_path, layer=1)["gpt2"].load(HOW)
     ids = inner.prepare(texts[:1])["input_ids"]
     with torch.inference_mode():
         states = inner.model(input_ids=ids, output_hidden_states=True).hidden_states
@@ -139,7 +139,7 @@ def test_a_source_pickles_and_needs_nothing_heavy_for_its_identity(tmp_path):
     source = sources(tmp_path)["llama"]
     assert source.view == "en"
     assert pickle.loads(pickle.dumps(source)).identity() == source.identity()
-    (tmp_path / "source.pickle").write_bytes(pickle.dumps(replace(source, training=None)))
+    (tmp_path / "source.pickle").write_bytes(pickle.dumps(source))
     code = (
         "import pickle, sys; pickle.load(open(sys.argv[1], 'rb')).identity(); "
         "sys.exit(str({'torch', 'transformers'} & set(sys.modules)))"

@@ -7,8 +7,8 @@ import torch
 from transformers import BertConfig, BertModel
 
 from relrep_exp.config.schema import LocalBertConfig
-from relrep_exp.encoders.local.bags import bags
 from relrep_exp.encoders.local.masked_language import LOSSES, MaskedLanguageTraining, pooled, train_bert
+from relrep_exp.encoders.local.text_training import bags
 from relrep_exp.encoders.tokenizer import train_tokenizer
 from relrep_exp.errors import UserError
 from relrep_exp.training.batches import Training
