@@ -90,13 +90,22 @@ def revisions(config: Config) -> dict[str, str]:
 
 def compute(config: Config, key: str, command: str, tracker: Tracker) -> Record:
     """Embeddings, then the task, then the record."""
-    from relrep_exp.tasks.measure import run_task
+    from relrep_exp.encoders import zoo
+    from relrep_exp.tasks import checks as checks_of_embeddings
+    from relrep_exp.tasks.held_out import fit_aligners
+    from relrep_exp.tasks.measure import measure
+    from relrep_exp.tasks.work import Work
     from relrep_exp.training.device import Runtime  # torch and Lightning, which a cached run never imports
 
     tracker.start()
     runtime = Runtime.of(config.runtime)
     before = {**provenance.begin(runtime, command), "revisions": revisions(config)}
-    result = run_task(config, runtime, tracker.curve)
+    start = time.perf_counter()
+    embeddings = zoo.load(config, runtime).to(runtime.device)
+    seconds = time.perf_counter() - start
+    checks_of_embeddings.require(config, embeddings)
+    work = Work.of(config, embeddings, runtime.training(), tracker.curve)
+    result = measure(work, fit_aligners(work))
     return Record(
         key=key,
         task=config.task.name,
@@ -106,6 +115,6 @@ def compute(config: Config, key: str, command: str, tracker: Tracker) -> Record:
         curves=result.curves,
         views=result.views,
         diagnostics=result.diagnostics,
-        timings=result.timings,
+        timings={"embed": seconds, **result.timings},
         provenance=provenance.end(before),
     )

@@ -13,7 +13,7 @@ from relrep_exp.store import versions
 from relrep_exp.store.keys import content_key
 
 TRAIN = "train"  # rows of an encoder's embeddings: those of the training samples
-STATISTICS, REPRESENTATIONS = "statistics", "representations"  # folders of the outputs
+STATISTICS = "statistics"  # folder of the outputs
 
 
 def method_name(config: Config) -> str:
