@@ -1,21 +1,28 @@
-"""What every method is: something that lets a decoder of one encoder read another (DESIGN, idea 2)."""
+"""What every method is: something that lets a decoder of one encoder read another (DESIGN, idea 2).
+
+The relative ones have one space for all decoders, as PARAM Multi, or one for each, as PARAM Single.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Self
 
+import torch
 from torch import Tensor
 
 from relrep_exp.alignment.anchors import Space
+from relrep_exp.alignment.relative import RelativeSpace
 
-if TYPE_CHECKING:
-    from relrep_exp.alignment.relative import RelativeSpace
+MakeSpace = Callable[[], RelativeSpace]
+Statistics = Literal["train", "support"]
 
 
 class Aligner(ABC):
     """Fitted on training encoders; others join with K support embeddings and their own statistics.
+
+    All that is learned or estimated is so in `fit`, `join` and `fit_own`; reading rows sets off nothing.
 
     Attributes:
         method: the name in tables; says the aligner with its parts, e.g. `param-wip`.
@@ -35,24 +42,23 @@ class Aligner(ABC):
         what others read of it.
         """
 
-    @abstractmethod
-    def native(self, x: Tensor, encoder: str) -> Tensor:
-        """What a decoder of `encoder` is trained on and reads. x [N, d] -> [N, k]."""
+    def fit_own(self, name: str, space: Space) -> None:  # noqa: B027  # most methods have nothing to add
+        """Learn what only a decoder of an encoder that joined reads, which may use all of its embeddings."""
 
     @abstractmethod
     def carry(self, x: Tensor, source: str, target: str) -> Tensor:
-        """The target's x [N, d] as the source's decoder reads it, [N, k] with the source's k."""
+        """Represent the target's x [N, d] as the source's decoder reads it, [N, k] with the source's k.
+
+        The target is the source itself, or an encoder that joined.
+        """
+
+    def native(self, x: Tensor, encoder: str) -> Tensor:
+        """Represent x [N, d] as a decoder of `encoder` is trained on it and reads it, [N, k]."""
+        return self.carry(x, encoder, encoder)
 
     def carries(self, source: str, target: str) -> bool:
         """Whether `carry` is defined for this pair."""
         return True
-
-    def reading(self, source: str, target: str) -> str | None:
-        """What tells `carry` for this pair from any other map, whoever made it; None where nothing does.
-
-        `native` of the source is `carry` from the source to itself.
-        """
-        return None
 
     def space(self, source: str) -> RelativeSpace | None:
         """The relative space that a decoder of the source reads; None where the method has none."""
@@ -62,7 +68,7 @@ class Aligner(ABC):
         """Loss per epoch of whatever was trained, by fit and by loss."""
         return {}
 
-    def points(self, name: str) -> int:
+    def points(self) -> int:
         """How many parallel samples of an encoder others need in order to read it."""
         return 0
 
@@ -77,18 +83,14 @@ class AbsoluteAligner(Aligner):
     method = "absolute"
 
     def fit(self, spaces: Mapping[str, Space]) -> Self:
-        """Nothing to learn."""
+        """Learn nothing."""
         return self
 
     def join(self, name: str, space: Space) -> None:
-        """Nothing to prepare."""
-
-    def native(self, x: Tensor, encoder: str) -> Tensor:
-        """x itself."""
-        return x
+        """Prepare nothing."""
 
     def carry(self, x: Tensor, source: str, target: str) -> Tensor:
-        """x itself, for the matching encoder only.
+        """Return x itself, for the matching encoder only.
 
         Raises:
             ValueError: source and target differ.
@@ -100,3 +102,94 @@ class AbsoluteAligner(Aligner):
     def carries(self, source: str, target: str) -> bool:
         """Only for the matching encoder."""
         return source == target
+
+
+class RelativeAligner(Aligner):
+    """One relative space for all: anchors chosen on the training encoders, the others join.
+
+    Args:
+        method: the name in tables.
+        make_space: a fresh space.
+        statistics: of what a joining encoder's mean and covariance are: its unlabelled training embeddings,
+            or its support embeddings, which are then all that it gives.
+    """
+
+    def __init__(self, method: str, make_space: MakeSpace, statistics: Statistics = "train"):
+        self.method, self._make_space, self._statistics = method, make_space, statistics
+        self._fits: dict[str, RelativeSpace] = {}  # by the encoders that the anchors were chosen on
+
+    def fit(self, spaces: Mapping[str, Space]) -> Self:
+        """Choose the anchors on all training encoders (PARAM Multi, Algorithm 1 line 3)."""
+        self._fits = {"+".join(spaces): self._make_space().fit(spaces)}
+        return self
+
+    def join(self, name: str, space: Space) -> None:
+        """Build the joining encoder's anchors from its support embeddings (Algorithm 1 line 9)."""
+        for fitted in self._fits.values():
+            if self._statistics == "support":
+                support = space.picked(fitted.support_ids)
+                fitted.join(name, support.x, metric=support)
+            else:
+                fitted.admit(name, space)
+
+    def carry(self, x: Tensor, source: str, target: str) -> Tensor:
+        """Represent the target's x by its similarities to the anchors that the source's decoder knows."""
+        return self.space(source).transform(x, target)
+
+    def space(self, source: str) -> RelativeSpace:
+        """The one space."""
+        [space] = self._fits.values()
+        return space
+
+    def points(self) -> int:
+        """The support samples that the anchors of any decoder mix."""
+        return max(space.anchor_set.used_points() for space in self._fits.values())
+
+    def curves(self) -> dict[str, dict[str, list[float]]]:
+        """The losses of each fit, by the encoders it was made on; none where anchors are not learned."""
+        found = {name: dict(space.anchor_set.curves) for name, space in self._fits.items()}
+        return {name: curves for name, curves in found.items() if curves}
+
+    def diagnostics(self) -> dict[str, Any]:
+        """Dimensions, condition numbers, effective support points, by the encoders each space was made on."""
+        return {
+            name: {
+                "support_size": len(space.support_ids),
+                "effective_points": float(torch.median(space.anchor_set.effective_points())),
+                "condition": {one: member.whitening.condition for one, member in space.members.items()},
+                "dims": {one: len(member.whitening.mean) for one, member in space.members.items()},
+            }
+            for name, space in self._fits.items()
+        }
+
+
+class FirstRelativeAligner(RelativeAligner):
+    """One relative space for all, its anchors chosen on one training encoder: the first by name."""
+
+    def fit(self, spaces: Mapping[str, Space]) -> Self:
+        """Choose the anchors on the first encoder; the other training encoders enter with all they have."""
+        first = min(spaces)
+        super().fit({first: spaces[first]})
+        for name, space in spaces.items():
+            if name != first:
+                self._fits[first].admit(name, space)
+        return self
+
+
+class SingleRelativeAligner(RelativeAligner):
+    """One relative space per decoder: anchors chosen on the decoder's own encoder alone (PARAM Single)."""
+
+    def fit(self, spaces: Mapping[str, Space]) -> Self:
+        """Choose anchors on each training encoder, for its own decoder."""
+        self._fits = {}
+        for name, space in spaces.items():
+            self.fit_own(name, space)
+        return self
+
+    def fit_own(self, name: str, space: Space) -> None:
+        """Choose anchors on one encoder alone, for its own decoder."""
+        self._fits[name] = self._make_space().fit({name: space})
+
+    def space(self, source: str) -> RelativeSpace:
+        """The space whose anchors are chosen on the source."""
+        return self._fits[source]

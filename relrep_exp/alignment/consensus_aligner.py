@@ -38,15 +38,11 @@ class ConsensusAligner(Aligner):
         """Ridge regression from the support embeddings to the consensus."""
         self._space.join(name, self._of(space))
 
-    def native(self, x: Tensor, encoder: str) -> Tensor:
-        """x in the consensus, [N, m]."""
-        return self._space.transform(x, encoder)
-
     def carry(self, x: Tensor, source: str, target: str) -> Tensor:
-        """The target's x in the consensus: every decoder reads the same space."""
+        """Represent the target's x in the consensus, [N, m]: every decoder reads the same space."""
         return self._space.transform(x, target)
 
-    def points(self, name: str) -> int:
+    def points(self) -> int:
         """The support set."""
         return len(self._ids)
 

@@ -43,25 +43,19 @@ class PairwiseAligner(Aligner):
 
     def fit(self, spaces: Mapping[str, Space]) -> Self:
         """Choose the anchors and take every training encoder's embeddings of them."""
-        self._anchor_set = self._choose(spaces)
-        self._anchors, self._maps = {}, {}
-        for name, space in spaces.items():
-            self._anchors[name] = self._of(space)
+        self._anchor_set, self._maps = self._choose(spaces), {}
+        self._anchors = {name: self._of(space) for name, space in spaces.items()}
         return self
 
     def join(self, name: str, space: Space) -> None:
         """Estimate the maps from the joining encoder to each of the others."""
         self._anchors[name] = self._of(space)
-        for source in self._anchors:
-            if source != name:
-                self._map(name, source)
-
-    def native(self, x: Tensor, encoder: str) -> Tensor:
-        """x itself."""
-        return x
+        for other, anchors in self._anchors.items():
+            if other != name:
+                self._maps[name, other] = self._estimate(self._anchors[name], anchors, f"{name} to {other}")
 
     def carry(self, x: Tensor, source: str, target: str) -> Tensor:
-        """The target's x translated to the source's space, [N, d of the source].
+        """Translate the target's x to the source's space, [N, d of the source]; x itself where they are one.
 
         Raises:
             ValueError: one of them never joined, or x has another dimension than the target's anchors.
@@ -69,9 +63,15 @@ class PairwiseAligner(Aligner):
         for name in (source, target):
             check_joined(name, self._anchors)
         check_dimension(target, x, self._anchors[target].shape[1])
-        return x if source == target else self._map(target, source)(x)
+        if source == target:
+            return x
+        if (target, source) not in self._maps:
+            raise ValueError(
+                f"no map from {target!r} to {source!r}: {target!r} was fitted on, it never joined"
+            )
+        return self._maps[target, source](x)
 
-    def points(self, name: str) -> int:
+    def points(self) -> int:
         """As many as there are samples in the anchors."""
         return 0 if self._anchor_set is None else self._anchor_set.used_points()
 
@@ -80,12 +80,7 @@ class PairwiseAligner(Aligner):
         return {f"{a} to {b}": pair.diagnostics() for (a, b), pair in self._maps.items()}
 
     def _of(self, space: Space) -> Tensor:
+        """An encoder's embeddings of the anchors."""
         if self._anchor_set is None:
             raise RuntimeError("the aligner is not fitted: call fit({name: space}) first")
         return self._anchor_set.mix(space.x[self._anchor_set.ids.to(space.x.device)])
-
-    def _map(self, start: str, end: str) -> PairMap:
-        if (start, end) not in self._maps:
-            anchors = self._anchors[start], self._anchors[end]
-            self._maps[start, end] = self._estimate(*anchors, f"{start} to {end}")
-        return self._maps[start, end]

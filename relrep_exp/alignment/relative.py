@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+import torch
 from torch import Tensor
 
 from relrep_exp.alignment.anchors import (
@@ -23,12 +23,12 @@ from relrep_exp.alignment.parallel import SMALLEST
 from relrep_exp.alignment.saved import FileFormat
 from relrep_exp.alignment.similarity import Similarity, get_similarity, inner_product
 from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Whitening, centred_product
-from relrep_exp.store.files import digest, write_npy
+from relrep_exp.store.files import write_npy
 
 FORMAT = FileFormat("relrep_exp.relative_space/1", "space", "a relative space")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Member:
     """One encoder of the space.
 
@@ -42,11 +42,12 @@ class Member:
     anchors: Tensor
     project: Callable[[Tensor], Tensor]
 
-    @cached_property
-    def digest(self) -> str:
-        """Of the anchors and the statistics: with the similarity they determine the projection."""
-        d = len(self.whitening.mean)
-        return f"{d}:{digest(self.anchors, self.whitening.mean, self.whitening.matrix)}"
+    def same(self, other: Member) -> bool:
+        """Whether another member, of a space with the same similarity, projects alike."""
+        one, two = self.whitening, other.whitening
+        if one is not two and not (torch.equal(one.mean, two.mean) and torch.equal(one.matrix, two.matrix)):
+            return False
+        return torch.equal(self.anchors, other.anchors)
 
 
 class RelativeSpace:
@@ -188,10 +189,6 @@ class RelativeSpace:
         member = self.members[encoder]
         check_dimension(encoder, x, member.anchors.shape[1])
         return member
-
-    def reading(self, encoder: str) -> str:
-        """What tells `transform` for this encoder from any other map, in this run or another."""
-        return f"{self.similarity.name}:{self.members[encoder].digest}"
 
     def save(self, path: str | Path) -> None:
         """Write anchors, statistics and settings as one safetensors file."""

@@ -84,13 +84,13 @@ def compute(request: Request, command: str, tracker: Tracker) -> Record:
     begun = {**provenance.begin(runtime, command), "revisions": provenance.revisions(request)}
 
     start = time.perf_counter()
-    _LOG.info("samples: %s", request.told_samples())
-    samples = request.load_samples()
-    embeddings = embed(request, samples, runtime).to(runtime.device)
-    embedded = time.perf_counter() - start
+    _LOG.info("samples: %s", request.said_of_samples)
+    samples = request.load()
+    embeddings = embed(request.encoders, samples, Extraction.of(config, runtime)).to(runtime.device)
+    seconds = time.perf_counter() - start
     checks.require(config, embeddings)
 
-    work = Work.of(config, embeddings, runtime, tracker.curve)
+    work = Work.of(request, embeddings, runtime.training(), tracker.curve)
     aligners = fit_aligners(work)
     result = measure(work, aligners)
 
@@ -104,6 +104,6 @@ def compute(request: Request, command: str, tracker: Tracker) -> Record:
         curves=result.curves,
         views=result.views,
         diagnostics=result.diagnostics,
-        timings={"embed": embedded, **result.timings},
+        timings={"embed": seconds, **result.timings},
         provenance=provenance.end(begun),
     )

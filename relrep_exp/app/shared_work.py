@@ -12,16 +12,9 @@ from relrep_exp.config.schema import Config, ParamAnchors, PrecomputedZoo, Relat
 from relrep_exp.errors import UserError
 from relrep_exp.store.entries import MANIFEST
 from relrep_exp.store.keys import content_key
-from relrep_exp.tasks.identity import (
-    REPRESENTATIONS,
-    STATISTICS,
-    learned_in,
-    param_identity,
-    statistics_identity,
-)
+from relrep_exp.tasks.identity import STATISTICS, param_identity, statistics_identity
 
 EMBEDDINGS, PARAM = "embeddings", "checkpoints"  # folders of the outputs
-_ALIGNED = ("stitching", "retrieval", "reconstruction", "geometry")  # tasks that fit the configured aligner
 
 
 @dataclass
@@ -47,14 +40,13 @@ class Reuse:
 def reuse(runs: Sequence[Run]) -> list[Reuse]:
     """What these runs need of each kind; kinds that none needs are left out.
 
-    Of representations all that a run needs counts as one: runs that differ in the decoder alone share them.
-    Whether they and statistics are kept is decided when they are computed (sharing.py). Statistics of support
-    rows alone are left out: which rows those are is not known before.
+    Whether statistics are kept is decided when they are computed (statistics_cache.py). Those of support rows
+    alone are left out: which rows those are is not known before.
 
     A thing is known by its key. Where files of which the key is made are not here, things are told apart by
     how they are configured, and none of them is there.
     """
-    kinds = {kind: Reuse(kind) for kind in (EMBEDDINGS, PARAM, STATISTICS, REPRESENTATIONS)}
+    kinds = {kind: Reuse(kind) for kind in (EMBEDDINGS, PARAM, STATISTICS)}
     known: dict[str, _Keys] = {}
     for run in runs:
         for kind, keys in _needed(run, _keys(run.request, known)).items():
@@ -88,22 +80,14 @@ def _needed(run: Run, known: _Keys) -> dict[str, set[str]]:
     config, aligner, keys = run.config, run.config.aligner, known.paired
     embeddings = {*keys.values(), *known.tasks.values()}
     needed = {} if isinstance(config.zoo, PrecomputedZoo) else {EMBEDDINGS: embeddings}
-    if not isinstance(aligner, RelativeConfig) or config.task.kind not in _ALIGNED:
+    if not isinstance(aligner, RelativeConfig) or not config.task.aligned:
         return needed
     statistics = (statistics_identity(key, aligner.shrinkage, aligner.eps) for key in keys.values())
     needed[STATISTICS] = _contents(statistics)
     if isinstance(config.anchors, ParamAnchors):
         fits = param_fits(config, list(keys))
         needed[PARAM] = _contents(param_identity(config, [keys[name] for name in fit]) for fit in fits)
-    if config.task.decodes and config.runtime.representations_gb:
-        needed[REPRESENTATIONS] = {content_key({"of": _but_decoder(config)})}
     return needed
-
-
-def _but_decoder(config: Config) -> str:
-    """What determines the representations of a run, as it is configured."""
-    method = (config.aligner, config.anchors, config.sim, learned_in(config), config.seed)
-    return repr((config.task, _reads(config), method))
 
 
 def _reads(config: Config) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from relrep_exp.app.shared_work import EMBEDDINGS, PARAM, Reuse
 from relrep_exp.config.overrides import command
-from relrep_exp.tasks.identity import REPRESENTATIONS, STATISTICS
+from relrep_exp.tasks.identity import STATISTICS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,7 +20,6 @@ _SHARED = {  # folder of the outputs -> what is kept in it: one, and several
     EMBEDDINGS: ("encoder's embeddings", "encoders' embeddings"),
     PARAM: ("PARAM fit", "PARAM fits"),
     STATISTICS: ("encoder's statistics, if large,", "encoders' statistics, if large,"),
-    REPRESENTATIONS: ("set of representations, if dear,", "sets of representations, if dear,"),
 }
 _MINUTE, _HOUR = 60.0, 3600.0
 

@@ -2,73 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
 from relrep_exp.alignment import metrics
 from relrep_exp.alignment.aligner import Aligner
-from relrep_exp.config.schema import TaskConfig
-from relrep_exp.encoders.embeddings import Embeddings
-from relrep_exp.tasks.held_out import HeldOut
-from relrep_exp.tasks.result import Result
-from relrep_exp.tasks.statistics_cache import Sharing
+from relrep_exp.tasks.held_out import Readings, describe
+from relrep_exp.tasks.work import Result, Work
 
 DRAWN = 3  # coordinates that a figure can show; wider spaces are not kept in the record
 DIGITS = 6
 
 
-def geometry(
-    embeddings: Embeddings,
-    make_aligner: Callable[[], Aligner],
-    task: TaskConfig,
-    sharing: Sharing | None = None,
-) -> Result:
-    """One run: how well the representations of the same test samples agree between every two encoders."""
-    result, protocol = Result(), HeldOut(embeddings, make_aligner, task, sharing)
-    aligners = protocol.aligners(result)
-    with result.timed("measure"):
-        protocol.describe(aligners, result)
-        for source in protocol.test:
+def geometry(work: Work, aligners: Mapping[str, Aligner]) -> Result:
+    """Measure how well representations of the same test samples agree between every two encoders.
+
+    Beside the number of Fig. 2, how far samples move that lie near the source's origin, and far from it.
+    """
+    read = Readings(work.test)
+    with work.timed("measure"):
+        result = describe(work, aligners, read)
+        for source, x in work.test.items():
+            by_radius, third = x.norm(dim=1).argsort(), max(1, len(x) // 3)
             for target, aligner in aligners.items():
                 if source != target:
-                    result.add(source, target, aligner.method, _agreement(protocol, aligner, source, target))
-        result.views += _views(protocol, aligners)
+                    native, carried = read(aligner, source, source), read(aligner, source, target)
+                    moved = metrics.displacements(native, carried)
+                    values = {
+                        "rr_cosine": metrics.matching_cosine(native, carried),
+                        "shift_near": _rms(moved[by_radius[:third]]),
+                        "shift_far": _rms(moved[by_radius[-third:]]),
+                    }
+                    result.add(source, target, aligner.method, values)
+        result.views += _views(work, aligners)
     return result
 
 
-def _agreement(protocol: HeldOut, aligner: Aligner, source: str, target: str) -> dict[str, float]:
-    """The number of Fig. 2, and how far samples move that lie near the source's origin, and far from it."""
-    native, carried = protocol.read(aligner, source, source), protocol.read(aligner, source, target)
-    moved = metrics.displacements(native, carried)
-    by_radius = protocol.test[source].norm(dim=1).argsort()
-    third = max(1, len(by_radius) // 3)
-    return {
-        "rr_cosine": metrics.matching_cosine(native, carried),
-        "shift_near": _rms(moved[by_radius[:third]]),
-        "shift_far": _rms(moved[by_radius[-third:]]),
-    }
-
-
-def _views(protocol: HeldOut, aligners: dict[str, Aligner]) -> list[dict[str, Any]]:
+def _views(work: Work, aligners: Mapping[str, Aligner]) -> list[dict[str, Any]]:
     """Each encoder's points, anchors and relative representations, as a decoder of the first reads them.
 
     Each under the aligner that was fitted without it: anchors that are learned differ from view to view.
     """
-    first, n = next(iter(aligners)), protocol.task.view_samples
-    labels = protocol.test_labels
+    first, n = next(iter(aligners)), work.config.task.view_samples
     views = []
     for name, aligner in aligners.items():
-        carried = aligner.carry(protocol.test[name][:n], first, name)
+        carried = aligner.carry(work.test[name][:n], first, name)
         space = aligner.space(first)
         if space is None or max(space.members[name].anchors.shape) > DRAWN:
             continue
         view = {
-            "points": _rounded(protocol.test[name][:n]),
+            "points": _rounded(work.test[name][:n]),
             "anchors": _rounded(space.members[name].anchors),
             "rr": _rounded(carried),
-            "labels": [0] * len(carried) if labels is None else labels[:n].tolist(),
+            "labels": [0] * len(carried) if work.test_labels is None else work.test_labels[:n].tolist(),
         }
         views.append({"kind": "geometry", "encoder": name, **view})
     return views

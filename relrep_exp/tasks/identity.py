@@ -11,7 +11,7 @@ from relrep_exp.config.schema import GROUPS, Config, ParamAnchors
 from relrep_exp.store import versions
 
 TRAIN = "train"  # rows of an encoder's embeddings: those of the training samples
-STATISTICS, REPRESENTATIONS = "statistics", "representations"  # folders of the outputs
+STATISTICS = "statistics"  # folder of the outputs
 
 # Groups whose kinds a user's file may add beside anchors and similarities, which are the method's own
 _OWN = [(group, kinds) for group, kinds in GROUPS.items() if group != "anchors"]

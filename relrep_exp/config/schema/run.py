@@ -39,6 +39,16 @@ class TaskConfig:
         """Whether the decoder that `decoder=` chooses reads representations."""
         return self.kind in ("stitching", "reconstruction")
 
+    @property
+    def aligned(self) -> bool:
+        """Whether aligners are fitted, for each test encoder on all others; else every encoder is measured alone."""
+        return self.kind not in ("invertibility", "rescaling")
+
+    @property
+    def labelled(self) -> bool:
+        """Whether decoders are trained that tell classes apart."""
+        return self.kind in ("stitching", "rescaling")
+
 
 @dataclass(frozen=True, config=strict)
 class RescalingTask(TaskConfig):
@@ -105,6 +115,11 @@ class HeadConfig:
     weight_decay: NonNegative = 1e-4
     scaling: ScalingName = "std"
 
+    @property
+    def over_batch(self) -> bool:
+        """Whether features are standardised over the batch before the last layer, at test time, too."""
+        return self.name == "mlp_paper"
+
 
 @dataclass(frozen=True, config=strict)
 class LinearConfig:
@@ -142,7 +157,6 @@ class RuntimeConfig:
     threads: Annotated[int, Field(ge=0)] = 0
     progress: Literal["auto", "on", "off"] = "auto"
     checkpoint_seconds: NonNegative = 30.0
-    representations_gb: NonNegative = 20.0
     offline: bool = False
     batch: Count | Literal["auto"] = 64
     batch_tokens: Count = 16384

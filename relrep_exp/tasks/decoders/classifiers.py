@@ -1,24 +1,21 @@
-"""What reads representations: trained heads (Lightning) and scikit-learn's classifiers, many at once."""
+"""Decoders that classify: how features are scaled for them, scikit-learn's, and what all have in common."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from relrep_exp.config.schema import DecoderConfig, HeadConfig, LinearConfig
-from relrep_exp.tasks.decoders.scaling import Scaling
-from relrep_exp.training.batches import Training
-from relrep_exp.training.seeding import scoped_seed
+from relrep_exp.config.schema import LinearConfig, ScalingName, SvmConfig
+from relrep_exp.tasks.measure import DECODERS
+from relrep_exp.tasks.work import Work
 
-if TYPE_CHECKING:
-    from relrep_exp.tasks.decoders.heads import HeadBank
-
-BANK_ELEMENTS = 2**28  # features held at once by one bank of heads: 1 GiB in float32
+_LOG = logging.getLogger("relrep_exp")
 
 
 class Decoder(Protocol):
@@ -42,7 +39,40 @@ class Job(NamedTuple):
     y: Tensor
 
 
-FitDecoders = Callable[[Sequence[Job], int], list[Decoder]]
+FitDecoders = Callable[[Sequence[Job], int], Sequence[Decoder]]  # (jobs, number of classes)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """x -> (x - shift) / scale.
+
+    Attributes:
+        shift: one number, or one for each feature, [k].
+        scale: likewise; never zero.
+    """
+
+    shift: float | Tensor
+    scale: float | Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Scale features x [N, k] -> [N, k]."""
+        return (x - self.shift) / self.scale
+
+    @classmethod
+    def fit(cls, name: ScalingName, x: Tensor) -> Scaling:
+        """The scaling `name` for training features x [N, k].
+
+        `std` divides by one number, the standard deviation of all their entries, and so keeps the features'
+        sizes relative to each other; `per_feature` gives every feature mean 0 and standard deviation 1 (the
+        biased one, as scikit-learn's StandardScaler); `none` leaves them. What is constant is divided by 1.
+        """
+        if name == "none":
+            return cls(0.0, 1.0)
+        if name == "std":
+            return cls(0.0, float(x.std()) or 1.0)
+        variance, mean = torch.var_mean(x.double(), dim=0, correction=0)
+        varies = (x != x[0]).any(0)  # rounding gives a constant feature a variance, too
+        return cls(mean.to(x), torch.where(varies, variance.sqrt(), 1.0).to(x))
 
 
 @dataclass(frozen=True)
@@ -62,16 +92,18 @@ class Scaled:
         return self.decoder.predict(self.scaling(x))
 
 
-@dataclass(frozen=True)
-class Head:
-    """One head of a bank."""
+def fit_decoders(work: Work, jobs: Sequence[Job]) -> list[Decoder]:
+    """Fit a decoder of the configured kind for each job, on features scaled as it is configured.
 
-    bank: HeadBank
-    number: int
-
-    def predict(self, x: Tensor) -> Tensor:
-        """Class numbers of x [N, k], [N]."""
-        return self.bank.predict_head(self.number, x)
+    A decoder depends on its name, its features and the seed alone, not on what is fitted beside it.
+    """
+    settings, classes = work.config.decoder, work.embeddings.classes
+    _LOG.info("decoders: %d of %s", len(jobs), settings.name)
+    scalings = [Scaling.fit(getattr(settings, "scaling", "none"), job.x) for job in jobs]
+    scaled = [job._replace(x=scale(job.x)) for job, scale in zip(jobs, scalings, strict=True)]
+    fit: FitDecoders = DECODERS[settings.name](work)
+    fitted = fit(scaled, classes)
+    return [Scaled(decoder, scaling) for decoder, scaling in zip(fitted, scalings, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -85,66 +117,22 @@ class Sklearn:
         return torch.from_numpy(np.asarray(self.model.predict(x.cpu().numpy()))).to(x.device)
 
 
-def decoder_fitter(config: DecoderConfig, seed: int, training: Training) -> FitDecoders:
-    """A function that fits a decoder for each job, given the number of classes.
-
-    A decoder depends on its name, its features and the seed alone, not on what is fitted beside it.
-    """
-
-    def fit(jobs: Sequence[Job], classes: int) -> list[Decoder]:
-        scalings = [Scaling.fit(config.scaling, job.x) for job in jobs]
-        scaled = [job._replace(x=scale(job.x)) for job, scale in zip(jobs, scalings, strict=True)]
-        if isinstance(config, HeadConfig):
-            decoders = _heads(config, scaled, classes, seed, training)
-        else:
-            decoders = [Sklearn(_sklearn(config).fit(x.cpu().numpy(), y.cpu().numpy())) for _, x, y in scaled]
-        return [Scaled(decoder, scaling) for decoder, scaling in zip(decoders, scalings, strict=True)]
-
-    return fit
-
-
-def _heads(
-    config: HeadConfig, jobs: Sequence[Job], classes: int, seed: int, training: Training
-) -> list[Decoder]:
-    """Heads of equal width on as many samples are trained side by side in one bank."""
-    from relrep_exp.tasks.decoders.head_training import fit_heads  # Lightning takes seconds to import
-    from relrep_exp.tasks.decoders.heads import HeadSettings
-
-    settings = HeadSettings(
-        over_batch=config.name == "mlp_paper",
-        dropout=config.dropout,
-        epochs=config.epochs,
-        batch=config.batch,
-        lr=config.lr,
-        weight_decay=config.weight_decay,
-    )
-    decoders: list[Decoder | None] = [None] * len(jobs)
-    for group in _banks(jobs):
-        seeds = [scoped_seed(seed, "decoder", jobs[i].name) for i in group]
-        features, labels = [jobs[i].x for i in group], [jobs[i].y for i in group]
-        bank = fit_heads(features, labels, classes, seeds, settings, training)
-        for number, i in enumerate(group):
-            decoders[i] = Head(bank, number)
-    return [decoder for decoder in decoders if decoder is not None]
-
-
-def _banks(jobs: Sequence[Job]) -> list[list[int]]:
-    """Numbers of the jobs that are trained together: features of one shape, and bounded memory."""
-    alike: dict[torch.Size, list[int]] = {}
-    for i, job in enumerate(jobs):
-        alike.setdefault(job.x.shape, []).append(i)
-    banks = []
-    for members in alike.values():
-        size = max(1, BANK_ELEMENTS // jobs[members[0]].x.numel())
-        banks += [members[start : start + size] for start in range(0, len(members), size)]
-    return banks
-
-
-def _sklearn(config: Any) -> Any:
-    """An unfitted classifier."""
+def linear(work: Work) -> FitDecoders:
+    """Logistic regression."""
     from sklearn.linear_model import LogisticRegression
+
+    settings = cast(LinearConfig, work.config.decoder)
+    return _each(lambda: LogisticRegression(C=settings.C, tol=settings.tol, max_iter=settings.max_iter))
+
+
+def svm(work: Work) -> FitDecoders:
+    """A support vector machine."""
     from sklearn.svm import SVC
 
-    if isinstance(config, LinearConfig):
-        return LogisticRegression(C=config.C, tol=config.tol, max_iter=config.max_iter)
-    return SVC(C=config.C, kernel=config.kernel)
+    settings = cast(SvmConfig, work.config.decoder)
+    return _each(lambda: SVC(C=settings.C, kernel=settings.kernel))
+
+
+def _each(make: Callable[[], Any]) -> FitDecoders:
+    """Fit a classifier of scikit-learn's for each job."""
+    return lambda jobs, classes: [Sklearn(make().fit(x.cpu().numpy(), y.cpu().numpy())) for _, x, y in jobs]

@@ -9,17 +9,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from relrep_exp.config.schema import Config, ConvConfig
+from relrep_exp.config.schema import ConvConfig
 from relrep_exp.config.views import IMAGE
-from relrep_exp.data.sources import Dataset
 from relrep_exp.encoders.local.autoencoder import ImageDecoder, train_image_decoder
 from relrep_exp.encoders.local.autoencoder_model import image_settings
 from relrep_exp.store import versions
 from relrep_exp.store.files import digest
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.tensors import TensorStore
-from relrep_exp.tasks.decoders.scaling import Scaling
-from relrep_exp.training.batches import Training
+from relrep_exp.tasks.decoders.classifiers import Scaling
+from relrep_exp.tasks.work import Work
 from relrep_exp.training.seeding import scoped_seed
 
 BLOCK = 1024  # images drawn at once
@@ -41,20 +40,23 @@ class ImageReader:
         return torch.cat(parts)
 
 
-def image_decoder_fitter(config: Config, training: Training) -> FitImageDecoder:
+def image_decoders(work: Work) -> FitImageDecoder:
     """A function that trains a decoder of one encoder: (its name, features x [N, k], images) -> the decoder.
 
     The images, uint8 [N, C, H, W], are the training images of the run's data, rows parallel to the features.
     A decoder is the same for the same features, whatever method they come from, and is trained once.
-
-    Args:
-        config: the run.
-        training: how a fit is run.
     """
-    assert isinstance(config.decoder, ConvConfig), "a reconstruction is checked to have decoder=conv"
-    decoding, settings = config.decoder, image_settings(config.decoder)
-    root = Path(config.paths.outputs) / "checkpoints"
-    store, shared = TensorStore(root), _identity(config)
+    config, decoding = work.config, work.config.decoder
+    assert isinstance(decoding, ConvConfig), "a reconstruction is checked to have decoder=conv"
+    assert work.samples is not None, "a reconstruction is checked to have encoders of images"
+    settings, root = image_settings(decoding), Path(config.paths.outputs) / "checkpoints"
+    store = TensorStore(root)
+    shared = {
+        "decoder": asdict(decoding),
+        "images": work.samples.identity([IMAGE])[IMAGE],
+        "seed": config.seed,
+        "version": versions.DECODERS,
+    }
     redone: set[str] = set()  # of this run; overwrite=always makes each anew, but once
 
     def fit(name: str, x: Tensor, images: Tensor) -> ImageReader:
@@ -63,7 +65,7 @@ def image_decoder_fitter(config: Config, training: Training) -> FitImageDecoder:
 
         def compute() -> tuple[dict[str, Tensor], dict[str, object]]:
             seed = scoped_seed(config.seed, "decoder", name)
-            how = replace(training, checkpoint=root / f"{key}.ckpt")
+            how = replace(work.training, checkpoint=root / f"{key}.ckpt")
             trained = train_image_decoder(scaling(x), images, seed, settings, how)
             return dict(trained.state_dict()), {"encoder": name}
 
@@ -76,14 +78,3 @@ def image_decoder_fitter(config: Config, training: Training) -> FitImageDecoder:
         return ImageReader(decoder.to(x.device).eval(), scaling)
 
     return fit
-
-
-def _identity(config: Config) -> dict[str, object]:
-    """What determines a decoder besides its encoder's features."""
-    images = Dataset(config.data, config.runtime.offline).identity([IMAGE])[IMAGE]
-    return {
-        "decoder": asdict(config.decoder),
-        "images": images,
-        "seed": config.seed,
-        "version": versions.DECODERS,
-    }
