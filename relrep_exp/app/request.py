@@ -14,10 +14,10 @@ from relrep_exp.config.schema import GROUPS, Config, PrecomputedZoo
 from relrep_exp.config.views import own_pairs, views
 from relrep_exp.data import hub
 from relrep_exp.data.hub.repo import Repo
-from relrep_exp.data.sources import Dataset, dataset_repo
+from relrep_exp.data.samples import Samples
+from relrep_exp.data.sources import Dataset
 from relrep_exp.encoders import precomputed, zoo
-from relrep_exp.encoders.encoder import EncoderSource
-from relrep_exp.encoders.zoo import described
+from relrep_exp.encoders.zoo import EncoderSource
 from relrep_exp.errors import Problem, UserError, every
 from relrep_exp.store.files import require_writable
 from relrep_exp.store.keys import content_key
@@ -62,9 +62,7 @@ class Request:
     @cached_property
     def wanted(self) -> Sequence[Repo]:
         """Everything of the hub that the run would use, in the order of the configuration; none twice."""
-        found = [dataset_repo(self.config.data, self.views)]
-        if self.paired is not self.own:
-            found.append(dataset_repo(self.config.parallel, self.views, key="parallel"))
+        found = [samples.repo(self.views) for samples in dict.fromkeys((self.own, self.paired))]
         found += zoo.models(self.config).values()
         return list(dict.fromkeys(repo for repo in found if repo is not None))
 
@@ -97,8 +95,20 @@ class Request:
         """
         if isinstance(self.config.zoo, PrecomputedZoo):
             return precomputed.keys(self.config.zoo)
-        read = samples.identity(self.views)
-        return {name: content_key(described(source, read)) for name, source in self.encoders.items()}
+        return zoo.keys(self.encoders, samples.identity(self.views))
+
+    def load_samples(self) -> tuple[Samples, Samples] | None:
+        """Read the task's own samples, and the paired ones: the same object where the task's own are paired.
+
+        None where the embeddings are there already.
+
+        Raises:
+            UserError: the files are not what the configuration says; every problem.
+        """
+        if isinstance(self.config.zoo, PrecomputedZoo):
+            return None
+        own = self.own.load(self.views)
+        return own, own if self.paired is self.own else self.paired.load(self.views)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -107,7 +117,13 @@ class Request:
         Raises:
             UserError: a file that belongs to it is missing.
         """
-        return record_identity(self.config, self._embeddings())
+        config = self.config
+        if isinstance(config.zoo, PrecomputedZoo):
+            of = {"data": {"name": config.data.name}, "encoders": precomputed.identity(config.zoo)}
+        else:
+            groups = dict.fromkeys((self.own, self.paired))
+            of = zoo.identity(config, groups, lambda: self.encoders, self.missing)
+        return record_identity(config, of)
 
     @cached_property
     def key(self) -> str:
@@ -149,11 +165,12 @@ class Request:
 
     def own_problems(self) -> list[Problem]:
         """What is wrong with files of the user's own; what comes from the hub is not looked at."""
-        jobs: dict[str, Any] = {"encoders": lambda: self.encoders}
-        for group, data in (("data", self.own), ("parallel", self.paired)):
-            if dataset_repo(getattr(self.config, group), self.views, group) is None:
-                jobs[group] = partial(data.identity, self.views)
-        return _problems_of(jobs)
+        jobs: dict[Any, Any] = {
+            samples: partial(samples.identity, self.views)
+            for samples in dict.fromkeys((self.own, self.paired))
+            if samples.repo(self.views) is None
+        }
+        return _problems_of({**jobs, "encoders": lambda: self.encoders})
 
     def _absent(self) -> list[Problem]:
         """What is not here and cannot be had; it matters only to a run that has no record yet.
@@ -169,23 +186,6 @@ class Request:
             return [] if self.settled else require_writable(Path(self.config.paths.outputs))
         except UserError as error:
             return error.problems
-
-    def _embeddings(self) -> dict[str, Any]:
-        """What determines the embeddings and what they are split and labelled by."""
-        config = self.config
-        if isinstance(config.zoo, PrecomputedZoo):
-            return {"data": {"name": config.data.name}, "encoders": precomputed.identity(config.zoo)}
-        jobs: dict[str, Any] = {"data": partial(self.own.identity, self.views)}
-        if self.paired is not self.own:
-            jobs["parallel"] = partial(self.paired.identity, self.views)
-        jobs["encoders"] = lambda: every({name: one.identity for name, one in self.encoders.items()})
-        parts = every(jobs)
-        # Samples may be left out, for numbers that a run which wants all of them must not be given.
-        if getattr(config.data, "on_error", "raise") == "skip":
-            parts["on_error"] = "skip"
-        if self.missing:  # nor one that names them those of a zoo that never had them
-            parts["skipped_encoders"] = sorted(self.missing)
-        return parts
 
 
 def load_plugins(paths: Sequence[str]) -> None:

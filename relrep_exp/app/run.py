@@ -12,12 +12,20 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from relrep_exp.app import log, provenance
 from relrep_exp.app.request import Request
 from relrep_exp.app.track import Tracker, open_tracker
+from relrep_exp.config.schema import PrecomputedZoo
+from relrep_exp.encoders import precomputed
 from relrep_exp.store.records import Record
 from relrep_exp.tasks.identity import method_name
+
+if TYPE_CHECKING:
+    from relrep_exp.data.samples import Samples
+    from relrep_exp.encoders.embeddings import Embeddings
+    from relrep_exp.training.device import Runtime
 
 _LOG = logging.getLogger("relrep_exp")
 
@@ -70,7 +78,6 @@ def run(request: Request, folder: Path | None, command: str) -> Outcome:
 def compute(request: Request, command: str, tracker: Tracker) -> Record:
     """Compute a record, step by step; each step is one call, and says in the log what it is about to do."""
     # torch and Lightning take seconds to import, which a run that reads its record never does
-    from relrep_exp.encoders.embed import embed
     from relrep_exp.tasks import checks
     from relrep_exp.tasks.held_out import fit_aligners
     from relrep_exp.tasks.measure import measure
@@ -84,13 +91,21 @@ def compute(request: Request, command: str, tracker: Tracker) -> Record:
     begun = {**provenance.begin(runtime, command), "revisions": provenance.revisions(request)}
 
     start = time.perf_counter()
-    _LOG.info("samples: %s", request.said_of_samples)
-    samples = request.load()
-    embeddings = embed(request.encoders, samples, Extraction.of(config, runtime)).to(runtime.device)
+    _LOG.info(
+        "samples: %s",
+        config.data.name
+        if request.paired is request.own
+        else f"{config.data.name}, paired: {config.parallel.name}",
+    )
+    samples = request.load_samples()
+    embeddings = embed_all(request, samples, runtime).to(runtime.device)
     seconds = time.perf_counter() - start
     checks.require(config, embeddings)
 
-    work = Work.of(request, embeddings, runtime.training(), tracker.curve)
+    training = runtime.training()
+    work = Work.of(
+        config, embeddings, training, tracker.curve, samples=request.own, encoders=request.encoders
+    )
     aligners = fit_aligners(work)
     result = measure(work, aligners)
 
@@ -107,3 +122,24 @@ def compute(request: Request, command: str, tracker: Tracker) -> Record:
         timings={"embed": seconds, **result.timings},
         provenance=provenance.end(begun),
     )
+
+
+def embed_all(request: Request, samples: tuple[Samples, Samples] | None, runtime: Runtime) -> Embeddings:
+    """Embed the samples by all encoders; where the user gave embeddings, read these.
+
+    Raises:
+        UserError: a sample cannot be read, an encoder cannot be loaded, the disk is full, or the like.
+    """
+    from relrep_exp.encoders.embed import Extraction, Group, embed
+
+    config, views = request.config, request.views
+    if isinstance(config.zoo, PrecomputedZoo):
+        _LOG.info("embeddings: %s", config.zoo.path)
+        return precomputed.load(config.zoo)
+    assert samples is not None, "they are read unless there are embeddings"
+    own = Group(samples[0], request.own.identity(views))
+    paired = own if request.paired is request.own else Group(samples[1], request.paired.identity(views))
+    skipped = {name: problem.what for name, problem in request.missing.items()}
+    notes = {"skipped_encoders": skipped} if skipped else {}
+    outputs, how = Path(config.paths.outputs), Extraction.of(config, runtime)
+    return embed(request.encoders, own, paired, outputs, how, notes, runtime.training())

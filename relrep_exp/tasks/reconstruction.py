@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from relrep_exp.alignment.aligner import Aligner
-from relrep_exp.encoders.local.architectures import stacked
+from relrep_exp.encoders.local.autoencoder_model import AutoencoderEncoder
 from relrep_exp.encoders.local.autoencoder_zoo import AutoencoderSource
-from relrep_exp.encoders.local.local_images import common_shape
+from relrep_exp.encoders.local.image_training import common_shape, stacked
 from relrep_exp.tasks.decoders.classifiers import Scaling
 from relrep_exp.tasks.decoders.image_decoders import FitImageDecoder, ImageReader
 from relrep_exp.tasks.held_out import Readings, describe, rounded
@@ -84,7 +84,9 @@ def own_decoders(work: Work) -> dict[str, ImageReader]:
     tested, device = work.config.task.test_encoders, next(iter(work.test.values())).device
     for name, source in work.encoders.items():
         if isinstance(source, AutoencoderSource) and (tested is None or name in tested):
-            found[name] = ImageReader(source.load(work.training).model.decoder.to(device), Scaling(0.0, 1.0))
+            trained = source.load(work.training)
+            assert isinstance(trained, AutoencoderEncoder), "its source loads no other"
+            found[name] = ImageReader(trained.model.decoder.to(device), Scaling(0.0, 1.0))
     return found
 
 

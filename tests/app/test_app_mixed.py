@@ -8,12 +8,12 @@ import pytest
 import tiny_text
 import tiny_vision
 from PIL import Image
+from relrep_exp.encoders.asked import Asked
 
 from relrep_exp.app.plan import make_plan
 from relrep_exp.config import misfits
 from relrep_exp.config.schema import parts
 from relrep_exp.config.views import own_pairs, views
-from relrep_exp.encoders.asked import Asked
 from relrep_exp.encoders.zoo import models
 
 METHOD = ["aligner=ortho", "anchors.m=6", "decoder=linear", "logger=none"]

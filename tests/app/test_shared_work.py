@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from relrep_exp.encoders.asked import Asked
 from safetensors.numpy import save_file
 
 from relrep_exp.app.plan import make_plan
 from relrep_exp.app.shared_work import param_fits, reuse
 from relrep_exp.config.schema import PrecomputedZoo
 from relrep_exp.encoders import precomputed
-from relrep_exp.encoders.asked import Asked
 from relrep_exp.tasks import statistics_cache
 from relrep_exp.training.device import Runtime
 
