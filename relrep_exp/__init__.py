@@ -39,9 +39,14 @@ _EXPORTS = {
     "Space": "relrep_exp.alignment.anchors",
     "Translation": "relrep_exp.alignment.estimators",
     "Whitening": "relrep_exp.alignment.whitening",
+    "aligner": "relrep_exp.tasks.measure",
     "anchor_strategy": "relrep_exp.alignment.anchors",
+    "data_source": "relrep_exp.data.sources",
+    "decoder": "relrep_exp.tasks.measure",
     "load_records": "relrep_exp.store.frame",
     "similarity": "relrep_exp.alignment.similarity",
+    "task": "relrep_exp.tasks.measure",
+    "zoo_kind": "relrep_exp.encoders.zoo",
 }
 __all__ = ["__version__", *sorted(_EXPORTS)]
 

@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from relrep_exp.app import log, run
 from relrep_exp.app.request import Request, load_plugins
@@ -83,7 +84,7 @@ def _run(given: Sequence[Override]) -> int:
 
     try:
         composed = compose_run(given)
-    except HydraException as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         from relrep_exp.app.plan import make_parts
 
         make_parts(given, sweep=False)  # raises all that is wrong, with the nearest names that there are

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from relrep_exp.errors import UserError
+
 _LOG = logging.getLogger("relrep_exp")
 
 
@@ -50,17 +52,24 @@ def to_terminal(level: str = "info") -> None:
 
 @contextmanager
 def kept_in(folder: Path | None) -> Iterator[None]:
-    """Keep everything that is said meanwhile in `folder/run.log`; None keeps nothing."""
+    """Keep everything that is said meanwhile in `folder/run.log`; None keeps nothing.
+
+    A request that turns out wrong leaves nothing behind: what it was told is all there is to say.
+    """
     if folder is None:
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    file = logging.FileHandler(folder / "run.log", delay=True)
+    path = folder / "run.log"
+    file = logging.FileHandler(path, delay=True)
     file.setFormatter(_Seconds())
     _LOG.setLevel(min(logging.INFO, _LOG.level or logging.INFO))
     _LOG.addHandler(file)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         yield
+    except UserError:
+        path.unlink(missing_ok=True)
+        raise
     finally:
         _LOG.removeHandler(file)
         file.close()

@@ -80,11 +80,13 @@ class Request:
 
     @cached_property
     def encoders(self) -> Mapping[str, EncoderSource]:
-        """The encoders before they are loaded, in the zoo's order.
+        """The encoders before they are loaded, in the zoo's order; none where their embeddings are given.
 
         Raises:
             UserError: files of the user's own are missing, or fewer than two encoders are left.
         """
+        if isinstance(self.config.zoo, PrecomputedZoo):
+            return {}
         return zoo.sources(self.config, self.own, zoo.left(self.config, self.missing))
 
     def embedding_keys(self, samples: Dataset) -> Mapping[str, str]:
@@ -178,8 +180,12 @@ class Request:
         Whether it has one is asked without the network where that can be, so that a finished run needs none.
         """
         known = not _problems_of({repo: partial(hub.commit, repo, True) for repo in self.repos})
-        if known and self.known_key is not None and self.settled:
-            return []
+        if known and self.known_key is not None:
+            try:
+                if self.settled:
+                    return []
+            except UserError as error:
+                return error.problems
         if self.repos and (lacking := hub.check(self.repos, self.config.runtime.offline)):
             return list(dict.fromkeys([*lacking.values(), *self.own_problems()]))
         try:

@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from hydra.core.singleton import Singleton
-from hydra.core.utils import run_job
+from hydra.core.utils import JobStatus, run_job
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
@@ -71,7 +71,9 @@ def run_composed(composed: DictConfig, task: Callable[[Path], T]) -> T:
             job_subdir_key=None,
             hydra_context=context,
         )
-    returned: T = done.return_value  # raises what the task raised
+    if done.status is JobStatus.FAILED:
+        raise done._return_value  # `return_value` would print the overrides before it raises
+    returned: T = done.return_value
     return returned
 
 

@@ -348,7 +348,7 @@ def test_the_whole_configuration_can_be_seen(python_run, words):
 HELP = """
 import sys
 sys.argv = ["run.py", "--help"]
-from relrep_exp.cli import main
+from relrep_exp.app.cli import main
 code = main()
 heavy = {"torch", "pytorch_lightning", "sklearn", "wandb", "numpy", "timm"} & sys.modules.keys()
 sys.exit(code or f"imported {sorted(heavy)}" if heavy else code)

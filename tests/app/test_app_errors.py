@@ -68,7 +68,7 @@ def test_every_problem_of_a_request_is_in_one_message(python_run, words, outputs
         ([BASE, "hydra/launcher=jblib"], ["hydra/launcher=jblib: there is no such choice", "basic"]),
         ([BASE, "+foo=3"], ["foo is not a key"]),
         ([BASE, "~sim"], ["sim is not set"]),
-        ([BASE, "~anchors.m", "anchors=random"], ["anchors.m is not a key"]),
+        ([BASE, "~anchors.m", "anchors=random"], ["anchors.m=300", "from 60 support samples"]),
         ([BASE, "data=digits"], ["data=digits does not go with this zoo", "use data=precomputed"]),
         (["zoo=digits_local", "data=precomputed"], ["data=precomputed does not go", "use data=digits"]),
         ([BASE, "paths.outputs="], ["paths.outputs=''", "at least 1 character"]),
