@@ -54,7 +54,7 @@ def require(config: Config, launcher: str = "basic") -> None:
 
 def misfits(config: Config) -> list[Problem]:
     """What does not go together, whatever there is on this machine."""
-    return [*misfits_of.problems(config), *_method(config), *_decoder(config)]
+    return [*misfits_of.of_samples(config), *_method(config), *_decoder(config)]
 
 
 def settled(config: Config) -> bool:
@@ -73,7 +73,7 @@ def _samples(config: Config) -> list[Problem]:
 
     Whether there is one is asked without the network, so that a finished run needs none.
     """
-    if problems := misfits_of.problems(config):
+    if problems := misfits_of.of_samples(config):
         return problems
     try:
         if settled(offline(config)):

@@ -1,4 +1,4 @@
-"""What does not go together in a configuration, known before anything is read."""
+"""What does not go together, known from the configuration alone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SOME = {
 }
 
 
-def problems(config: Config) -> list[Problem]:
+def of_samples(config: Config) -> list[Problem]:
     """Find what is wrong with data, parallel source and encoders as they are put together."""
     name, zoo = f"data={config.data.name}", config.zoo
     if not isinstance(zoo, PrecomputedZoo) and (found := encoder_problems(list(zoo.encoders), config.task)):

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from relrep_exp.config.views import IMAGE
 from relrep_exp.data import hub, image_files, image_tables
 from relrep_exp.data.image_samples import Joined, Split
-from relrep_exp.data.manifest import manifest, names_below
+from relrep_exp.data.manifest import manifest, names_below, settings
 from relrep_exp.data.samples import Samples, View
-from relrep_exp.data.sources import dataset_repo, settings
+from relrep_exp.data.sources import dataset_repo
 from relrep_exp.errors import Problem, UserError, user_error
 
 if TYPE_CHECKING:
@@ -43,13 +43,12 @@ def identity(config: ImagesData, views: Sequence[str], offline: bool) -> dict[st
         UserError: there is no such folder, repository or view.
     """
     _check(config, views)
-    told = settings(config, "repo", "revision")
     if config.root is None:
         what: dict[str, Any] = {"repo": config.repo, "commit": hub.commit(_repo(config, views), offline)}
     else:
         root = _root(config)
         what = {"root": manifest(root, _recognised(root, config).files)}
-    return {IMAGE: {**told, **what}}
+    return {IMAGE: {**settings(config, "repo", "revision"), **what}}
 
 
 def load(config: ImagesData, views: Sequence[str], offline: bool) -> Samples:

@@ -122,8 +122,11 @@ class EncoderModule(pl.LightningModule):
             signal.signal(signal.SIGTERM, self._on_sigterm)
         reader = Reader(self.encoder, self.samples)
         shards = self.pending[self.trainer.global_rank :: self.trainer.world_size]
-        with told(self.failures):
-            limits = self._limits(reader, shards[0])
+        limits = Limits(self.how.batch, self.how.batch_tokens) if self.how.batch != "auto" else None
+        if limits is None:
+            with told(self.failures), self._memory_explained(1):
+                rows, tokens = self.plan.rows_of(shards[0]), self.how.batch_tokens
+                limits = find_limits(self.encoder_name, reader, rows, tokens, self.embed)
         todo = jobs(self.encoder, self.samples, self.plan, shards, limits)
         return Batches(reader, todo, self.how.workers, pin=self.device.type == "cuda")
 
@@ -159,14 +162,6 @@ class EncoderModule(pl.LightningModule):
         reader, middle = Reader(self.encoder, self.samples), len(batch.rows) // 2
         halves = (batch.rows[:middle], batch.rows[middle:])
         return torch.cat([self._halving(reader[Job(batch.shard, rows)]) for rows in halves])
-
-    def _limits(self, reader: Reader, shard: int) -> Limits:
-        how = self.how
-        if how.batch != "auto":
-            return Limits(how.batch, how.batch_tokens)
-        with self._memory_explained(1):
-            rows = self.plan.rows_of(shard)
-            return find_limits(self.encoder_name, reader, rows, how.batch_tokens, self.embed)
 
     @contextmanager
     def _memory_explained(self, rows: int) -> Iterator[None]:

@@ -18,7 +18,7 @@ from tiny_vision import COLOUR, REXNET, VIT, embed, source, told
 
 from relrep_exp.config.schema import TimmEncoderConfig, TimmZoo
 from relrep_exp.config.views import IMAGE
-from relrep_exp.encoders import vision, vision_loading
+from relrep_exp.encoders import vision, vision_model
 
 COMMIT = "5eed" * 10
 
@@ -235,7 +235,7 @@ def test_loading_draws_no_random_numbers_of_the_run(folders):
 )
 def test_what_cannot_be_resized_on_a_device_is_refused(change):
     data = {"input_size": (3, 32, 32), "interpolation": "bicubic", "crop_mode": "center", "crop_pct": 0.9}
-    (problem,) = told(vision_loading.check_device_resize, {**data, **change}, "zoo.encoders.one")
+    (problem,) = told(vision_model.check_device_resize, {**data, **change}, "zoo.encoders.one")
     assert f"{next(iter(change))}=" in problem.what and problem.remedy == "use runtime.resize=worker"
 
 
