@@ -44,11 +44,13 @@ def identity(config: ImagesData, views: Sequence[str], offline: bool) -> dict[st
     """
     _check(config, views)
     if config.root is None:
-        what: dict[str, Any] = {"repo": config.repo, "commit": hub.commit(_repo(config, views), offline)}
+        commit = hub.commit(_repo(config, views), offline)
+        what: dict[str, Any] = {**settings(config, "revision"), "commit": commit}
     else:
         root = _root(config)
-        what = {"root": manifest(root, _recognised(root, config).files)}
-    return {IMAGE: {**settings(config, "repo", "revision"), **what}}
+        files = _recognised(root, config).files
+        what = {**settings(config, "repo", "revision"), "root": manifest(root, files)}
+    return {IMAGE: what}
 
 
 def load(config: ImagesData, views: Sequence[str], offline: bool) -> Samples:
