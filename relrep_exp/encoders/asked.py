@@ -13,7 +13,6 @@ from relrep_exp.data.sources import Dataset
 from relrep_exp.encoders import precomputed, zoo
 from relrep_exp.encoders.zoo import EncoderSource
 from relrep_exp.errors import Problem, UserError, every
-from relrep_exp.store.keys import content_key
 
 if TYPE_CHECKING:
     from relrep_exp.encoders.embeddings import Embeddings
@@ -52,17 +51,8 @@ class Asked:
         config = self.config
         if isinstance(config.zoo, PrecomputedZoo):
             return {"data": {"name": config.data.name}, "encoders": precomputed.identity(config.zoo)}
-        jobs: dict[str, Callable[[], Any]] = {"data": partial(self.data.identity, self.views)}
-        if self.paired is not self.data:
-            jobs["parallel"] = partial(self.paired.identity, self.views)
-        jobs["encoders"] = lambda: every({name: one.identity for name, one in self.sources.items()})
-        found = every(jobs)
-        # Samples may be left out, for numbers that a run which wants all of them must not be given.
-        if getattr(config.data, "on_error", "raise") == "skip":
-            found["on_error"] = "skip"
-        if self.missing:  # nor one that names them those of a zoo that never had them
-            found["skipped_encoders"] = sorted(self.missing)
-        return found
+        groups = dict.fromkeys((self.data, self.paired))
+        return zoo.identity(config, groups, lambda: self.sources, self.missing)
 
     @cached_property
     def paired_keys(self) -> dict[str, str]:
@@ -77,8 +67,7 @@ class Asked:
     def _keys(self, group: Dataset) -> dict[str, str]:
         if isinstance(self.config.zoo, PrecomputedZoo):
             return precomputed.keys(self.config.zoo)
-        read = group.identity(self.views)
-        return {name: content_key(zoo.described(one, read)) for name, one in self.sources.items()}
+        return zoo.keys(self.sources, group.identity(self.views))
 
     def own_problems(self) -> list[Problem]:
         """Find what is wrong with files of the user's own; what comes from the hub is not looked at."""

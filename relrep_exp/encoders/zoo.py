@@ -23,11 +23,13 @@ from relrep_exp.config.schema import (
     TransformersEncoderConfig,
     TransformersZoo,
 )
+from relrep_exp.config.views import views
 from relrep_exp.data import hub
 from relrep_exp.data.hub.repo import Repo
 from relrep_exp.data.hub.select import WEIGHTS
 from relrep_exp.data.sources import Dataset
 from relrep_exp.errors import Problem, every, user_error
+from relrep_exp.store.keys import content_key
 
 if TYPE_CHECKING:
     from relrep_exp.encoders.encoder import Encoder
@@ -219,3 +221,44 @@ def on_hub(key: str, config: Pretrained, offline: bool) -> dict[str, str]:
 def described(source: EncoderSource, samples: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Describe the embeddings of one encoder: its own identity and that of the view that it reads."""
     return {"encoder": source.identity(), "samples": samples[source.view]}
+
+
+def keys(encoders: Mapping[str, EncoderSource], samples: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Name each encoder's embeddings of some samples, where none is left out; none is read.
+
+    Args:
+        encoders: the zoo.
+        samples: view -> identity of its samples.
+    """
+    return {name: content_key(described(source, samples)) for name, source in encoders.items()}
+
+
+def identity(
+    config: Config,
+    groups: Iterable[Dataset],
+    encoders: Callable[[], Mapping[str, EncoderSource]],
+    dropped: Iterable[str],
+) -> dict[str, Any]:
+    """Tell the embeddings of a run, and what they are split and labelled by, from others: part of its key.
+
+    Args:
+        config: the run; its zoo holds no precomputed embeddings.
+        groups: the data, and the parallel source where there is one.
+        encoders: makes the sources of those that are left.
+        dropped: those that are missing.
+
+    Raises:
+        UserError: files are missing; every problem.
+    """
+    jobs: dict[str, Callable[[], Any]] = {
+        name: partial(samples.identity, views(config))
+        for name, samples in zip(("data", "parallel"), groups, strict=False)
+    }
+    jobs["encoders"] = lambda: every({name: source.identity for name, source in encoders().items()})
+    found = every(jobs)
+    # Samples may be left out, for numbers that a run which wants all of them must not be given.
+    if getattr(config.data, "on_error", "raise") == "skip":
+        found["on_error"] = "skip"
+    if names := sorted(dropped):  # nor one that names them those of a zoo that never had them
+        found["skipped_encoders"] = names
+    return found
