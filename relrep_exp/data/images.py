@@ -71,12 +71,12 @@ def load(config: ImagesData, views: Sequence[str], offline: bool) -> Samples:
     if problems:
         raise UserError(problems)
     counts = {"train": len(classes.train), "test": len(classes.test)}
-    images = Joined(tuple(splits[split].samples for split in counts), tuple(counts.values()))
-    labels = torch.tensor([*classes.train, *classes.test], dtype=torch.int64)
-    view = View(images, torch.arange(len(labels)) < counts["train"], labels)
     notes: dict[str, Any] = {"samples": counts, "classes": len(classes.names)}
     if (licence := _licence(folder / "README.md")) is not None:
         notes["licence"] = licence
+    images = Joined(tuple(splits[split].samples for split in counts), tuple(counts.values()))
+    labels = torch.tensor([*classes.train, *classes.test], dtype=torch.int64)
+    view = View(images, torch.arange(len(images)) < counts["train"], labels)
     return Samples({IMAGE: view}, parallel=True, notes=notes)
 
 

@@ -11,6 +11,7 @@ from relrep_exp.config.schema import Config, PrecomputedZoo
 from relrep_exp.config.views import own_pairs, views
 from relrep_exp.data.sources import Dataset
 from relrep_exp.encoders import precomputed, zoo
+from relrep_exp.encoders.embed import Extraction, Group, embed, keys
 from relrep_exp.encoders.zoo import EncoderSource
 from relrep_exp.errors import Problem, UserError, every
 
@@ -67,7 +68,7 @@ class Asked:
     def _keys(self, group: Dataset) -> dict[str, str]:
         if isinstance(self.config.zoo, PrecomputedZoo):
             return precomputed.keys(self.config.zoo)
-        return zoo.keys(self.sources, group.identity(self.views))
+        return keys(self.sources, group.identity(self.views))
 
     def own_problems(self) -> list[Problem]:
         """Find what is wrong with files of the user's own; what comes from the hub is not looked at."""
@@ -92,8 +93,6 @@ class Asked:
         config = self.config
         if isinstance(config.zoo, PrecomputedZoo):
             return precomputed.load(config.zoo)
-        from relrep_exp.encoders.embed import Extraction, Group, embed
-
         own = Group(self.data.load(self.views), self.data.identity(self.views))
         paired = own
         if self.paired is not self.data:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -99,7 +100,8 @@ class EncoderModule(pl.LightningModule):
     ):
         super().__init__()
         self.encoder_name, self.encoder, self.samples = name, encoder.eval(), samples
-        self.how, self.plan, self.pending, self.failures = how, parts.plan, pending, failures
+        self.how, self.plan, self.pending = how, parts.plan, pending
+        self.telling = nullcontext if failures is None else partial(told, failures)
 
     def setup(self, stage: str) -> None:
         """Lay out and compile the encoder, in the process that runs it."""
@@ -124,7 +126,7 @@ class EncoderModule(pl.LightningModule):
         shards = self.pending[self.trainer.global_rank :: self.trainer.world_size]
         limits = Limits(self.how.batch, self.how.batch_tokens) if self.how.batch != "auto" else None
         if limits is None:
-            with told(self.failures), self._memory_explained(1):
+            with self.telling(), self._memory_explained(1):
                 rows, tokens = self.plan.rows_of(shards[0]), self.how.batch_tokens
                 limits = find_limits(self.encoder_name, reader, rows, tokens, self.embed)
         todo = jobs(self.encoder, self.samples, self.plan, shards, limits)
@@ -138,7 +140,7 @@ class EncoderModule(pl.LightningModule):
         """Embeddings [B, d]; B = 0 where no sample of the batch could be read."""
         if not batch.rows:
             return torch.empty(0, self.encoder.dim)
-        with told(self.failures), self._memory_explained(len(batch.rows)):
+        with self.telling(), self._memory_explained(len(batch.rows)):
             return self._halving(batch) if self.how.batch == "auto" else self.embed(batch.inputs)
 
     def embed(self, inputs: Any) -> Tensor:
@@ -233,7 +235,8 @@ class ShardWriter(pl.Callback):
         failures: Failures | None,
     ):
         self.name, self.dim, self.parts, self.on_error = name, dim, parts, on_error
-        self.done, self.failures = done, failures
+        self.done = done
+        self.telling = nullcontext if failures is None else partial(told, failures)
         self._shard: _Shard | None = None
 
     def on_predict_batch_end(
@@ -246,7 +249,7 @@ class ShardWriter(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Take in the embeddings of a batch, [B, d]."""
-        with told(self.failures):
+        with self.telling():
             self._add(batch, outputs)
         self.done[trainer.global_rank] += len(batch.rows) + len(batch.unread)
 

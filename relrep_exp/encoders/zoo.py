@@ -29,7 +29,6 @@ from relrep_exp.data.hub.repo import Repo
 from relrep_exp.data.hub.select import WEIGHTS
 from relrep_exp.data.sources import Dataset
 from relrep_exp.errors import Problem, every, user_error
-from relrep_exp.store.keys import content_key
 
 if TYPE_CHECKING:
     from relrep_exp.encoders.encoder import Encoder
@@ -216,21 +215,6 @@ def on_hub(key: str, config: Pretrained, offline: bool) -> dict[str, str]:
     repo = model_repo(key, config)
     assert repo is not None, "a folder of the user's own has no repository"
     return {"model": config.model, "commit": hub.commit(repo, offline)}
-
-
-def described(source: EncoderSource, samples: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Describe the embeddings of one encoder: its own identity and that of the view that it reads."""
-    return {"encoder": source.identity(), "samples": samples[source.view]}
-
-
-def keys(encoders: Mapping[str, EncoderSource], samples: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Name each encoder's embeddings of some samples, where none is left out; none is read.
-
-    Args:
-        encoders: the zoo.
-        samples: view -> identity of its samples.
-    """
-    return {name: content_key(described(source, samples)) for name, source in encoders.items()}
 
 
 def identity(
