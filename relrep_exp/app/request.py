@@ -16,7 +16,7 @@ from relrep_exp.data import hub
 from relrep_exp.data.hub.repo import Repo
 from relrep_exp.data.samples import Samples
 from relrep_exp.data.sources import Dataset
-from relrep_exp.encoders import precomputed, zoo
+from relrep_exp.encoders import embed, precomputed, zoo
 from relrep_exp.encoders.zoo import EncoderSource
 from relrep_exp.errors import Problem, UserError, every
 from relrep_exp.store.files import require_writable
@@ -97,7 +97,7 @@ class Request:
         """
         if isinstance(self.config.zoo, PrecomputedZoo):
             return precomputed.keys(self.config.zoo)
-        return zoo.keys(self.encoders, samples.identity(self.views))
+        return embed.keys(self.encoders, samples.identity(self.views))
 
     def load_samples(self) -> tuple[Samples, Samples] | None:
         """Read the task's own samples, and the paired ones: the same object where the task's own are paired.

@@ -1,4 +1,4 @@
-"""What does not go together in a configuration, known before anything is read."""
+"""What does not go together, known from the configuration alone."""
 
 from __future__ import annotations
 

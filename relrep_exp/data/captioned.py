@@ -15,9 +15,8 @@ from relrep_exp.config.views import IMAGE
 from relrep_exp.data import image_files, layouts, tables
 from relrep_exp.data.image_samples import FileImages
 from relrep_exp.data.images import Classes, class_numbers
-from relrep_exp.data.manifest import manifest, names_below
+from relrep_exp.data.manifest import manifest, names_below, settings
 from relrep_exp.data.samples import Samples, View
-from relrep_exp.data.sources import settings
 from relrep_exp.errors import Problem, UserError, every, user_error
 from relrep_exp.store.keys import input_digest
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from relrep_exp.config.views import IMAGE
 from relrep_exp.data import hub, image_files, image_tables
 from relrep_exp.data.image_samples import Joined, Split
-from relrep_exp.data.manifest import manifest, names_below
+from relrep_exp.data.manifest import manifest, names_below, settings
 from relrep_exp.data.samples import Samples, View
-from relrep_exp.data.sources import dataset_repo, settings
+from relrep_exp.data.sources import dataset_repo
 from relrep_exp.errors import Problem, UserError, user_error
 
 if TYPE_CHECKING:
@@ -43,13 +43,14 @@ def identity(config: ImagesData, views: Sequence[str], offline: bool) -> dict[st
         UserError: there is no such folder, repository or view.
     """
     _check(config, views)
-    told = settings(config, "repo", "revision")
     if config.root is None:
-        what: dict[str, Any] = {"repo": config.repo, "commit": hub.commit(_repo(config, views), offline)}
+        commit = hub.commit(_repo(config, views), offline)
+        what: dict[str, Any] = {**settings(config, "revision"), "commit": commit}
     else:
         root = _root(config)
-        what = {"root": manifest(root, _recognised(root, config).files)}
-    return {IMAGE: {**told, **what}}
+        files = _recognised(root, config).files
+        what = {**settings(config, "repo", "revision"), "root": manifest(root, files)}
+    return {IMAGE: what}
 
 
 def load(config: ImagesData, views: Sequence[str], offline: bool) -> Samples:
@@ -70,12 +71,12 @@ def load(config: ImagesData, views: Sequence[str], offline: bool) -> Samples:
     if problems:
         raise UserError(problems)
     counts = {"train": len(classes.train), "test": len(classes.test)}
-    images = Joined(tuple(splits[split].samples for split in counts), tuple(counts.values()))
-    labels = torch.tensor([*classes.train, *classes.test], dtype=torch.int64)
-    view = View(images, torch.arange(len(labels)) < counts["train"], labels)
     notes: dict[str, Any] = {"samples": counts, "classes": len(classes.names)}
     if (licence := _licence(folder / "README.md")) is not None:
         notes["licence"] = licence
+    images = Joined(tuple(splits[split].samples for split in counts), tuple(counts.values()))
+    labels = torch.tensor([*classes.train, *classes.test], dtype=torch.int64)
+    view = View(images, torch.arange(len(images)) < counts["train"], labels)
     return Samples({IMAGE: view}, parallel=True, notes=notes)
 
 

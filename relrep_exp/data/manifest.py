@@ -1,9 +1,10 @@
-"""Which files a data set is made of, in one digest: what they are called and what is in them."""
+"""What tells a data set from others: its settings, and its files in one digest, by name and content."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,6 +12,12 @@ from relrep_exp.errors import user_error
 from relrep_exp.store.keys import canonical_json, input_digest, text_digest
 
 MANY = 10_000  # reading every byte of more files than this would take longer than a run that finds its record
+
+
+def settings(config: Any, *leave_out: str) -> Mapping[str, Any]:
+    """Pick the keys of a configuration that determine samples: not where a copy of them lies."""
+    never = {"root", "path", "on_error", "param_batch", "use", *leave_out}
+    return {key: value for key, value in asdict(config).items() if key not in never}
 
 
 def names_below(root: Path) -> list[str]:
@@ -37,26 +44,21 @@ def manifest(root: Path, names: Iterable[str]) -> dict[str, Any]:
     Raises:
         UserError: a file cannot be read.
     """
-    names = sorted(names)
-    by_time = len(names) > MANY
+    listed: list[list[Any]] = []
+    by_time = len(names := sorted(names)) > MANY
     try:
-        listed = [[name, *_signature(root / name, by_time)] for name in names]
+        for name in names:
+            if by_time:
+                status = (root / name).stat()
+                listed.append([name, status.st_size, status.st_mtime_ns])
+            else:
+                listed.append([name, input_digest(root / name)])
     except OSError as error:
         _refuse(error)
-    return {"files": len(names), "by": "time" if by_time else "content", "sha256": _of(listed)}
+    digest = text_digest(canonical_json(listed))
+    return {"files": len(names), "by": "time" if by_time else "content", "sha256": digest}
 
 
 def _refuse(error: OSError) -> NoReturn:
     what = f"{error.filename} cannot be read: {error.strerror}"
     raise user_error(what, "make it readable, or remove it from the data set") from None
-
-
-def _signature(path: Path, by_time: bool) -> list[Any]:
-    if not by_time:
-        return [input_digest(path)]
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
-
-
-def _of(listed: list[list[Any]]) -> str:
-    return text_digest(canonical_json(listed))

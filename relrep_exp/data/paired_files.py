@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.data import origin, tables
+from relrep_exp.data.manifest import settings
 from relrep_exp.data.pairs import paired
-from relrep_exp.data.sources import settings
 from relrep_exp.data.textfile import lines
 from relrep_exp.errors import UserError, every, nearest, user_error
 from relrep_exp.store.keys import input_digest

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.data import origin, tables
+from relrep_exp.data.manifest import settings
 from relrep_exp.data.pairs import paired
-from relrep_exp.data.sources import settings
 from relrep_exp.errors import Problem, UserError, every, user_error
 
 if TYPE_CHECKING:

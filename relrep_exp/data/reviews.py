@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from relrep_exp.data import review_grammar as grammar
 from relrep_exp.data import review_words as words
+from relrep_exp.data.manifest import settings
 from relrep_exp.data.review_grammar import Sentence
 from relrep_exp.data.samples import Samples, View
-from relrep_exp.data.sources import settings
 from relrep_exp.errors import Problem, UserError
 from relrep_exp.store.keys import text_digest
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 from glob import escape
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -128,12 +127,6 @@ class Dataset:
 def group(config: Any) -> str:
     """Name the group of the configuration that this is: data or parallel."""
     return "parallel" if config.kind in PARALLEL else "data"
-
-
-def settings(config: Any, *leave_out: str) -> Mapping[str, Any]:
-    """Pick the keys of a configuration that determine samples: not where a copy of them lies."""
-    never = {"root", "path", "on_error", "param_batch", "use", *leave_out}
-    return {key: value for key, value in asdict(config).items() if key not in never}
 
 
 def dataset_repo(config: Any, views: Sequence[str], key: str = "data") -> Repo | None:

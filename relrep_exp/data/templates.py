@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from relrep_exp.data.manifest import settings
 from relrep_exp.data.samples import Samples, View
-from relrep_exp.data.sources import settings
 from relrep_exp.data.template_grammar import CONTENTS, PATTERNS, Sentence, fillers
 from relrep_exp.errors import Problem, UserError
 from relrep_exp.store.keys import text_digest

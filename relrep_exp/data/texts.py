@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.data import origin, tables
+from relrep_exp.data.manifest import settings
 from relrep_exp.data.samples import Samples, View
-from relrep_exp.data.sources import settings
 from relrep_exp.errors import Problem, UserError, every
 
 if TYPE_CHECKING:

@@ -70,6 +70,8 @@ class Window(Sequence[Any]):
 
 def sizes_of(encoder: Encoder, samples: AnySamples, rows: Sequence[int]) -> list[int] | None:
     """The size of each row, 0 for one that cannot be read; None if they all cost the same."""
+    if type(encoder).sizes is Encoder.sizes:
+        return None
     try:
         sizes = encoder.sizes(Window(samples, rows))
     except BadSampleError:
@@ -147,14 +149,9 @@ class Batches:
             self.reader,
             sampler=self.jobs,
             batch_size=None,
-            collate_fn=_unchanged,
             num_workers=self.workers,
             worker_init_fn=end_with_parent,
             pin_memory=self.pin,
             generator=torch.Generator(),  # otherwise its seed for the workers is drawn from the global one
         )
         yield from loader  # nothing starts before the first is asked for: Lightning tries iter() once before
-
-
-def _unchanged(batch: Any) -> Any:
-    return batch

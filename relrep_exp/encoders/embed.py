@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import logging
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
-
-import torch
-from torch import Tensor
 
 from relrep_exp.config.schema import Config
 from relrep_exp.config.views import IMAGE, POINT
 from relrep_exp.data.image_samples import Picked
 from relrep_exp.data.samples import ImageSamples, Samples
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
-from relrep_exp.encoders.zoo import EncoderSource, described, resolve
+from relrep_exp.encoders.zoo import EncoderSource, resolve
 from relrep_exp.errors import Problem, UserError, user_error
 from relrep_exp.store.entries import MANIFEST
 from relrep_exp.store.files import digest
@@ -25,6 +23,9 @@ from relrep_exp.store.keys import content_key
 from relrep_exp.store.shards import Parts, Plan, ShardStore
 
 if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
     from relrep_exp.encoders.batching import AnySamples
     from relrep_exp.encoders.encoder import Encoder
     from relrep_exp.training.batches import Training
@@ -104,6 +105,21 @@ class Extracted:
     ok: Tensor
 
 
+def described(source: EncoderSource, samples: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Describe the embeddings of one encoder: its own identity and that of the view that it reads."""
+    return {"encoder": source.identity(), "samples": samples[source.view]}
+
+
+def keys(encoders: Mapping[str, EncoderSource], samples: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Name each encoder's embeddings of some samples, where none is left out; none is read.
+
+    Args:
+        encoders: the zoo.
+        samples: view -> identity of its samples.
+    """
+    return {name: content_key(described(source, samples)) for name, source in encoders.items()}
+
+
 def embed(
     encoders: Mapping[str, EncoderSource],
     own: Group,
@@ -171,7 +187,8 @@ def _corpora(
     """
     readable = {name: extracted.ok for name, extracted in found.items()}
     if samples.parallel and readable:
-        readable = dict.fromkeys(readable, torch.stack(list(readable.values())).all(0))
+        every_one = reduce(operator.and_, readable.values())
+        readable = dict.fromkeys(readable, every_one)
     corpora, names = {}, dict(keys)
     for name, source in encoders.items():
         view, kept = samples.views[source.view], readable[name]

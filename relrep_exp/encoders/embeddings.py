@@ -46,6 +46,9 @@ class Embeddings:
         notes: what a record should say about data and encoders: counts, samples left out, encoders skipped.
         images: of the rows of `paired`, in their order; None where the samples are no images.
         task_keys: as `keys`, of the embeddings in `tasks`; empty where those are the same.
+        names: the encoders.
+        paired_count: how many paired training samples there are.
+        classes: C, the number of classes; 0 where nothing is classified.
     """
 
     paired: Mapping[str, Corpus]
@@ -54,22 +57,18 @@ class Embeddings:
     notes: Mapping[str, Any] = field(default_factory=dict)
     images: ImageSamples | None = None
     task_keys: Mapping[str, str] = field(default_factory=dict)
+    names: list[str] = field(init=False)
+    paired_count: int = field(init=False)
+    classes: int = field(init=False)
 
-    @property
-    def names(self) -> list[str]:
-        """The encoders."""
-        return list(self.paired)
-
-    @property
-    def paired_count(self) -> int:
-        """How many paired training samples there are."""
-        return min(int(corpus.is_train.sum()) for corpus in self.paired.values())
-
-    @property
-    def classes(self) -> int:
-        """C, the number of classes; 0 where nothing is classified."""
+    def __post_init__(self) -> None:
         labels = [corpus.labels for corpus in self.tasks.values() if corpus.labels is not None]
-        return max((int(y.max()) + 1 for y in labels), default=0)
+        known = {
+            "names": list(self.paired),
+            "paired_count": min((int(one.is_train.sum()) for one in self.paired.values()), default=0),
+            "classes": max((int(y.max()) + 1 for y in labels if len(y)), default=0),
+        }
+        self.__dict__.update(known)  # it is frozen from here on
 
     def to(self, device: torch.device) -> Embeddings:
         """The same on a device."""

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -99,7 +100,8 @@ class EncoderModule(pl.LightningModule):
     ):
         super().__init__()
         self.encoder_name, self.encoder, self.samples = name, encoder.eval(), samples
-        self.how, self.plan, self.pending, self.failures = how, parts.plan, pending, failures
+        self.how, self.plan, self.pending = how, parts.plan, pending
+        self.telling = nullcontext if failures is None else partial(told, failures)
 
     def setup(self, stage: str) -> None:
         """Lay out and compile the encoder, in the process that runs it."""
@@ -122,8 +124,11 @@ class EncoderModule(pl.LightningModule):
             signal.signal(signal.SIGTERM, self._on_sigterm)
         reader = Reader(self.encoder, self.samples)
         shards = self.pending[self.trainer.global_rank :: self.trainer.world_size]
-        with told(self.failures):
-            limits = self._limits(reader, shards[0])
+        limits = Limits(self.how.batch, self.how.batch_tokens) if self.how.batch != "auto" else None
+        if limits is None:
+            with self.telling(), self._memory_explained(1):
+                rows, tokens = self.plan.rows_of(shards[0]), self.how.batch_tokens
+                limits = find_limits(self.encoder_name, reader, rows, tokens, self.embed)
         todo = jobs(self.encoder, self.samples, self.plan, shards, limits)
         return Batches(reader, todo, self.how.workers, pin=self.device.type == "cuda")
 
@@ -135,7 +140,7 @@ class EncoderModule(pl.LightningModule):
         """Embeddings [B, d]; B = 0 where no sample of the batch could be read."""
         if not batch.rows:
             return torch.empty(0, self.encoder.dim)
-        with told(self.failures), self._memory_explained(len(batch.rows)):
+        with self.telling(), self._memory_explained(len(batch.rows)):
             return self._halving(batch) if self.how.batch == "auto" else self.embed(batch.inputs)
 
     def embed(self, inputs: Any) -> Tensor:
@@ -159,14 +164,6 @@ class EncoderModule(pl.LightningModule):
         reader, middle = Reader(self.encoder, self.samples), len(batch.rows) // 2
         halves = (batch.rows[:middle], batch.rows[middle:])
         return torch.cat([self._halving(reader[Job(batch.shard, rows)]) for rows in halves])
-
-    def _limits(self, reader: Reader, shard: int) -> Limits:
-        how = self.how
-        if how.batch != "auto":
-            return Limits(how.batch, how.batch_tokens)
-        with self._memory_explained(1):
-            rows = self.plan.rows_of(shard)
-            return find_limits(self.encoder_name, reader, rows, how.batch_tokens, self.embed)
 
     @contextmanager
     def _memory_explained(self, rows: int) -> Iterator[None]:
@@ -238,7 +235,8 @@ class ShardWriter(pl.Callback):
         failures: Failures | None,
     ):
         self.name, self.dim, self.parts, self.on_error = name, dim, parts, on_error
-        self.done, self.failures = done, failures
+        self.done = done
+        self.telling = nullcontext if failures is None else partial(told, failures)
         self._shard: _Shard | None = None
 
     def on_predict_batch_end(
@@ -251,7 +249,7 @@ class ShardWriter(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Take in the embeddings of a batch, [B, d]."""
-        with told(self.failures):
+        with self.telling():
             self._add(batch, outputs)
         self.done[trainer.global_rank] += len(batch.rows) + len(batch.unread)
 

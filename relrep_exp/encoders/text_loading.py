@@ -15,7 +15,7 @@ from relrep_exp.encoders import checkpoint
 from relrep_exp.encoders.checkpoint import remedy
 from relrep_exp.encoders.text import TextSource
 from relrep_exp.encoders.text_model import TextEncoder, vocabulary
-from relrep_exp.encoders.zoo import folder as folder_of
+from relrep_exp.encoders.zoo import in_folder
 from relrep_exp.errors import Problem, UserError, user_error
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def load(source: TextSource, training: Training) -> TextEncoder:
         UserError: everything that is wrong with the folder, as far as it can be told at once.
     """
     config, key = source.config, source.key
-    folder = folder_of(key, config, source.offline)
+    folder = in_folder(key, config, source.offline)
     if found := checkpoint.problems(folder, key):
         raise UserError(found)
     with _quiet():

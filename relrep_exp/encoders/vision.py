@@ -71,11 +71,17 @@ class VisionSource(EncoderSource):
         how = {"classes": 0, "dtype": self.dtype, "resize": self.resize}
         return {**self._weights, **how, "version": versions.VISION_ENCODERS}
 
+    def folder(self) -> Path:
+        """Find the folder of its files, downloaded where they are missing and may be."""
+        if self.config.path is not None:
+            return Path(self.config.path).expanduser()
+        return zoos.in_folder(self.key, self.config, self.offline)
+
     @cached_property
     def _weights(self) -> dict[str, Any]:
         if self.config.path is None:
             return zoos.on_hub(self.key, self.config, self.offline)
-        folder = Path(self.config.path).expanduser()
+        folder = self.folder()
         if found := problems(folder, self.key):
             raise UserError(found)
         return {"files": manifest(folder, [CONFIG, weights(folder)])}
@@ -102,8 +108,3 @@ def remedy(key: str) -> str:
 def weights(folder: Path) -> str:
     """The file of weights that is loaded."""
     return next((name for name in WEIGHTS if (folder / name).is_file()), WEIGHTS[0])
-
-
-def architecture(model: str) -> str:
-    """vit_small_patch16_224 of vit_small_patch16_224.augreg_in21k_ft_in1k, with or without an owner."""
-    return model.rsplit("/", 1)[-1].split(".", 1)[0]

@@ -24,7 +24,6 @@ from torch import Tensor, nn
 from relrep_exp.encoders import vision
 from relrep_exp.encoders.encoder import Encoder
 from relrep_exp.encoders.vision import VisionSource
-from relrep_exp.encoders.zoo import folder as folder_of
 from relrep_exp.errors import UserError, user_error
 
 if TYPE_CHECKING:
@@ -59,8 +58,8 @@ def load(source: VisionSource, training: Training) -> TimmEncoder:
     """
     config, key = source.config, source.key
     if config.path is None:  # before a download of what timm could not build
-        _check_known(vision.architecture(config.model), f"{key}.model")
-    folder = folder_of(key, config, source.offline)
+        _check_known(_architecture(config.model), f"{key}.model")
+    folder = source.folder()
     if found := vision.problems(folder, key):
         raise UserError(found)
     _check_architecture(folder, source)
@@ -212,7 +211,12 @@ def _check_architecture(folder: Path, source: VisionSource) -> None:
         what = f'{key}: {path} names no "architecture" ({type(error).__name__}: {error})'
         raise user_error(what, vision.remedy(key)) from None
     _check_known(str(there), f"{key}: {path}")
-    expected = vision.architecture(model)
+    expected = _architecture(model)
     if there != expected:
         what = f"{key}.model={model}, but {folder} holds {there}"
         raise user_error(what, f"set {key}.model={there}, or {key}.path to the weights of {expected}")
+
+
+def _architecture(model: str) -> str:
+    """vit_small_patch16_224 of vit_small_patch16_224.augreg_in21k_ft_in1k, with or without an owner."""
+    return model.rsplit("/", 1)[-1].split(".", 1)[0]

@@ -16,20 +16,19 @@ from relrep_exp.config.schema import (
     ZOOS,
     Config,
     MixedZoo,
+    PlainZoo,
     PrecomputedZoo,
     TimmEncoderConfig,
     TimmZoo,
     TransformersEncoderConfig,
     TransformersZoo,
-    parts,
 )
 from relrep_exp.config.views import views
 from relrep_exp.data import hub
 from relrep_exp.data.hub.repo import Repo
 from relrep_exp.data.hub.select import WEIGHTS
-from relrep_exp.data.sources import Dataset, group
+from relrep_exp.data.sources import Dataset
 from relrep_exp.errors import Problem, every, user_error
-from relrep_exp.store.keys import content_key
 
 if TYPE_CHECKING:
     from relrep_exp.encoders.encoder import Encoder
@@ -127,10 +126,15 @@ def sources(config: Config, data: Dataset, names: Iterable[str]) -> dict[str, En
     """
     jobs = {
         number: partial(resolve(KINDS[zoo.kind]), zoo, data, config)
-        for number, zoo in enumerate(parts(config.zoo))
+        for number, zoo in enumerate(_of_one_kind(config))
     }
     found = {name: source for part in every(jobs).values() for name, source in part.items()}
     return {name: found[name] for name in names}
+
+
+def _of_one_kind(config: Config) -> list[PlainZoo]:
+    """The zoos of one kind each that the run's zoo is made of: itself, unless it is mixed."""
+    return config.zoo.parts() if isinstance(config.zoo, MixedZoo) else [config.zoo]
 
 
 def left(config: Config, missing: Iterable[str]) -> list[str]:
@@ -163,7 +167,7 @@ def missing(config: Config) -> dict[str, Problem]:
 
 def models(config: Config) -> dict[str, Repo]:
     """Find the zoo's encoders that come from the hub, with their repositories."""
-    pretrained = [part for part in parts(config.zoo) if isinstance(part, TimmZoo | TransformersZoo)]
+    pretrained = [part for part in _of_one_kind(config) if isinstance(part, TimmZoo | TransformersZoo)]
     found = {
         name: model_repo(f"zoo.encoders.{name}", encoder)
         for part in pretrained
@@ -187,7 +191,7 @@ def model_repo(key: str, config: Pretrained) -> Repo | None:
     return Repo(name, "model", config.revision, TIMM_FILES, key)
 
 
-def folder(key: str, config: Pretrained, offline: bool) -> Path:
+def in_folder(key: str, config: Pretrained, offline: bool) -> Path:
     """Find the folder of a pretrained encoder's files, downloaded where they are missing and may be.
 
     Args:
@@ -213,21 +217,6 @@ def on_hub(key: str, config: Pretrained, offline: bool) -> dict[str, str]:
     return {"model": config.model, "commit": hub.commit(repo, offline)}
 
 
-def described(source: EncoderSource, samples: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Describe the embeddings of one encoder: its own identity and that of the view that it reads."""
-    return {"encoder": source.identity(), "samples": samples[source.view]}
-
-
-def keys(encoders: Mapping[str, EncoderSource], samples: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Name each encoder's embeddings of some samples, where none is left out; none is read.
-
-    Args:
-        encoders: the zoo.
-        samples: view -> identity of its samples.
-    """
-    return {name: content_key(described(source, samples)) for name, source in encoders.items()}
-
-
 def identity(
     config: Config,
     groups: Iterable[Dataset],
@@ -238,7 +227,7 @@ def identity(
 
     Args:
         config: the run; its zoo holds no precomputed embeddings.
-        groups: data, and the parallel source where there is one.
+        groups: the data, and the parallel source where there is one.
         encoders: makes the sources of those that are left.
         dropped: those that are missing.
 
@@ -246,7 +235,8 @@ def identity(
         UserError: files are missing; every problem.
     """
     jobs: dict[str, Callable[[], Any]] = {
-        group(samples.config): partial(samples.identity, views(config)) for samples in groups
+        name: partial(samples.identity, views(config))
+        for name, samples in zip(("data", "parallel"), groups, strict=False)
     }
     jobs["encoders"] = lambda: every({name: source.identity for name, source in encoders().items()})
     found = every(jobs)

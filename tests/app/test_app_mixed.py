@@ -12,7 +12,6 @@ from relrep_exp.encoders.asked import Asked
 
 from relrep_exp.app.plan import make_plan
 from relrep_exp.config import misfits
-from relrep_exp.config.schema import parts
 from relrep_exp.config.views import own_pairs, views
 from relrep_exp.encoders.zoo import models
 
@@ -68,7 +67,7 @@ def test_images_and_texts_are_stitched_and_share_embeddings_with_plain_zoos(told
     assert record().config["data"].keys() == {"image", "en"}
     kept = record().config["encoders"]
     mixed = config(*two)
-    for part in parts(mixed.zoo):
+    for part in mixed.zoo.parts():
         [name] = part.encoders
         assert not hasattr(part.encoders[name], "kind")
         assert kept[name] == Asked(mixed).sources[name].identity()
@@ -189,4 +188,4 @@ def test_what_is_paired_depends_on_how_many_languages_are_read(words, paired, ba
     assert own_pairs(found) == paired
     assert found.anchors.batch == batch
     assert (len(views(found)) == 1) == (words[0] == "task=text_stitch" or "zoo=lst_text" in words)
-    assert not [problem for problem in misfits.problems(found) if "paired" in problem.what]
+    assert not [problem for problem in misfits.of_samples(found) if "paired" in problem.what]

@@ -6,8 +6,7 @@ from making import HOW
 from toy import CPU, SAMPLES, Damaged, Toy
 
 from relrep_exp.data.samples import Samples, View
-from relrep_exp.encoders.embed import Extraction, Group, embed
-from relrep_exp.encoders.zoo import described
+from relrep_exp.encoders.embed import Extraction, Group, described, embed
 from relrep_exp.store.keys import content_key
 
 N = 12

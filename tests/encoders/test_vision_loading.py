@@ -18,7 +18,7 @@ from tiny_vision import COLOUR, REXNET, VIT, embed, source, told
 
 from relrep_exp.config.schema import TimmEncoderConfig, TimmZoo
 from relrep_exp.config.views import IMAGE
-from relrep_exp.encoders import vision, vision_loading
+from relrep_exp.encoders import vision, vision_model
 
 COMMIT = "5eed" * 10
 
@@ -108,7 +108,7 @@ def test_a_process_reads_the_cache_that_the_environment_names(hub_cache):
 def test_a_pinned_commit_that_is_not_here(hub_cache):
     one = source(None)
     pinned = replace(one, config=replace(one.config, revision="0" * 40))
-    (problem,) = told(pinned.load)
+    (problem,) = told(pinned.load, HOW)
     assert VIT in problem.what
 
 
@@ -134,7 +134,7 @@ def test_a_home_folder_is_understood(folders, monkeypatch):
 
 
 def test_another_architecture_than_the_configuration_says(folders):
-    (problem,) = told(source(folders[REXNET], VIT).load)
+    (problem,) = told(source(folders[REXNET], VIT).load, HOW)
     assert f"zoo.encoders.one.model={VIT}" in problem.what and "holds rexnet_100" in problem.what
     assert "set zoo.encoders.one.model=rexnet_100" in problem.remedy
 
@@ -143,7 +143,7 @@ def test_an_architecture_that_timm_does_not_know(copied):
     folder = copied()
     said = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**said, "architecture": "vit_smal_patch16_224"}))
-    (problem,) = told(source(folder).load)
+    (problem,) = told(source(folder).load, HOW)
     assert "'vit_smal_patch16_224'" in problem.what and "did you mean vit_small_patch16_224" in problem.remedy
 
 
@@ -151,7 +151,7 @@ def test_a_model_of_the_hub_that_timm_does_not_know_is_not_downloaded(monkeypatc
     from relrep_exp.data import hub
 
     monkeypatch.setattr(hub, "snapshot", None)
-    (problem,) = told(source(None, "rexnet_10.nav_in1k").load)
+    (problem,) = told(source(None, "rexnet_10.nav_in1k").load, HOW)
     assert "zoo.encoders.one.model" in problem.what and "did you mean rexnet_1" in problem.remedy
 
 
@@ -159,7 +159,7 @@ def test_a_model_of_the_hub_that_timm_does_not_know_is_not_downloaded(monkeypatc
 def test_a_damaged_config(copied, text):
     folder = copied()
     (folder / "config.json").write_text(text)
-    (problem,) = told(source(folder).load)
+    (problem,) = told(source(folder).load, HOW)
     assert "config.json" in problem.what
 
 
@@ -183,7 +183,7 @@ def test_weights_that_are_not_the_models(copied, spoil, said):
     tensors = load_file(folder / "model.safetensors")
     spoil(tensors)
     save_file(tensors, folder / "model.safetensors")
-    (problem,) = told(source(folder).load)
+    (problem,) = told(source(folder).load, HOW)
     assert said in problem.what and str(folder / "model.safetensors") in problem.what
 
 
@@ -191,7 +191,7 @@ def test_damaged_weights(copied):
     folder = copied()
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
-    assert str(path) in told(source(folder).load)[0].what
+    assert str(path) in told(source(folder).load, HOW)[0].what
 
 
 class Malice:
@@ -208,7 +208,7 @@ def test_pickled_weights_are_read_but_not_executed(copied, folders, tmp_path):
     torch.save(load_file(folders[VIT] / "model.safetensors"), folder / "pytorch_model.bin")
     assert torch.equal(embed(source(folder).load(HOW), COLOUR), embed(source(folders[VIT]).load(HOW), COLOUR))
     torch.save({"norm.weight": Malice(tmp_path / "executed")}, folder / "pytorch_model.bin")
-    (problem,) = told(source(folder).load)
+    (problem,) = told(source(folder).load, HOW)
     assert "pytorch_model.bin" in problem.what and "weights_only" in problem.what
     assert not (tmp_path / "executed").exists()
 
@@ -235,7 +235,7 @@ def test_loading_draws_no_random_numbers_of_the_run(folders):
 )
 def test_what_cannot_be_resized_on_a_device_is_refused(change):
     data = {"input_size": (3, 32, 32), "interpolation": "bicubic", "crop_mode": "center", "crop_pct": 0.9}
-    (problem,) = told(vision_loading.check_device_resize, {**data, **change}, "zoo.encoders.one")
+    (problem,) = told(vision_model.check_device_resize, {**data, **change}, "zoo.encoders.one")
     assert f"{next(iter(change))}=" in problem.what and problem.remedy == "use runtime.resize=worker"
 
 
@@ -244,5 +244,5 @@ def test_load_refuses_it(copied):
     said = json.loads((folder / "config.json").read_text())
     said["pretrained_cfg"]["crop_mode"] = "squash"
     (folder / "config.json").write_text(json.dumps(said))
-    assert "crop_mode=squash" in told(source(folder, resize="device").load)[0].what
+    assert "crop_mode=squash" in told(source(folder, resize="device").load, HOW)[0].what
     assert source(folder).load(HOW).dim == 32

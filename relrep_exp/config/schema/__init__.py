@@ -74,7 +74,7 @@ from relrep_exp.config.schema.zoo import (
     TransformersEncoderConfig,
     TransformersZoo,
 )
-from relrep_exp.config.schema.zoos import ZOOS, MixedZoo, PlainZoo, ZooConfig, parts
+from relrep_exp.config.schema.zoos import ZOOS, MixedZoo, PlainZoo, ZooConfig
 
 # Group of the configuration -> its kinds
 GROUPS = {
@@ -162,5 +162,4 @@ __all__ = [
     "TransformersEncoderConfig",
     "TransformersZoo",
     "ZooConfig",
-    "parts",
 ]

@@ -83,7 +83,23 @@ class MixedZoo:
     @property
     def views(self) -> list[str]:
         """Those of its parts."""
-        return [view for part in parts(self) for view in part.views]
+        return [view for part in self.parts() for view in part.views]
+
+    def parts(self) -> list[PlainZoo]:
+        """Split into zoos of one kind each.
+
+        An encoder of a part is configured as in a zoo of its kind, so its embeddings are the same ones.
+        """
+        found = []
+        for kind in dict.fromkeys(member.kind for member in self.encoders.values()):
+            encoder, plain = _KINDS[kind]
+            own = {}
+            for name, member in self.encoders.items():
+                if member.kind == kind:
+                    own[name] = encoder(**{key: v for key, v in asdict(member).items() if key != "kind"})
+            shared = {"dtype": self.dtype, "skip_missing": self.skip_missing} if kind in _PRETRAINED else {}
+            found.append(plain(kind=kind, name=self.name, encoders=own, **shared))
+        return found
 
 
 PlainZoo = (
@@ -114,29 +130,6 @@ ZOOS = Kinds(
     room="relrep_exp.encoders",
 )
 ZooConfig = Annotated[PlainZoo | MixedZoo, ZOOS]
-
-
-def parts(zoo: PlainZoo | MixedZoo) -> list[PlainZoo]:
-    """The zoos of one kind each that a zoo is made of: itself, unless it is mixed.
-
-    An encoder of a part is configured as in a zoo of its kind, so its embeddings are the same ones.
-    """
-    if not isinstance(zoo, MixedZoo):
-        return [zoo]
-    kinds = dict.fromkeys(member.kind for member in zoo.encoders.values())
-    return [_part(zoo, kind) for kind in kinds]
-
-
-def _part(zoo: MixedZoo, kind: str) -> PlainZoo:
-    encoder, plain = _KINDS[kind]
-    members = {name: asdict(member) for name, member in zoo.encoders.items() if member.kind == kind}
-    own = {
-        name: encoder(**{key: value for key, value in values.items() if key != "kind"})
-        for name, values in members.items()
-    }
-    shared = {"dtype": zoo.dtype, "skip_missing": zoo.skip_missing} if kind in _PRETRAINED else {}
-    found: PlainZoo = plain(kind=kind, name=zoo.name, encoders=own, **shared)
-    return found
 
 
 # kind -> the configuration of an encoder of it, and of a zoo of them
