@@ -16,10 +16,10 @@ import sys
 import torch
 from benchmarking import gemm_peak, print_operations, refused, timed
 from literal import train_head
+from relrep_exp.tasks.decoders.head_lane import HeadRows
 from torch import Tensor
 
 from relrep_exp.errors import UserError, tell
-from relrep_exp.tasks.decoders.head_lane import HeadRows
 from relrep_exp.tasks.decoders.head_training import LANES, STEPS, HeadTraining, fit_heads
 from relrep_exp.tasks.decoders.heads import HeadBank, HeadSettings
 from relrep_exp.training.batches import Training

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -63,7 +64,7 @@ class Work:
             on_curve: told of losses as they come.
             statistics: where they are kept; by default in the run's outputs.
         """
-        kept = statistics or StatisticsCache.of(config)
+        kept = statistics or StatisticsCache(Path(config.paths.outputs), config.overwrite == "always")
         train, test = {}, {}
         for name, corpus in embeddings.paired.items():
             statistics_of = partial(kept.whitening, embeddings.keys[name])

@@ -41,7 +41,7 @@ class TaskConfig:
 
     @property
     def aligned(self) -> bool:
-        """Whether aligners are fitted, for each test encoder on all others; else every encoder is measured alone."""
+        """Whether aligners are fitted, for each test encoder on all others; if not, each encoder is alone."""
         return self.kind not in ("invertibility", "rescaling")
 
     @property
@@ -112,11 +112,6 @@ class HeadConfig:
     lr: Positive = 1e-3
     weight_decay: NonNegative = 1e-4
     scaling: ScalingName = "std"
-
-    @property
-    def over_batch(self) -> bool:
-        """Whether features are standardised over the batch before the last layer, at test time, too."""
-        return self.name == "mlp_paper"
 
 
 @dataclass(frozen=True, config=strict)
