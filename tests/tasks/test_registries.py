@@ -1,4 +1,4 @@
-"""A task, an aligner and a decoder of a user's own: one file with the settings and the function, which runs."""
+"""A task, an aligner and a decoder of a user's own: one file with settings and function, which then runs."""
 
 import dataclasses
 import importlib.util
@@ -6,10 +6,11 @@ import sys
 
 import pytest
 import torch
+from pydantic.dataclasses import rebuild_dataclass
 from works import measured
 
 from relrep_exp.config import schema
-from relrep_exp.config.schema import TaskConfig
+from relrep_exp.config.schema import Config, TaskConfig
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.tasks.measure import ALIGNERS, DECODERS, TASKS
 
@@ -126,6 +127,7 @@ def loaded(tmp_path, monkeypatch):
         module = importlib.util.module_from_spec(spec)
         monkeypatch.setitem(sys.modules, "mine", module)
         spec.loader.exec_module(module)
+        rebuild_dataclass(Config, force=True)
         return module
 
     return load
