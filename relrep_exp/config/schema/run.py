@@ -41,7 +41,7 @@ class TaskConfig:
 
     @property
     def aligned(self) -> bool:
-        """Whether aligners are fitted, for each test encoder on all others; if not, each encoder is alone."""
+        """Whether aligners are fitted, for each test encoder on all others; else each is measured alone."""
         return self.kind not in ("invertibility", "rescaling")
 
     @property
