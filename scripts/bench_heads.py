@@ -19,11 +19,9 @@ from literal import train_head
 from torch import Tensor
 
 from relrep_exp.errors import UserError, tell
-from relrep_exp.tasks.decoders.head_lane import HeadRows
-from relrep_exp.tasks.decoders.head_training import LANES, STEPS, HeadTraining, fit_heads
-from relrep_exp.tasks.decoders.heads import HeadBank, HeadSettings
+from relrep_exp.tasks.decoders.head_training import LANES, STEPS, fit_heads, head_training
+from relrep_exp.tasks.decoders.heads import HeadSettings
 from relrep_exp.training.batches import Training
-from relrep_exp.training.seeding import generator
 
 
 def main() -> int:
@@ -140,16 +138,14 @@ def print_table(args: argparse.Namespace, plain: float, bank: float, peak: float
 def print_profile(args: argparse.Namespace, x: Tensor, y: Tensor) -> None:
     """The operations of a step of all heads in one thread, by their own time."""
     torch.set_num_threads(1)
-    rows = HeadRows.of(list(x), [y] * args.heads)
-    generators = [generator(seed) for seed in range(args.heads)]
-    bank = HeadBank(rows.x, args.classes, generators, settings(args, args.epochs))
-    training = HeadTraining(bank, rows, generators)
+    how, seeds = settings(args, args.epochs), range(args.heads)
+    training = head_training(list(x), [y] * args.heads, args.classes, seeds, how)
     numbers = torch.randint(args.n, (11, args.heads, STEPS * args.batch), device=args.device)
     lane, draws = training.lanes[0], torch.empty(args.heads, STEPS * args.batch, args.width)
 
     def steps(some: Tensor) -> None:
         for stretch in some:
-            for one, g in zip(draws, generators, strict=True):
+            for one, g in zip(draws, training.generators, strict=True):
                 one.uniform_(generator=g)
             lane.train(stretch, draws, STEPS)
 

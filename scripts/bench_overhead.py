@@ -40,7 +40,7 @@ PLACES = {
     ("relrep_exp/provenance.py", "begin"): "provenance",
     ("relrep_exp/store/records.py", "_write"): "write the record",
     ("relrep_exp/store/records.py", "find"): "read a record",
-    ("relrep_exp/tasks/build.py", "run_task"): "the computation",
+    ("relrep_exp/tasks/measure.py", "measure"): "the computation",
     ("relrep_exp/endings.py", "close"): "the closing table",
 }
 

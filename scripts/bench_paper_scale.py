@@ -35,7 +35,9 @@ from relrep_exp.app.plan import Run, distinct, make_plan
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.errors import Problem, UserError, tell
 from relrep_exp.tasks.decoders import head_training
+from relrep_exp.tasks.held_out import fit_aligners
 from relrep_exp.tasks.measure import measure
+from relrep_exp.tasks.work import Work
 from relrep_exp.training.batches import EpochBatches
 from relrep_exp.training.device import Runtime
 
@@ -169,7 +171,8 @@ def heads_gflop(x, y, classes, seeds, settings, training) -> float:  # type: ign
 
 def one_method(run: Run, embeddings: Embeddings, runtime: Runtime) -> str:
     """Run one method; a line with its mean F1 and MRR over pairs of different encoders."""
-    result = measure(run.config, embeddings, runtime, lambda *_: None)
+    work = Work.of(run.config, embeddings, runtime.training())
+    result = measure(work, fit_aligners(work))
     by_metric: dict[str, list[float]] = {}
     for row in result.rows:
         if (row.source != row.target) != (run.config.aligner.name == "absolute"):

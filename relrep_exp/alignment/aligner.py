@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from relrep_exp.alignment.anchors import Space
-from relrep_exp.alignment.relative import RelativeSpace
+from relrep_exp.alignment.relative import Member, RelativeSpace
 
 MakeSpace = Callable[[], RelativeSpace]
 Statistics = Literal["train", "support"]
@@ -49,12 +49,8 @@ class Aligner(ABC):
     def carry(self, x: Tensor, source: str, target: str) -> Tensor:
         """Represent the target's x [N, d] as the source's decoder reads it, [N, k] with the source's k.
 
-        The target is the source itself, or an encoder that joined.
+        The target is the source itself, whose decoder is trained on this, or an encoder that joined.
         """
-
-    def native(self, x: Tensor, encoder: str) -> Tensor:
-        """Represent x [N, d] as a decoder of `encoder` is trained on it and reads it, [N, k]."""
-        return self.carry(x, encoder, encoder)
 
     def carries(self, source: str, target: str) -> bool:
         """Whether `carry` is defined for this pair."""
@@ -193,3 +189,29 @@ class SingleRelativeAligner(RelativeAligner):
     def space(self, source: str) -> RelativeSpace:
         """The space whose anchors are chosen on the source."""
         return self._fits[source]
+
+
+class Readings:
+    """Some rows of every encoder as decoders read them, each computed once and kept until the object goes.
+
+    Equal representations are one object. With PARAM Single, for instance, anchors are the source's own: its
+    decoder is trained on the same numbers whatever the test encoder is.
+
+    Args:
+        rows: encoder -> its embeddings, [N, d].
+    """
+
+    def __init__(self, rows: Mapping[str, Tensor]):
+        self.rows = rows
+        self._read: dict[str, list[tuple[Any, Tensor]]] = {name: [] for name in rows}
+
+    def __call__(self, aligner: Aligner, source: str, target: str) -> Tensor:
+        """Represent the target's rows as the source's decoder reads them, [N, k]."""
+        space = aligner.space(source)
+        reader = (aligner, source) if space is None else space.members[target]
+        for by, found in self._read[target]:
+            if by == reader or (isinstance(by, Member) and isinstance(reader, Member) and by.same(reader)):
+                return found
+        made = aligner.carry(self.rows[target], source, target)
+        self._read[target].append((reader, made))
+        return made

@@ -63,13 +63,13 @@ def absolute(work: Work) -> MakeAligner:
 
 def relative(work: Work) -> MakeAligner:
     """Relative representations over the configured anchors, by the configured similarity."""
-    config, settings = work.config, cast(RelativeConfig, work.config.aligner)
+    config, settings, m = work.config, cast(RelativeConfig, work.config.aligner), anchor_count(work)
     learned = isinstance(config.anchors, ParamAnchors)
     space = partial(
         RelativeSpace,
         kept_param(work) if learned else get_anchor_strategy(config.anchors.name),
         config.sim.name,
-        m=anchor_count(work),
+        m=m,
         support=settings.support,
         shrinkage=settings.shrinkage,
         eps=settings.eps,

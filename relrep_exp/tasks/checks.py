@@ -24,12 +24,14 @@ def require(config: Config, embeddings: Embeddings) -> None:
     Raises:
         UserError: every problem, with its remedy.
     """
-    problems = encoder_problems(embeddings.names, config.task) if config.task.aligned else []
-    found = _not_finite(embeddings)
-    if not found and not isinstance(config.aligner, AbsoluteConfig):
-        found = _cannot_be_estimated(config, embeddings)
-    problems += found
-    paired, aligner, anchors = embeddings.paired_count, config.aligner, config.anchors
+    task, aligner, anchors = config.task, config.aligner, config.anchors
+    names, paired = embeddings.names, embeddings.paired_count
+    aligned, labelled = task.aligned, task.labelled
+    problems = encoder_problems(names, task) if aligned else []
+    if found := _not_finite(embeddings):
+        problems += found
+    elif not isinstance(aligner, AbsoluteConfig):
+        problems += _cannot_be_estimated(config, embeddings)
     if isinstance(aligner, RelativeConfig | PairwiseConfig) and isinstance(anchors, PickedAnchors):
         support = min(paired, aligner.support)
         if anchors.m != "all" and anchors.m > support:
@@ -38,7 +40,7 @@ def require(config: Config, embeddings: Embeddings) -> None:
             problems.append(Problem(what, f"set anchors.m={support} or less, or {other}"))
     if isinstance(aligner, ConsensusConfig):
         problems += _consensus_problems(config, aligner, embeddings)
-    if config.task.labelled:
+    if labelled:
         problems += _label_problems(config, embeddings)
     if problems:
         raise UserError(problems)
@@ -99,7 +101,7 @@ def _label_problems(config: Config, embeddings: Embeddings) -> list[Problem]:
             what = f"{name}: all training labels are the same"
             problems.append(Problem(what, "give samples of two classes"))
         train, decoder = int(corpus.is_train.sum()), config.decoder
-        if isinstance(decoder, HeadConfig) and decoder.over_batch and train % decoder.batch == 1:
-            what = f"{train} training samples leave a last batch of one, which decoder={decoder.name} cannot standardise"
-            problems.append(Problem(what, f"set decoder.batch={decoder.batch + 1}"))
+        if isinstance(decoder, HeadConfig) and decoder.name == "mlp_paper" and train % decoder.batch == 1:
+            what = f"{train} training samples leave a last batch of one, which decoder=mlp_paper cannot"
+            problems.append(Problem(f"{what} standardise", f"set decoder.batch={decoder.batch + 1}"))
     return list(dict.fromkeys(problems))

@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from relrep_exp.alignment import metrics
-from relrep_exp.alignment.aligner import Aligner
-from relrep_exp.tasks.held_out import Readings, describe
+from relrep_exp.alignment.aligner import Aligner, Readings
+from relrep_exp.tasks.held_out import describe
 from relrep_exp.tasks.work import Result, Work
 
 DRAWN = 3  # coordinates that a figure can show; wider spaces are not kept in the record

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from relrep_exp.alignment import metrics
-from relrep_exp.alignment.aligner import Aligner
-from relrep_exp.alignment.relative import Member
+from relrep_exp.alignment.aligner import Aligner, Readings
+from relrep_exp.tasks.identity import method_name
 from relrep_exp.tasks.measure import ALIGNERS
 from relrep_exp.tasks.pictures import anchor_view
 from relrep_exp.tasks.work import Result, Work
@@ -36,10 +36,10 @@ def fit_aligners(work: Work, make: Callable[[], Aligner] | None = None) -> dict[
     targets, aligners = work.config.task.test_encoders or list(work.train), {}
     for number, target in enumerate(targets, 1):
         others = {name: space for name, space in work.train.items() if name != target}
-        aligner, step = make(), f"{number} of {len(targets)}"
-        _LOG.info("fit %s: %s on %s", step, aligner.method, ", ".join(others))
+        step = f"{number} of {len(targets)}"
+        _LOG.info("fit %s: %s on %s", step, method_name(work.config), ", ".join(others))
         with work.timed("align"):
-            aligner.fit(others)
+            aligner = make().fit(others)
         _LOG.info("join %s: %s", step, target)
         with work.timed("join"):
             aligner.join(target, work.train[target])
@@ -47,32 +47,6 @@ def fit_aligners(work: Work, make: Callable[[], Aligner] | None = None) -> dict[
             aligner.fit_own(target, work.train[target])
         aligners[target] = aligner
     return aligners
-
-
-class Readings:
-    """Some rows of every encoder as decoders read them, each computed once and kept until the object goes.
-
-    Equal representations are one object. With PARAM Single, for instance, anchors are the source's own: its
-    decoder is trained on the same numbers whatever the test encoder is.
-
-    Args:
-        rows: encoder -> its embeddings, [N, d].
-    """
-
-    def __init__(self, rows: Mapping[str, Tensor]):
-        self.rows = rows
-        self._read: dict[str, list[tuple[Any, Tensor]]] = {name: [] for name in rows}
-
-    def __call__(self, aligner: Aligner, source: str, target: str) -> Tensor:
-        """Represent the target's rows as the source's decoder reads them, [N, k]."""
-        space = aligner.space(source)
-        reader = (aligner, source) if space is None else space.members[target]
-        for by, found in self._read[target]:
-            if by == reader or (isinstance(by, Member) and isinstance(reader, Member) and by.same(reader)):
-                return found
-        made = aligner.carry(self.rows[target], source, target)
-        self._read[target].append((reader, made))
-        return made
 
 
 def describe(work: Work, aligners: Mapping[str, Aligner], read: Readings) -> Result:
@@ -87,13 +61,13 @@ def describe(work: Work, aligners: Mapping[str, Aligner], read: Readings) -> Res
     pairs = [(s, t) for s in names for t, aligner in aligners.items() if s != t and aligner.carries(s, t)]
     _LOG.info("measure: %d pairs", len(pairs))
     for target, aligner in aligners.items():
+        result.curves |= aligner.curves()
+        result.diagnostics[target], points = aligner.diagnostics(), aligner.points()
         own = read(aligner, target, target)
         values = {"rr_std": metrics.feature_std(own), "effective_rank": metrics.effective_rank(own)}
         if any(target == joined for _, joined in pairs):  # no one else can read an absolute encoder
-            values["parallel_points"] = aligner.points()
+            values["parallel_points"] = points
         result.add(target, target, aligner.method, values)
-        result.diagnostics[target] = aligner.diagnostics()
-        result.curves |= aligner.curves()
     for source, target in pairs:
         aligner = aligners[target]
         native, carried = read(aligner, source, source), read(aligner, source, target)
@@ -120,7 +94,7 @@ def _samples_view(work: Work, aligner: Aligner, source: str, target: str) -> dic
     """The first test samples of two encoders, in a plane chosen on the source's."""
     n = work.config.task.view_samples
     shared = aligner.carries(source, target)
-    native = aligner.native(work.test[source][:n], source)
+    native = aligner.carry(work.test[source][:n], source, source)
     carried = aligner.carry(work.test[target][:n], source if shared else target, target)
     plane = _principal_plane(native)
     return {

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.config import schema
@@ -20,24 +21,24 @@ if TYPE_CHECKING:
     from relrep_exp.tasks.work import Result, Work
 
 
-class Registry(dict[str, Any]):
-    """Kind -> its function, or `module:function` where importing that is put off until it is asked for.
+@dataclass(frozen=True)
+class Registry:
+    """What makes or does each kind of a group of the configuration.
 
-    Args:
-        kinds: the settings of each kind, in the configuration.
-        functions: those that are built in.
+    Attributes:
+        kinds: the settings of each kind.
+        functions: kind -> its function, or `module:function`, imported when it is asked for.
     """
 
-    def __init__(self, kinds: Kinds, functions: Mapping[str, Any]):
-        super().__init__(functions)
-        self.kinds = kinds
+    kinds: Kinds
+    functions: dict[str, Any]
 
     def __getitem__(self, kind: str) -> Any:
-        found = super().__getitem__(kind)
-        if not isinstance(found, str):
-            return found
-        module, _, name = found.partition(":")
-        return getattr(importlib.import_module(module), name)
+        found = self.functions[kind]
+        if isinstance(found, str):
+            module, _, name = found.partition(":")
+            found = getattr(importlib.import_module(module), name)
+        return found
 
     def register(self, kind: str, settings: type) -> Callable[[Any], Any]:
         """Register a function and the class of its settings as a new kind.
@@ -48,7 +49,7 @@ class Registry(dict[str, Any]):
 
         def add(function: Any) -> Any:
             self.kinds.add(kind, settings)
-            self[kind] = function
+            self.functions[kind] = function
             return function
 
         return add
@@ -96,7 +97,8 @@ def measure(work: Work, aligners: Mapping[str, Aligner]) -> Result:
 
     Args:
         work: the run.
-        aligners: for each test encoder one that was fitted on all others; none for tasks that are not aligned.
+        aligners: for each test encoder one that was fitted on all others; none where the task is not
+            `aligned`.
     """
     result: Result = TASKS[work.config.task.kind](work, aligners)
     result.timings = work.timings

@@ -23,7 +23,7 @@ SIDE = 32  # pixels of a thumbnail's longer side, at most
 
 
 def anchor_view(work: Work, aligner: Aligner, source: str, target: str) -> list[dict[str, Any]]:
-    """Show the first `task.view_anchors` anchors: the images that each mixes, those nearest to it, its mixture.
+    """Show the first `task.view_anchors` anchors: the images that each mixes, those nearest, its mixture.
 
     Neighbours are sought among all training samples, in the whitened space of the source.
 

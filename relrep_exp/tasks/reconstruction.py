@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from relrep_exp.alignment.aligner import Aligner
+from relrep_exp.alignment.aligner import Aligner, Readings
 from relrep_exp.encoders.local.autoencoder_model import AutoencoderEncoder
 from relrep_exp.encoders.local.autoencoder_zoo import AutoencoderSource
 from relrep_exp.encoders.local.image_training import common_shape, stacked
 from relrep_exp.tasks.decoders.classifiers import Scaling
 from relrep_exp.tasks.decoders.image_decoders import FitImageDecoder, ImageReader
-from relrep_exp.tasks.held_out import Readings, describe, rounded
+from relrep_exp.tasks.held_out import describe, rounded
 from relrep_exp.tasks.image_metrics import image_metrics, image_mse, variance
 from relrep_exp.tasks.measure import DECODERS
 from relrep_exp.tasks.pictures import strip
@@ -60,7 +60,7 @@ def reconstruction(work: Work, aligners: Mapping[str, Aligner]) -> Result:
         pictured = next((source for source in readers if source != target), target)
         for source in readers:
             with work.timed("decoders"):
-                decoder = fit(source, aligner.native(work.train[source].x, source), train)
+                decoder = fit(source, aligner.carry(work.train[source].x, source, source), train)
             with work.timed("measure"):
                 native, carried = read(aligner, source, source), read(aligner, source, target)
                 values = image_metrics(decoder.draw, carried, test)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from relrep_exp.alignment.aligner import Aligner
-from relrep_exp.tasks.held_out import Readings, describe
+from relrep_exp.alignment.aligner import Aligner, Readings
+from relrep_exp.tasks.held_out import describe
 from relrep_exp.tasks.work import Result, Work
 
 

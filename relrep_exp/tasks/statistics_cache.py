@@ -1,7 +1,7 @@
 """Statistics of encoders, which runs and processes compute once.
 
-Measured on two busy cores with 50,000 embeddings of dimension 768, digests checked: their statistics take 5 s to
-fit and 3 ms to read. Representations are not kept: WIP on 300 anchors takes as long as reading them would.
+Measured on two busy cores with 50,000 embeddings of dimension 768, digests checked: their statistics take 5 s
+to fit and 3 ms to read. Representations are not kept: WIP on 300 anchors takes as long as reading them would.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any
 from torch import Tensor
 
 from relrep_exp.alignment.whitening import Whitening
-from relrep_exp.config.schema import Config
 from relrep_exp.store.files import digest
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.tensors import TensorStore
@@ -34,11 +33,6 @@ class StatisticsCache:
     outputs: Path | None = None
     recompute: bool = False
     _made: set[str] = field(default_factory=set)
-
-    @classmethod
-    def of(cls, config: Config) -> StatisticsCache:
-        """In the outputs of a run."""
-        return cls(Path(config.paths.outputs), config.overwrite == "always")
 
     def whitening(
         self, embeddings: str, x: Tensor, shrinkage: float, eps: float, rows: Tensor | None

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch import Tensor
-
 from relrep_exp.alignment import metrics
-from relrep_exp.alignment.aligner import Aligner
-from relrep_exp.encoders.embeddings import Corpus
+from relrep_exp.alignment.aligner import Aligner, Readings
 from relrep_exp.tasks.decoders.classifiers import Job, fit_decoders
-from relrep_exp.tasks.held_out import Readings, describe
+from relrep_exp.tasks.held_out import describe
 from relrep_exp.tasks.work import Result, Work
 
 
 def stitching(work: Work, aligners: Mapping[str, Aligner]) -> Result:
     """Train a decoder on what it reads of its own encoder, then let it read the test encoder."""
     corpora, paired = work.embeddings.tasks, work.embeddings.paired
-    read = Readings(work.test)
+    read, classes = Readings(work.test), work.embeddings.classes
     if all(paired.get(name) is corpus for name, corpus in corpora.items()):  # then nothing is copied again
         read_train, read_test = Readings({name: space.x for name, space in work.train.items()}), read
     else:
@@ -36,16 +33,19 @@ def stitching(work: Work, aligners: Mapping[str, Aligner]) -> Result:
                 if aligner.carries(source, target):
                     x = read_train(aligner, source, source)
                     number = source, id(x)  # equal representations are one object, and need one decoder
-                    jobs.setdefault(number, Job(source, x, _labels(corpus, corpus.is_train)))
+                    assert corpus.labels is not None, "stitching is checked to have labels"
+                    jobs.setdefault(number, Job(source, x, corpus.labels[corpus.is_train]))
                     wanted[source, target] = number
 
     with work.timed("decoders"):
-        decoders = dict(zip(jobs, fit_decoders(work, list(jobs.values())), strict=True))
+        decoders = dict(zip(jobs, fit_decoders(work, list(jobs.values()), classes), strict=True))
 
     with work.timed("measure"):
         result = describe(work, aligners, read)
         for target, aligner in aligners.items():
-            labels = _labels(corpora[target], ~corpora[target].is_train)
+            truth = corpora[target]
+            assert truth.labels is not None, "stitching is checked to have labels"
+            labels = truth.labels[~truth.is_train]
             for source in corpora:
                 if aligner.carries(source, target):
                     decoder = decoders[wanted[source, target]]
@@ -56,9 +56,3 @@ def stitching(work: Work, aligners: Mapping[str, Aligner]) -> Result:
                     }
                     result.add(source, target, aligner.method, values)
     return result
-
-
-def _labels(corpus: Corpus, rows: Tensor) -> Tensor:
-    """The labels of some rows, [n]."""
-    assert corpus.labels is not None, "stitching is checked to have labels"
-    return corpus.labels[rows]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -73,7 +74,7 @@ class Work:
             samples: that the embeddings are of.
             encoders: that made them.
         """
-        kept = statistics or StatisticsCache.of(config)
+        kept = statistics or StatisticsCache(Path(config.paths.outputs), config.overwrite == "always")
         train, test = {}, {}
         for name, corpus in embeddings.paired.items():
             statistics_of = partial(kept.whitening, embeddings.keys[name])

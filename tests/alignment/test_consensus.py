@@ -168,8 +168,8 @@ def test_the_choice_is_the_same_again_and_blind_to_the_encoder_that_joins_and_to
         for name in changed:
             changed[name].x[outside] = torch.full_like(changed[name].x[outside], scale)
         aligner.join("d", Space(scale * changed["d"].x))
-        seen.append((aligner.diagnostics(), aligner.native(X["a"], "a")))
-        assert aligner.points("d") == 40
+        seen.append((aligner.diagnostics(), aligner.carry(X["a"], "a", "a")))
+        assert aligner.points() == 40
     assert seen[0][0] == seen[1][0] and torch.equal(seen[0][1], seen[1][1])
 
 

@@ -44,7 +44,7 @@ def test_only_the_anchors_of_the_two_encoders_matter():
     for given in (x, changed):
         made = fitted(given)
         assert torch.allclose(made.carry(test, "a", "c"), wanted)
-        assert made.points("c") == 12 and made.carry(test, "c", "c") is test
+        assert made.points() == 12 and made.carry(test, "c", "c") is test
 
 
 def test_an_encoder_that_never_joined_another_dimension_and_no_fit_are_told():
@@ -53,6 +53,8 @@ def test_an_encoder_that_never_joined_another_dimension_and_no_fit_are_told():
         made.carry(torch.zeros(2, 4), "a", "d")
     with pytest.raises(ValueError, match=r"'c' has dimension 4, x is \(2, 5\)"):
         made.carry(torch.zeros(2, 5), "a", "c")
+    with pytest.raises(ValueError, match="no map from 'b' to 'a'"):
+        made.carry(torch.zeros(2, 6), "a", "b")
     with pytest.raises(RuntimeError, match="fit"):
         aligner().join("c", Space(spaces()["c"]))
 

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from relrep_exp.alignment.anchors import Space
-from relrep_exp.alignment.relative import RelativeSpace
-from relrep_exp.alignment.relative_aligner import (
+from relrep_exp.alignment.aligner import (
     FirstRelativeAligner,
     RelativeAligner,
     SingleRelativeAligner,
 )
+from relrep_exp.alignment.anchors import Space
+from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.whitening import Whitening
 
 from .literal import embeddings
@@ -37,7 +37,7 @@ class Held:
         self.aligner.fit({name: Space(x) for name, x in xs.items() if name != test})
         self.aligner.join(test, Space(xs[test]))
         self.rr = {n: self.aligner.carry(xs[test], n, test) for n in xs if n != test}
-        self.native = {n: self.aligner.native(x, n) for n, x in xs.items() if n != test}
+        self.native = {n: self.aligner.carry(x, n, n) for n, x in xs.items() if n != test}
 
     @property
     def joined(self):

@@ -12,8 +12,7 @@ from relrep_exp.app.plan import make_plan
 from relrep_exp.app.request import Request
 from relrep_exp.config.load import load
 from relrep_exp.store.records import RecordStore
-from relrep_exp.tasks import measure
-from relrep_exp.tasks.held_out import HeldOut
+from relrep_exp.tasks import held_out, measure
 from relrep_exp.tasks.identity import param_identity
 
 SHARED = ["runtime.devices=2", "runtime.share_gflop=0"]
@@ -25,22 +24,22 @@ def stamps(folder):
     return {str(path): (stat.st_ino, stat.st_mtime_ns, stat.st_size) for path, stat in stats.items()}
 
 
-def majority(*_):
+def majority(work, jobs, classes):
     """A decoder that is not trained."""
 
     class Zero:
         def predict(self, x):
             return x.new_zeros(len(x)).long()
 
-    return lambda jobs, *_: [Zero() for _ in jobs]
+    return [Zero() for _ in jobs]
 
 
 @pytest.fixture
 def counted(monkeypatch):
     """The list that grows by one entry with each run that is computed."""
     computed = []
-    before = measure.run_task
-    monkeypatch.setattr(measure, "run_task", lambda c, *rest: computed.append(c) or before(c, *rest))
+    before = measure.measure
+    monkeypatch.setattr(measure, "measure", lambda *given: computed.append(given) or before(*given))
     return computed
 
 
@@ -123,7 +122,7 @@ def test_param_fits_are_shared(run, outputs, monkeypatch):
     fits = stamps(outputs / "checkpoints")
     assert not (outputs / "embeddings").exists()  # the user's file is not copied
     monkeypatch.setattr("relrep_exp.training.fit.fit", None)
-    monkeypatch.setattr("relrep_exp.tasks.measure.decoder_fitter", majority)
+    monkeypatch.setattr("relrep_exp.tasks.stitching.fit_decoders", majority)
     for more in (["decoder=mlp_paper"], ["decoder.epochs=2"], ["task.neighbours=5"]):
         other = run(*param, *more)
         assert other.fresh and other.record.key != first.record.key
@@ -169,7 +168,7 @@ def test_always_learns_anew(run, outputs):
 
 def test_a_failing_run_leaves_no_record_and_the_next_one_succeeds(run, outputs, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
-        patch.setattr(HeldOut, "_view", lambda *_: 1 / 0)
+        patch.setattr(held_out, "_samples_view", lambda *_: 1 / 0)
         run("anchors=random")
     assert stamps(outputs) == {}
     assert run("anchors=random").fresh

@@ -10,7 +10,7 @@ from wandb_files import content_of
 
 from relrep_exp.app import track
 from relrep_exp.app.track import COLUMNS, Sink, open_tracker
-from relrep_exp.tasks.stitching import Stitching
+from relrep_exp.tasks import stitching
 
 PARAM = ("anchors=param", "anchors.epochs=2", "zoo.encoders=[a,b]")
 
@@ -146,7 +146,7 @@ def test_a_failing_watcher_costs_one_warning_and_no_record(run, watcher, caplog,
 
 
 def test_a_watcher_is_let_go_when_the_run_fails(run, watcher, monkeypatch):
-    monkeypatch.setattr(Stitching, "_classify", lambda *_: 1 / 0)
+    monkeypatch.setattr(stitching, "describe", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(*PARAM, "logger=csv")
     assert watcher.told == ["open", *["curve"] * 4, "close"]

@@ -25,12 +25,10 @@ def shared(out):
 def test_the_plan_says_what_is_shared_and_what_of_it_is_there(any_run, told, small, monkeypatch):
     monkeypatch.setattr(statistics_cache, "KEPT_FROM_GFLOP", 0.0)
     code, out, _ = told("plan", "-m", *small, *SWEPT)
-    representations = "4 sets of representations, if dear, by 8 runs"
     assert code == 0  # by seed a P for each of three test encoders, and one on each of three encoders
     assert shared(out) == [
         "12 PARAM fits by 8 runs",
         "3 encoders' statistics, if large, by 8 runs",
-        representations,
     ]
     any_run("anchors=param", "anchors.epochs=1")
     _, out, _ = told("plan", "-m", *small, *SWEPT)
@@ -43,7 +41,6 @@ def test_the_plan_says_what_is_shared_and_what_of_it_is_there(any_run, told, sma
     assert shared(out) == [
         "12 PARAM fits by 8 runs",
         "3 encoders' statistics, if large, by 8 runs",
-        representations,
     ]
 
 
@@ -69,13 +66,6 @@ def test_a_run_makes_the_fits_that_the_plan_knows(any_run, small):
         [param] = [kind for kind in reuse([asked]) if kind.kind == "checkpoints"]
         any_run(*words)
         assert param.there == len(param.places)
-
-
-def test_representations_count_where_they_may_be_kept(small):
-    words = [*small, "anchors=random", "decoder=linear"]
-    for room, kinds in (("20", {"statistics", "representations"}), ("0", {"statistics"})):
-        [asked] = make_plan([*words, f"runtime.representations_gb={room}"], sweep=False)
-        assert {kind.kind for kind in reuse([asked])} == kinds
 
 
 def test_what_is_not_here_is_told_apart_by_its_configuration(told, small, tmp_path):

@@ -10,17 +10,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from works import measured, work_of
 
-from relrep_exp.alignment.aligner import AbsoluteAligner
-from relrep_exp.alignment.anchors import AnchorSet, Space
+from relrep_exp.alignment.aligner import AbsoluteAligner, RelativeAligner, SingleRelativeAligner
+from relrep_exp.alignment.anchors import AnchorSet
 from relrep_exp.alignment.relative import RelativeSpace
-from relrep_exp.alignment.relative_aligner import RelativeAligner, SingleRelativeAligner
 from relrep_exp.config.schema import TaskConfig
 from relrep_exp.data.image_samples import ArrayImages, Picked
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
-from relrep_exp.tasks.anchor_views import SHOWN, SIDE, anchor_views
-from relrep_exp.tasks.held_out import HeldOut
-from relrep_exp.tasks.result import Result
+from relrep_exp.tasks.pictures import SHOWN, SIDE, anchor_view
 
 M = 7
 TASK = TaskConfig(name="test_stitch", kind="stitching", neighbours=5, view_samples=12, view_anchors=3)
@@ -39,18 +37,21 @@ def pixels(*shape):
     return np.random.default_rng(3).integers(0, 256, (60, *shape), dtype=np.uint8)
 
 
-def spaces_of(arrays):
-    return {name: Space(torch.from_numpy(arrays[name][arrays["is_train"]])) for name in "abc"}
+def work_with(arrays, images, task=TASK):
+    """A run on the arrays' three encoders; `images` are those of the training rows, which come first."""
+    split, labels = torch.from_numpy(arrays["is_train"]), torch.from_numpy(arrays["labels"])
+    corpora = {name: Corpus(torch.from_numpy(arrays[name]), split, labels) for name in "abc"}
+    embeddings = Embeddings(corpora, corpora, dict.fromkeys("abc", "key"), images=images)
+    return work_of(embeddings, task=task)
 
 
 def viewed(arrays, anchors="mixtures", kind=RelativeAligner, images=None):
     """The view of an aligner that was fitted without `a`, its space, and the training embeddings."""
-    train = spaces_of(arrays)
+    work = work_with(arrays, ArrayImages(pixels(8, 6) if images is None else images))
     aligner = kind("x", lambda: RelativeSpace(STRATEGIES[anchors], "wip", m=M, support=40, seed=1))
-    aligner.fit({name: train[name] for name in "bc"}).join("a", train["a"])
-    images = ArrayImages(pixels(8, 6) if images is None else images)
-    [view] = anchor_views(train, aligner, ("b", "a"), images, TASK)
-    return view, aligner.space("b").anchor_set, train
+    aligner.fit({name: work.train[name] for name in "bc"}).join("a", work.train["a"])
+    [view] = anchor_view(work, aligner, "b", "a")
+    return view, aligner.space("b").anchor_set, work.train
 
 
 def unpack(png):
@@ -119,9 +120,9 @@ def test_large_images_are_made_small_and_odd_ones_like_the_first(arrays):
     whole = AnchorSet(torch.arange(60), torch.full((M, 60), 1 / 60))
     space = RelativeSpace(whole, "wip", m=M)
     aligner = RelativeAligner("x", lambda: space)
-    train = spaces_of(arrays)
-    aligner.fit({"b": train["b"]})
-    [view] = anchor_views(train, aligner, ("b", "a"), Mixed(), task)
+    work = work_with(arrays, Mixed(), task)
+    aligner.fit({"b": work.train["b"]})
+    [view] = anchor_view(work, aligner, "b", "a")
     assert view["size"] == [SIDE // 2, SIDE]
     [anchor] = view["anchors"]
     strip = unpack(anchor["support_images"])
@@ -132,21 +133,22 @@ def test_large_images_are_made_small_and_odd_ones_like_the_first(arrays):
 
 
 def test_there_is_no_view_without_images_without_anchors_or_unasked(arrays):
-    train, images = spaces_of(arrays), ArrayImages(pixels(2, 2))
-    aligner = RelativeAligner("x", lambda: RelativeSpace("random", "wip", m=M)).fit({"b": train["b"]})
-    unasked = dataclasses.replace(TASK, view_anchors=0)
-    assert anchor_views(train, aligner, ("b", "a"), images, unasked) == []
-    assert anchor_views(train, aligner, ("b", "a"), None, TASK) == []
-    assert anchor_views(train, AbsoluteAligner().fit(train), ("b", "a"), images, TASK) == []
+    work, without = (work_with(arrays, images) for images in (ArrayImages(pixels(2, 2)), None))
+    aligner = RelativeAligner("x", lambda: RelativeSpace("random", "wip", m=M)).fit({"b": work.train["b"]})
+    assert anchor_view(work, aligner, "b", "a") != [] == anchor_view(without, aligner, "b", "a")
+    assert anchor_view(work, AbsoluteAligner().fit(work.train), "b", "a") == []
+    unasked = measured(work.embeddings, task=dataclasses.replace(TASK, view_anchors=0))
+    assert [view["kind"] for view in unasked.views] == ["samples"]
 
 
 def test_a_run_keeps_it_beside_the_view_of_samples(arrays):
     split, labels = torch.from_numpy(arrays["is_train"]), torch.from_numpy(arrays["labels"])
     corpora = {name: Corpus(torch.from_numpy(arrays[name]), split, labels) for name in "ab"}
     embeddings = Embeddings(corpora, corpora, dict.fromkeys("ab", "key"), images=ArrayImages(pixels(8, 6)))
-    protocol = HeldOut(embeddings, lambda: RelativeAligner("x", lambda: RelativeSpace("random", m=M)), TASK)
-    result = Result()
-    protocol.describe(protocol.aligners(result), result)
+    task = dataclasses.replace(TASK, kind="retrieval")
+    result = measured(
+        embeddings, lambda: RelativeAligner("x", lambda: RelativeSpace("random", m=M)), task=task
+    )
     assert [view["kind"] for view in result.views] == ["samples", "anchors"]
     assert result.diagnostics["a"]["b"]["dims"] == {"b": 8, "a": 6}
 

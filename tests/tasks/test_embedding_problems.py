@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
-from relrep_exp.tasks.measure import fit_problems
+from relrep_exp.errors import UserError
+from relrep_exp.tasks.checks import require
 
 
 def embeddings(**encoders):
@@ -22,7 +23,11 @@ def cloud(seed):
 @pytest.fixture
 def told_of(config_of):
     def told(given, *overrides):
-        return [p.what for p in fit_problems(config_of("anchors.m=5", *overrides), given)]
+        try:
+            require(config_of("anchors.m=5", *overrides), given)
+        except UserError as error:
+            return [problem.what for problem in error.problems]
+        return []
 
     return told
 

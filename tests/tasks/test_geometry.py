@@ -5,17 +5,17 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from works import measured
 
+from relrep_exp.alignment.aligner import RelativeAligner, SingleRelativeAligner
 from relrep_exp.alignment.anchors import Space
 from relrep_exp.alignment.relative import RelativeSpace
-from relrep_exp.alignment.relative_aligner import RelativeAligner, SingleRelativeAligner
 from relrep_exp.app.plan import make_plan
 from relrep_exp.app.request import Request
 from relrep_exp.app.run import run as make_record
 from relrep_exp.config.schema import TaskConfig
 from relrep_exp.encoders.distorted_encoder import direction, rotation, scales
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
-from relrep_exp.tasks.geometry import geometry
 
 TASK = TaskConfig(name="geometry", kind="geometry", neighbours=5, view_samples=20)
 N, TRAIN, D = 160, 100, 4
@@ -54,7 +54,7 @@ INVARIANT = {
 }
 
 
-def measured(spaces, anchors="random", m=6, train=TRAIN, **space):
+def compared(spaces, anchors="random", m=6, train=TRAIN, **space):
     """The geometry task on spaces of parallel rows."""
     first = next(iter(spaces.values()))
     split, labels = torch.arange(len(first)) < train, torch.arange(len(first)) % 5
@@ -63,7 +63,7 @@ def measured(spaces, anchors="random", m=6, train=TRAIN, **space):
     def aligner():
         return RelativeAligner("it", lambda: RelativeSpace(anchors, m=m, seed=0, **space))
 
-    return geometry(Embeddings(corpora, corpora, dict.fromkeys(spaces, "key")), aligner, TASK)
+    return measured(Embeddings(corpora, corpora, dict.fromkeys(spaces, "key")), aligner, task=TASK)
 
 
 def values(result):
@@ -73,7 +73,7 @@ def values(result):
 @pytest.mark.parametrize("sim", SIMILARITIES)
 @pytest.mark.parametrize("name", MAPS)
 def test_a_similarity_is_invariant_to_what_theory_says_and_to_nothing_more(sim, name):
-    found = values(measured({"original": X, "mapped": MAPS[name](X)}, **SIMILARITIES[sim]))
+    found = values(compared({"original": X, "mapped": MAPS[name](X)}, **SIMILARITIES[sim]))
     pair = ("original", "mapped")
     if name in INVARIANT[sim]:
         assert found[*pair, "nmse"] < 1e-16
@@ -85,7 +85,7 @@ def test_a_similarity_is_invariant_to_what_theory_says_and_to_nothing_more(sim, 
 
 def test_the_cosine_is_the_mean_over_matching_rows_in_both_directions():
     spaces = {"original": X, "mapped": MAPS["translation"](X)}
-    result = measured(spaces, similarity="cosine")
+    result = compared(spaces, similarity="cosine")
     space = RelativeSpace("random", "cosine", m=6, seed=0).fit({n: x[:TRAIN] for n, x in spaces.items()})
     a, b = (space.transform(x[TRAIN:], name).numpy() for name, x in spaces.items())
     cosines = [p @ q / np.sqrt((p @ p) * (q @ q)) for p, q in zip(a, b, strict=True)]
@@ -101,7 +101,7 @@ def test_linearly_dependent_anchors_leave_one_dimension(sim):
     points = points - points[:TRAIN].mean(0)  # the line goes through the mean, cosine's through the origin
     ranks = {}
     for anchors in ("collinear", "kmeans"):
-        found = values(measured({"a": points, "b": 2 * points}, anchors, m=3, **SIMILARITIES[sim]))
+        found = values(compared({"a": points, "b": 2 * points}, anchors, m=3, **SIMILARITIES[sim]))
         ranks[anchors] = found["a", "a", "effective_rank"]
     assert ranks["collinear"] < 1.1
     assert ranks["kmeans"] > 1.7
@@ -127,7 +127,7 @@ def test_noise_near_the_origin_moves_cosine_by_the_ratio_of_the_radii(sim, ratio
     train = train - train.mean(0)
     clean = torch.cat([train, 0.25 * ring, ring, 4 * ring])
     noisy = torch.cat([train, 0.25 * ring + noise, ring + noise, 4 * ring + noise])
-    found = values(measured({"clean": clean, "noisy": noisy}, **SIMILARITIES[sim]))
+    found = values(compared({"clean": clean, "noisy": noisy}, **SIMILARITIES[sim]))
     near, far = found["clean", "noisy", "shift_near"], found["clean", "noisy", "shift_far"]
     assert near / far == pytest.approx(ratio, rel=0.01)
 
@@ -135,7 +135,7 @@ def test_noise_near_the_origin_moves_cosine_by_the_ratio_of_the_radii(sim, ratio
 def test_the_record_keeps_what_can_be_drawn():
     points = clusters(2)
     spaces = {"original": points, "moved": points + 3}
-    first, original, moved = measured(spaces, m=2, similarity="euclidean").views
+    first, original, moved = compared(spaces, m=2, similarity="euclidean").views
     assert (first["source"], first["target"]) == ("original", "moved")
     assert [original["encoder"], moved["encoder"]] == ["original", "moved"]
     for view, x in ((original, points), (moved, points + 3)):
@@ -147,7 +147,7 @@ def test_the_record_keeps_what_can_be_drawn():
 
 @pytest.mark.parametrize(("d", "m"), [(4, 2), (2, 4)])
 def test_nothing_is_kept_of_spaces_too_wide_to_be_drawn(d, m):
-    views = measured({"a": clusters(d), "b": 2 * clusters(d)}, m=m).views
+    views = compared({"a": clusters(d), "b": 2 * clusters(d)}, m=m).views
     assert len(views) == 1 and "anchors" not in views[0]
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from relrep_exp.tasks.image_metrics import BLOCK, image_metrics, image_mse, variance
-from relrep_exp.tasks.strips import strip
+from relrep_exp.tasks.pictures import strip
 
 
 def images(n, size, channels=1, seed=0):

@@ -5,17 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from works import measured
 
 from relrep_exp.alignment.anchors import AnchorSet, Space, choose_anchors, get_anchor_strategy
-from relrep_exp.config.schema import InverseRelativeConfig, RescalingTask
+from relrep_exp.config.schema import (
+    AbsoluteConfig,
+    InverseRelativeConfig,
+    PickedAnchors,
+    RescalingTask,
+    TaskConfig,
+)
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.errors import UserError
+from relrep_exp.tasks import invertibility
 from relrep_exp.tasks.decoders.plain_head import PlainHead
-from relrep_exp.tasks.invertibility import invertibility
-from relrep_exp.tasks.rescaling import rescaling
-from relrep_exp.training.batches import Training
 
 N, TRAIN, DIM = 120, 90, 6
+TASK = TaskConfig(name="invertibility", kind="invertibility")
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +38,8 @@ def made_again(embeddings, m, **settings):
     def choose(spaces):
         return choose_anchors(get_anchor_strategy("random"), spaces, m, support=TRAIN, seed=0)
 
-    aligner = InverseRelativeConfig(name="inverse_relative", **settings)
-    result = invertibility(embeddings, choose, aligner, "m")
+    aligner = InverseRelativeConfig(name="inverse_relative", support=TRAIN, **settings)
+    result = measured(embeddings, task=TASK, aligner=aligner, anchors=PickedAnchors(name="random", m=m))
     return {row.metric: row.value for row in result.rows}, choose
 
 
@@ -58,22 +64,23 @@ def test_the_cosine_is_that_of_a_projection_on_the_anchors(embeddings):
     assert found["reconstruction_cosine"] == pytest.approx(cosines.mean(), abs=1e-6)
 
 
-def test_anchors_that_are_all_one_sample_are_refused_by_the_encoders_name(embeddings):
+def test_anchors_that_are_all_one_sample_are_refused_by_the_encoders_name(embeddings, monkeypatch):
     def choose(spaces):
         return AnchorSet.picking(torch.arange(TRAIN), torch.tensor([4, 4]))
 
+    monkeypatch.setattr(invertibility, "parallel_anchors", lambda work: choose)
     with pytest.raises(UserError, match="a: all anchors of the first space are equal"):
-        invertibility(embeddings, choose, InverseRelativeConfig(name="inverse_relative"), "m")
+        measured(embeddings, task=TASK, aligner=InverseRelativeConfig(name="inverse_relative"))
 
 
 @pytest.mark.parametrize("activation", ["relu", "cosine"])
 def test_a_monotone_decoder_reads_larger_inputs_and_a_cosine_does_not(embeddings, activation):
     task = RescalingTask(name="rescaling", kind="rescaling", activation=activation)
-    result = rescaling(embeddings, task, 0, Training(), "absolute")
+    result = measured(embeddings, task=task, aligner=AbsoluteConfig(name="absolute"))
     found = {row.metric: row.value for row in result.rows}
     assert found["accuracy@1"] > 0.9
     assert (found["accuracy@100"] > 0.9) == (activation == "relu")
-    again = rescaling(embeddings, task, 0, Training(), "absolute")
+    again = measured(embeddings, task=task, aligner=AbsoluteConfig(name="absolute"))
     assert again.rows == result.rows
 
 

@@ -1,17 +1,20 @@
 """Stitching of autoencoders: which numbers there are, what they mean, and that nothing leaks."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from works import measured
 
-from relrep_exp.alignment.aligner import AbsoluteAligner
+from relrep_exp.alignment.aligner import AbsoluteAligner, RelativeAligner
 from relrep_exp.alignment.relative import RelativeSpace
-from relrep_exp.alignment.relative_aligner import RelativeAligner
-from relrep_exp.config.schema import TaskConfig
+from relrep_exp.config.schema import ConvConfig, TaskConfig
+from relrep_exp.data.image_samples import ArrayImages
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.report.figures.png_strips import pixels
-from relrep_exp.tasks.reconstruction import Reconstruction
+from relrep_exp.tasks import reconstruction
+from relrep_exp.tasks.measure import DECODERS
 
 N, TRAIN, DIM = 90, 60, 3
 TASK = TaskConfig(name="ae", kind="reconstruction", neighbours=5, view_samples=8)
@@ -65,7 +68,11 @@ class Watched:
             return RelativeAligner(f"random-{sim}", space)
 
         make = relative if kind == "relative" else AbsoluteAligner
-        self.result = Reconstruction(found, pictures, make, fit, {}, task).run()
+        found = replace(found, images=ArrayImages(pictures[:, 0].numpy()))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reconstruction, "own_decoders", lambda work: {})
+            patch.setitem(DECODERS.functions, "conv", lambda work: fit)
+            self.result = measured(found, make, task=task, decoder=ConvConfig(name="conv"))
 
     def value(self, source, target, metric):
         [value] = [r.value for r in self.result.rows if r[:2] == (source, target) and r.metric == metric]

@@ -5,11 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from works import decoders_of
 
 from relrep_exp.config.schema import HeadConfig, LinearConfig, SvmConfig
-from relrep_exp.tasks.decoders.classifiers import Job, decoder_fitter
-from relrep_exp.tasks.decoders.scaling import Scaling
-from relrep_exp.training.batches import Training
+from relrep_exp.tasks.decoders.classifiers import Job, Scaling
 
 NAMES = ("std", "none", "per_feature")
 DECODERS = [
@@ -80,7 +79,7 @@ def test_a_decoder_with_a_scaling_is_one_of_features_that_were_scaled_before(dec
 
     def predicted(scaling, train, read):
         config = dataclasses.replace(decoder, scaling=scaling)
-        (fitted,) = decoder_fitter(config, 0, Training())([Job("a", train, y)], 3)
+        (fitted,) = decoders_of(config, [Job("a", train, y)])
         return fitted.predict(read)
 
     scaled = [torch.from_numpy(literal(name, x, part)).float() for part in (x, new)]
@@ -97,6 +96,6 @@ def test_what_scaling_means_to_a_penalised_classifier():
     accuracy = {}
     for name in NAMES:
         config = LinearConfig(name="linear", scaling=name)
-        (decoder,) = decoder_fitter(config, 0, Training())([Job("a", x, y)], 3)
+        (decoder,) = decoders_of(config, [Job("a", x, y)])
         accuracy[name] = float((decoder.predict(x) == y).double().mean())
     assert accuracy["per_feature"] == 1.0 and max(accuracy["std"], accuracy["none"]) < 0.6

@@ -1,32 +1,33 @@
 """The stitching protocol: which numbers there are, what they mean, and that nothing leaks into training."""
 
-import dataclasses
+import logging
 import time
 
 import numpy as np
 import pytest
 import torch
+from works import measured, work_of
 
-from relrep_exp.alignment.aligner import AbsoluteAligner
-from relrep_exp.alignment.anchors import get_anchor_strategy
-from relrep_exp.alignment.param.learn import Param, ParamSettings
-from relrep_exp.alignment.relative import RelativeSpace
-from relrep_exp.alignment.relative_aligner import (
+from relrep_exp.alignment.aligner import (
+    AbsoluteAligner,
     FirstRelativeAligner,
     RelativeAligner,
     SingleRelativeAligner,
 )
+from relrep_exp.alignment.anchors import get_anchor_strategy
+from relrep_exp.alignment.param.learn import Param, ParamSettings
+from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.similarity import get_similarity
 from relrep_exp.config.schema import HeadConfig, LinearConfig, SvmConfig, TaskConfig
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.errors import UserError
-from relrep_exp.tasks.decoders.classifiers import decoder_fitter
-from relrep_exp.tasks.measure import fit_problems
-from relrep_exp.tasks.stitching import Stitching
-from relrep_exp.training.batches import Training
+from relrep_exp.tasks import stitching
+from relrep_exp.tasks.checks import require
+from relrep_exp.tasks.decoders.classifiers import fit_decoders
+from relrep_exp.tasks.held_out import fit_aligners
+from relrep_exp.tasks.measure import measure
 
 TASK = TaskConfig(name="test_stitch", kind="stitching", neighbours=5, view_samples=12)
-RETRIEVAL = dataclasses.replace(TASK, name="test_retrieval", kind="retrieval")
 CLASSIFICATION = {"f1_weighted", "accuracy"}
 AGREEMENT = {"mrr", "recall@1", "recall@5", "nmse", "cka", "overlap"}
 OF_TARGET = {"rr_std", "effective_rank", "parallel_points"}
@@ -89,18 +90,19 @@ class Watched:
         strategy = anchors
         if anchors == "param":
             strategy = Param(ParamSettings(epochs=2, batch=32), get_similarity(sim))
-        fit_decoders = decoder_fitter(decoder, seed, Training())
 
         def make_space():
             self.spaces.append(RelativeSpace(strategy, sim, m=5, support=40, seed=seed, **space))
             return self.spaces[-1]
 
-        def fit(jobs, classes):
-            self.fits.append((jobs, classes, fit_decoders(jobs, classes)))
+        def fit(work, jobs, classes):
+            self.fits.append((jobs, classes, fit_decoders(work, jobs, classes)))
             return self.fits[-1][-1]
 
         make = AbsoluteAligner if anchors == "absolute" else lambda: kind("method", make_space)
-        self.result = Stitching(embeddings, make, fit, TASK).run()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(stitching, "fit_decoders", fit)
+            self.result = measured(embeddings, make, task=TASK, decoder=decoder, seed=seed)
 
     @property
     def decoders(self):
@@ -291,6 +293,15 @@ def test_the_same_seed_gives_the_same_rows_and_another_seed_others(embeddings):
     assert first == again != other
 
 
+def fit_problems(config, embeddings):
+    """What `require` refuses."""
+    try:
+        require(config, embeddings)
+    except UserError as error:
+        return error.problems
+    return []
+
+
 def test_sizes_that_do_not_go_together(embeddings, config_of):
     told = fit_problems(config_of("anchors=random", "anchors.m=61"), embeddings)
     assert [problem.remedy for problem in told] == ["set anchors.m=60 or less, or use anchors=param"]
@@ -322,3 +333,32 @@ def test_learning_anchors_is_no_part_of_the_time_to_join(embeddings, kind):
     watched = Watched(embeddings, strategy, kind=kind)
     taken = watched.result.timings
     assert taken["align"] >= 3 * slow and taken["join"] < taken["align"] / 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_reading_rows_learns_nothing(embeddings, kind):
+    learned = []
+
+    def strategy(spaces, ids, m, seed):
+        learned.append("+".join(spaces))
+        return get_anchor_strategy("random")(spaces, ids, m, seed)
+
+    work = work_of(embeddings)
+    aligners = fit_aligners(work, lambda: kind("m", lambda: RelativeSpace(strategy, m=5, support=40)))
+    assert {RelativeAligner: ["b+c", "a+c", "a+b"], FirstRelativeAligner: ["b", "a", "a"]}.get(
+        kind, ["b", "c", "a", "a", "c", "b", "a", "b", "c"]
+    ) == learned
+    before = len(learned)
+    measure(work, aligners)
+    assert len(learned) == before and work.timings.keys() == {"align", "join", "decoders", "measure"}
+
+
+def test_every_step_is_told_before_it_is_taken(embeddings, caplog):
+    with caplog.at_level(logging.INFO, "relrep_exp"):
+        measured(embeddings)
+    told = [entry.getMessage() for entry in caplog.records if entry.name == "relrep_exp"]
+    fits = [("b, c", "a"), ("a, c", "b"), ("a, b", "c")]
+    expected = []
+    for number, (others, target) in enumerate(fits, 1):
+        expected += [f"fit {number} of 3: random-wip on {others}", f"join {number} of 3: {target}"]
+    assert told == [*expected, "decoders: 3 of linear", "measure: 6 pairs"]  # equal anchors: one decoder each

@@ -4,16 +4,16 @@ import dataclasses
 
 import pytest
 import torch
+from works import measured
 
+from relrep_exp.alignment.aligner import RelativeAligner
 from relrep_exp.alignment.relative import RelativeSpace
-from relrep_exp.alignment.relative_aligner import RelativeAligner
 from relrep_exp.config.schema import HeadConfig, LinearConfig, TaskConfig
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
-from relrep_exp.tasks.decoders.classifiers import decoder_fitter
-from relrep_exp.tasks.measure import fit_problems
-from relrep_exp.tasks.retrieval import retrieval
-from relrep_exp.tasks.stitching import Stitching
-from relrep_exp.training.batches import Training
+from relrep_exp.errors import UserError
+from relrep_exp.tasks import stitching
+from relrep_exp.tasks.checks import require
+from relrep_exp.tasks.decoders.classifiers import fit_decoders
 
 TASK = TaskConfig(name="reviews", kind="stitching", neighbours=5, view_samples=12)
 DIMS = {"de": 6, "en": 8, "fr": 10}
@@ -52,13 +52,15 @@ def aligner():
 
 def stitch(embeddings, decoder=None):
     fits = []
-    fitter = decoder_fitter(decoder or LinearConfig(name="linear"), 0, Training())
 
-    def fit(jobs, classes):
+    def fit(work, jobs, classes):
         fits.append((jobs, classes))
-        return fitter(jobs, classes)
+        return fit_decoders(work, jobs, classes)
 
-    return Stitching(embeddings, aligner, fit, TASK).run(), fits[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stitching, "fit_decoders", fit)
+        decoder = decoder or LinearConfig(name="linear")
+        return measured(embeddings, aligner, task=TASK, decoder=decoder), fits[0]
 
 
 def values(result, metric):
@@ -114,7 +116,7 @@ def test_test_labels_and_samples_of_a_task_train_nothing(embeddings):
 
 def test_retrieval_needs_no_labels_and_has_every_ordered_pair(embeddings):
     unlabelled = Embeddings(embeddings.paired, embeddings.paired, embeddings.keys)
-    result = retrieval(unlabelled, aligner, dataclasses.replace(TASK, kind="retrieval"))
+    result = measured(unlabelled, aligner, task=dataclasses.replace(TASK, kind="retrieval"))
     found = values(result, "recall@1")
     assert found.keys() == {(s, t) for s in DIMS for t in DIMS if s != t}
     assert min(found.values()) > 0.7  # chance is one in twenty
@@ -125,8 +127,10 @@ def test_retrieval_needs_no_labels_and_has_every_ordered_pair(embeddings):
 
 def test_what_cannot_be_stitched_or_retrieved(embeddings, config_of):
     unlabelled = Embeddings(embeddings.paired, embeddings.paired, embeddings.keys)
-    [problem] = fit_problems(config_of("anchors=random"), unlabelled)
-    assert "no labels" in problem.what
+    with pytest.raises(UserError, match="no labels"):
+        require(config_of("anchors=random"), unlabelled)
     one_class = {n: Corpus(c.x, c.is_train, torch.zeros_like(c.labels)) for n, c in embeddings.tasks.items()}
-    told = fit_problems(config_of("anchors=random"), dataclasses.replace(embeddings, tasks=one_class))
-    assert [problem.what for problem in told] == [f"{n}: all training labels are the same" for n in DIMS]
+    with pytest.raises(UserError) as told:
+        require(config_of("anchors=random"), dataclasses.replace(embeddings, tasks=one_class))
+    whats = [problem.what for problem in told.value.problems]
+    assert whats == [f"{n}: all training labels are the same" for n in DIMS]

@@ -115,11 +115,6 @@ class HeadConfig:
     weight_decay: NonNegative = 1e-4
     scaling: ScalingName = "std"
 
-    @property
-    def over_batch(self) -> bool:
-        """Whether features are standardised over the batch before the last layer, at test time, too."""
-        return self.name == "mlp_paper"
-
 
 @dataclass(frozen=True, config=strict)
 class LinearConfig:

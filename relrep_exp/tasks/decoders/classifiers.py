@@ -92,12 +92,12 @@ class Scaled:
         return self.decoder.predict(self.scaling(x))
 
 
-def fit_decoders(work: Work, jobs: Sequence[Job]) -> list[Decoder]:
+def fit_decoders(work: Work, jobs: Sequence[Job], classes: int) -> list[Decoder]:
     """Fit a decoder of the configured kind for each job, on features scaled as it is configured.
 
     A decoder depends on its name, its features and the seed alone, not on what is fitted beside it.
     """
-    settings, classes = work.config.decoder, work.embeddings.classes
+    settings = work.config.decoder
     _LOG.info("decoders: %d of %s", len(jobs), settings.name)
     scalings = [Scaling.fit(getattr(settings, "scaling", "none"), job.x) for job in jobs]
     scaled = [job._replace(x=scale(job.x)) for job, scale in zip(jobs, scalings, strict=True)]

@@ -17,7 +17,7 @@ from torch.optim.adam import adam
 
 from relrep_exp.config.schema import HeadConfig
 from relrep_exp.tasks.decoders.classifiers import FitDecoders, Job
-from relrep_exp.tasks.decoders.heads import Gradients, HeadBank, HeadSettings
+from relrep_exp.tasks.decoders.heads import Gradients, Head, HeadBank, HeadSettings
 from relrep_exp.tasks.work import Work
 from relrep_exp.training.batches import EpochBatches, Training
 from relrep_exp.training.fit import fit
@@ -28,23 +28,11 @@ LANES = 4  # threads that train, at most: more would wait for Python's lock
 BANK_ELEMENTS = 2**28  # features held at once by one bank of heads: 1 GiB in float32
 
 
-@dataclass(frozen=True)
-class Head:
-    """One head of a bank."""
-
-    bank: HeadBank
-    number: int
-
-    def predict(self, x: Tensor) -> Tensor:
-        """Class numbers of x [N, k], [N]."""
-        return self.bank.predict_head(self.number, x)
-
-
 def heads(work: Work) -> FitDecoders:
     """A function that fits heads: those of equal width on as many samples side by side, in one bank."""
     given = cast(HeadConfig, work.config.decoder)
     settings = HeadSettings(
-        over_batch=given.over_batch,
+        over_batch=given.name == "mlp_paper",
         dropout=given.dropout,
         epochs=given.epochs,
         batch=given.batch,

@@ -5,8 +5,8 @@ A head is LayerNorm, Linear, Tanh, Dropout, a norm, Linear. `mlp` has LayerNorm 
 at test time too. That is transductive: it sees the whole test set at once, which hides a shift between
 spaces, and one sample alone cannot be classified.
 
-Gradients are by hand: one product per layer, into memory that is kept. Automatic differentiation would allocate
-every gradient anew, and touching fresh memory costs more than the products themselves.
+Gradients are by hand: one product per layer, into memory that is kept. Automatic differentiation would
+allocate every gradient anew, and touching fresh memory costs more than the products themselves.
 """
 
 from __future__ import annotations
@@ -83,6 +83,18 @@ class HeadBank(nn.Module):
         if self.settings.over_batch and len(x) < 2:
             raise ValueError("mlp_paper standardises over the batch: it cannot read a single sample; use mlp")
         return self.logits(x[None], heads=slice(head, head + 1))[0].argmax(1)
+
+
+@dataclass(frozen=True)
+class Head:
+    """One head of a bank."""
+
+    bank: HeadBank
+    number: int
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Class numbers of x [N, k], [N]."""
+        return self.bank.predict_head(self.number, x)
 
 
 def _affine(like: Tensor, trained: bool) -> tuple[nn.Parameter, nn.Parameter]:

@@ -3,11 +3,11 @@
 import pytest
 import torch
 from torch import Tensor
+from works import decoders_of
 
 from relrep_exp.config.schema import HeadConfig, LinearConfig, SvmConfig
-from relrep_exp.tasks.decoders import classifiers
-from relrep_exp.tasks.decoders.classifiers import Job, decoder_fitter
-from relrep_exp.training.batches import Training
+from relrep_exp.tasks.decoders import head_training
+from relrep_exp.tasks.decoders.classifiers import Job
 
 CONFIGS = {
     "mlp": HeadConfig(name="mlp"),
@@ -26,7 +26,7 @@ def blobs(width: int = 5, n: int = 240, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def fit(name: str, jobs: list[tuple[str, Tensor]], y: Tensor, seed: int = 0):
-    return decoder_fitter(CONFIGS[name], seed, Training())([Job(n, x, y) for n, x in jobs], 3)
+    return decoders_of(CONFIGS[name], [Job(n, x, y) for n, x in jobs], seed=seed)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -89,7 +89,7 @@ def test_name_and_seed_decide_what_a_head_draws(name):
 def test_the_memory_bound_of_a_bank_splits_it_without_changing_heads(name, monkeypatch):
     jobs, y = [(letter, blobs(seed=seed)[0]) for seed, letter in enumerate("abc")], blobs()[1]
     whole = fit(name, jobs, y)
-    monkeypatch.setattr(classifiers, "BANK_ELEMENTS", 2 * jobs[0][1].numel())
+    monkeypatch.setattr(head_training, "BANK_ELEMENTS", 2 * jobs[0][1].numel())
     split = fit(name, jobs, y)
     assert [decoder.decoder.bank.first.shape[0] for decoder in whole] == [3, 3, 3]
     assert [decoder.decoder.bank.first.shape[0] for decoder in split] == [2, 2, 1]
@@ -102,10 +102,10 @@ def test_the_memory_bound_of_a_bank_splits_it_without_changing_heads(name, monke
 def test_heads_on_other_labels_are_trained_in_the_same_bank_and_as_if_alone(name):
     (x, y), (other, _), (longer, long_y), (new, _) = blobs(), blobs(seed=3), blobs(n=300), blobs(seed=1)
     jobs = [Job("a", x, y), Job("b", other, (y + 1) % 3), Job("c", longer, long_y)]
-    together = decoder_fitter(CONFIGS[name], 0, Training())(jobs, 3)
+    together = decoders_of(CONFIGS[name], jobs)
     assert [decoder.decoder.bank.first.shape[0] for decoder in together] == [2, 2, 1]
     for job, decoder in zip(jobs, together, strict=True):
-        (alone,) = decoder_fitter(CONFIGS[name], 0, Training())([job], 3)
+        (alone,) = decoders_of(CONFIGS[name], [job])
         assert torch.equal(decoder.predict(0.3 * new), alone.predict(0.3 * new))
 
 

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from relrep_exp.tasks.decoders.head_lane import AdamState, HeadLane, HeadRows
-from relrep_exp.tasks.decoders.head_training import HeadTraining, fit_heads
+from relrep_exp.tasks.decoders.head_training import HeadTraining, fit_heads, head_training
 from relrep_exp.tasks.decoders.heads import HeadBank, HeadSettings
 from relrep_exp.training.batches import EpochBatches, Training
 from relrep_exp.training.seeding import generator
@@ -200,9 +199,9 @@ def test_the_same_seed_gives_the_same_head_and_another_seed_another():
 def test_dropout_drops_its_share_in_training_and_nothing_in_prediction():
     x, y = data(2, width=200)
     bank, generators = fresh(x, [0, 1], dropout=0.3)
-    state = AdamState.of(dict(bank.named_parameters()))
     draws = torch.stack([torch.rand(x[0].shape, generator=one) for one in generators])
-    mask = HeadLane(state, HeadRows.of(x, [y, y]), bank.settings).masks(draws)
+    [lane] = head_training(x, [y, y], CLASSES, [0, 1], bank.settings).lanes
+    mask = lane.masks(draws)
     assert set(mask.unique().tolist()) == {0.0, 1 / 0.7}
     assert float((mask == 0).double().mean()) == pytest.approx(0.3, abs=0.02)
     assert not torch.equal(mask[0], mask[1])
