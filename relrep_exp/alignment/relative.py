@@ -14,15 +14,16 @@ from relrep_exp.alignment.anchors import (
     AnchorSet,
     AnchorStrategy,
     Space,
+    check_dimension,
+    check_joined,
     choose_anchors,
+    common_rows,
     get_anchor_strategy,
 )
-from relrep_exp.alignment.members import check_dimension, check_joined, common_rows
-from relrep_exp.alignment.moments import Rows, blocks_of
 from relrep_exp.alignment.parallel import SMALLEST
 from relrep_exp.alignment.saved import FileFormat
 from relrep_exp.alignment.similarity import Similarity, get_similarity, inner_product
-from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Whitening, centred_product
+from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Rows, Whitening, blocks_of, centred_product
 from relrep_exp.store.files import digest, write_npy
 
 FORMAT = FileFormat("relrep_exp.relative_space/1", "space", "a relative space")

@@ -18,18 +18,18 @@ from omegaconf import DictConfig, OmegaConf
 
 from relrep_exp.config import overrides as words
 from relrep_exp.config.load import keys_of, load, load_experiment, resolved, typed
-from relrep_exp.config.schema import Config, ExperimentConfig, ParamAnchors
+from relrep_exp.config.schema import Config, ExperimentConfig
 from relrep_exp.config.views import languages, own_pairs_of
 from relrep_exp.errors import UserError, user_error
 
 OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
 
 
-def _param_batch(parallel: DictConfig, data: DictConfig, zoo: DictConfig) -> int:
-    """What conf/anchors/param calls: the batch of PARAM suits the samples that it learns P on."""
+def _param_batch(batch: int, parallel: DictConfig, data: DictConfig, zoo: DictConfig) -> int:
+    """What conf/anchors/param calls: the batch of PARAM, or what suits the samples that it learns P on."""
     views = len(languages(zoo.encoders)) if data.kind == "texts" else 1
     own = own_pairs_of(parallel.kind, parallel.use, data.kind, views)
-    return (data if own else parallel).get("param_batch") or ParamAnchors.batch
+    return (data if own else parallel).get("param_batch") or batch
 
 
 OmegaConf.register_new_resolver("param_batch", _param_batch, replace=True)

@@ -65,7 +65,6 @@ def _defaults(group: str, name: str) -> dict[str, object]:
 
 
 def _registered() -> set[tuple[str, str]]:
-    import relrep_exp.alignment.param.learn  # noqa: F401  registers "param", which is not the plugin's
     from relrep_exp.alignment.anchors import ANCHORS
     from relrep_exp.alignment.similarity import SIMILARITIES
 

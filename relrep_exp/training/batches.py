@@ -1,4 +1,4 @@
-"""What a fit is asked for, and the order in which it sees the rows; `fitting.py` does it."""
+"""What a fit is asked for, and the order in which it sees the rows; `fit.py` does it."""
 
 from __future__ import annotations
 
@@ -23,16 +23,12 @@ class Training:
         checkpoint: file that an interrupted fit resumes from; None keeps none.
         checkpoint_seconds: at most this much training is lost to a kill.
         on_epoch: told the epoch's number and mean losses, for live curves.
-        devices: processes that a fit may be shared among, where it can be.
-        share_gflop: it is from so much work in a step on, in 10^9 operations.
     """
 
     progress: bool = False
     checkpoint: Path | None = None
     checkpoint_seconds: float = 30.0
     on_epoch: OnEpoch | None = None
-    devices: int = 1
-    share_gflop: float = 100.0
 
 
 class EpochBatches:

@@ -42,7 +42,7 @@ class Runtime:
 
     @property
     def devices(self) -> int:
-        """Processes side by side, one for each device; `all` are the GPUs, or the CPU as one."""
+        """Processes side by side in an extraction; `all` are one for each GPU, or one on the CPU."""
         asked = self.config.devices
         if asked != "all":
             return asked
@@ -50,9 +50,4 @@ class Runtime:
 
     def training(self) -> Training:
         """How fits are run here."""
-        return Training(
-            progress=self.progress,
-            checkpoint_seconds=self.config.checkpoint_seconds,
-            devices=self.devices,
-            share_gflop=self.config.share_gflop,
-        )
+        return Training(progress=self.progress, checkpoint_seconds=self.config.checkpoint_seconds)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from relrep_exp.alignment import products
-from relrep_exp.alignment.products import FULL, Products
+from relrep_exp.alignment.param import products
+from relrep_exp.alignment.param.products import FULL, Products
 
 LOW = Products("bf16")
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from alignment.param.synthetic import N, learn
 
-from relrep_exp.alignment.param.module import ParamModule
+from relrep_exp.alignment.param.learn import ParamModule
 from relrep_exp.errors import UserError
 from relrep_exp.training.batches import EpochBatches, Training
 from relrep_exp.training.fit import EpochLosses

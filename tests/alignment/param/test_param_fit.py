@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from relrep_exp.alignment import products
 from relrep_exp.alignment.anchors import get_anchor_strategy
+from relrep_exp.alignment.param import products
 from relrep_exp.alignment.param.learn import LOSSES, Param, ParamSettings, param_from, warn_of_rounding
 from relrep_exp.alignment.similarity import get_similarity
 from relrep_exp.errors import UserError
