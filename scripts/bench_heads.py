@@ -22,7 +22,7 @@ from relrep_exp.errors import UserError, tell
 from relrep_exp.tasks.decoders.head_lane import HeadRows
 from relrep_exp.tasks.decoders.head_training import LANES, STEPS, HeadTraining, fit_heads
 from relrep_exp.tasks.decoders.heads import HeadBank, HeadSettings
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 from relrep_exp.training.seeding import generator
 
 

@@ -36,8 +36,8 @@ from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.errors import Problem, UserError, tell
 from relrep_exp.tasks.decoders import head_training
 from relrep_exp.tasks.measure import measure
-from relrep_exp.training.batches import EpochBatches
 from relrep_exp.training.device import Runtime
+from relrep_exp.training.fit import EpochBatches
 
 MULTI, SINGLE, HEADS = "PARAM Multi fits", "PARAM Single fits", "heads"
 STATISTICS, PROJECTION, AGREEMENT = "statistics", "projections", "agreement (MRR, CKA, overlap)"

@@ -19,11 +19,11 @@ from benchmarking import gemm_peak, print_operations, refused, timed
 from literal import train_param
 
 from relrep_exp.alignment.anchors import Space, WhitenedSpace, draw_support
+from relrep_exp.alignment.param.fast import Precision, Products
 from relrep_exp.alignment.param.learn import Param, ParamModule, ParamSettings
-from relrep_exp.alignment.param.products import Precision, Products
 from relrep_exp.errors import Problem, UserError, tell
-from relrep_exp.training.batches import EpochBatches, Training
-from relrep_exp.training.fit import fit
+from relrep_exp.training.device import Training
+from relrep_exp.training.fit import EpochBatches, fit
 
 
 def main() -> int:

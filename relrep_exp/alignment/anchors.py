@@ -11,7 +11,7 @@ anchors of any encoder are P @ X_sub (Eq. 2). To add one, write a function and r
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Collection, Mapping, Sized
+from collections.abc import Callable, Mapping, Sized
 from typing import Self
 
 import torch
@@ -223,9 +223,9 @@ def choose_anchors(
     Raises:
         ValueError: no encoder, or rows that are not parallel.
     """
-    ids = draw_support(common_rows(spaces), support, seed)
+    rows = common_rows(spaces)
     seen = {name: WhitenedSpace.of(space, shrinkage, eps) for name, space in spaces.items()}
-    return strategy(seen, ids, m, seed)
+    return strategy(seen, draw_support(rows, support, seed), m, seed)
 
 
 def common_rows(spaces: Mapping[str, Sized]) -> int:
@@ -240,23 +240,3 @@ def common_rows(spaces: Mapping[str, Sized]) -> int:
     if len(set(rows.values())) > 1:
         raise ValueError(f"rows must be parallel, the same samples for every encoder; got {rows}")
     return next(iter(rows.values()))
-
-
-def check_joined(name: str, members: Collection[str]) -> None:
-    """Refuse an encoder that is none of the members.
-
-    Raises:
-        ValueError: it never joined; the message lists those that did.
-    """
-    if name not in members:
-        raise ValueError(f"encoder {name!r} never joined; there are {', '.join(members) or 'none'}")
-
-
-def check_dimension(name: str, x: Tensor, d: int) -> None:
-    """Refuse what cannot be embeddings [N, d] of an encoder.
-
-    Raises:
-        ValueError: x is no matrix or has another dimension.
-    """
-    if x.ndim != 2 or x.shape[1] != d:
-        raise ValueError(f"{name!r} has dimension {d}, x is {tuple(x.shape)}")

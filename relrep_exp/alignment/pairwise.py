@@ -8,7 +8,8 @@ from typing import Any, Protocol, Self
 from torch import Tensor
 
 from relrep_exp.alignment.aligner import Aligner
-from relrep_exp.alignment.anchors import AnchorSet, Space, check_dimension, check_joined
+from relrep_exp.alignment.anchors import AnchorSet, Space
+from relrep_exp.alignment.relative import check_dimension, check_joined
 
 
 class PairMap(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +14,6 @@ from relrep_exp.alignment.anchors import (
     AnchorSet,
     AnchorStrategy,
     Space,
-    check_dimension,
-    check_joined,
     choose_anchors,
     common_rows,
     get_anchor_strategy,
@@ -234,6 +232,26 @@ class RelativeSpace:
 
     def _member(self, anchors: Tensor, whitening: Whitening) -> Member:
         return Member(whitening, anchors, bind(self.similarity, anchors, whitening))
+
+
+def check_joined(name: str, members: Collection[str]) -> None:
+    """Refuse an encoder that is none of the members.
+
+    Raises:
+        ValueError: it never joined; the message lists those that did.
+    """
+    if name not in members:
+        raise ValueError(f"encoder {name!r} never joined; there are {', '.join(members) or 'none'}")
+
+
+def check_dimension(name: str, x: Tensor, d: int) -> None:
+    """Refuse what cannot be embeddings [N, d] of an encoder.
+
+    Raises:
+        ValueError: x is no matrix or has another dimension.
+    """
+    if x.ndim != 2 or x.shape[1] != d:
+        raise ValueError(f"{name!r} has dimension {d}, x is {tuple(x.shape)}")
 
 
 def bind(similarity: Similarity, anchors: Tensor, whitening: Whitening) -> Callable[[Tensor], Tensor]:

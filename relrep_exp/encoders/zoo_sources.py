@@ -25,7 +25,7 @@ from relrep_exp.errors import every
 
 if TYPE_CHECKING:
     from relrep_exp.encoders.encoder import EncoderSource
-    from relrep_exp.training.batches import Training
+    from relrep_exp.training.device import Training
 
 
 def sources(config: Config, training: Training | None = None) -> Mapping[str, EncoderSource]:

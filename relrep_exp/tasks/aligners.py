@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor
 
@@ -23,7 +23,6 @@ from relrep_exp.alignment.consensus_aligner import ConsensusAligner
 from relrep_exp.alignment.inverse import inverse_relative
 from relrep_exp.alignment.pairwise import PairMap, PairwiseAligner
 from relrep_exp.alignment.parallel import AnchorsError
-from relrep_exp.alignment.param.learn import Param, param_from
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.relative_aligner import (
     FirstRelativeAligner,
@@ -48,7 +47,10 @@ from relrep_exp.errors import user_error
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.tensors import TensorStore
 from relrep_exp.tasks.identity import method_name, param_identity
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
+
+if TYPE_CHECKING:
+    from relrep_exp.alignment.param.learn import Param
 
 OnCurve = Callable[[str, int, dict[str, float]], None]
 
@@ -154,7 +156,10 @@ def _strategy(
     if not isinstance(config.anchors, ParamAnchors):
         return get_anchor_strategy(config.anchors.name)
     precision = config.runtime.precision
-    param = param_from(asdict(config.anchors), get_similarity(config.sim.name), training, precision)
+    strategy = cast(
+        "Param", get_anchor_strategy("param")
+    )  # comes with Lightning, which takes seconds to import
+    param = strategy.configured(asdict(config.anchors), get_similarity(config.sim.name), training, precision)
     return _StoredParam(param, config, embeddings, on_curve)
 
 

@@ -13,7 +13,7 @@ from relrep_exp.encoders.local.local_images import common_shape
 from relrep_exp.encoders.zoo_sources import sources
 from relrep_exp.tasks.decoders.image_decoders import ImageReader
 from relrep_exp.tasks.decoders.scaling import Scaling
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 
 
 def images_of(embeddings: Embeddings) -> Tensor:

@@ -8,7 +8,7 @@ from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.tasks.decoders.plain_head import fit_plain_head
 from relrep_exp.tasks.decoders.scaling import Scaling
 from relrep_exp.tasks.result import Result
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 
 FACTORS = (0.01, 0.1, 0.3, 0.5, 1.0, 2.0, 3.0, 10.0, 100.0)
 

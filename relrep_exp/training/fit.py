@@ -21,7 +21,40 @@ from pytorch_lightning.callbacks import Checkpoint, RichProgressBar
 from torch import Tensor
 
 from relrep_exp.errors import UserError
-from relrep_exp.training.batches import EpochBatches, OnEpoch, Training
+from relrep_exp.training.device import OnEpoch, Training
+from relrep_exp.training.seeding import generator
+
+
+class EpochBatches:
+    """Row numbers of each minibatch, a fresh order every epoch; the data stay on the device, unmoved.
+
+    The order is a function of (seed, epoch) alone, so a resumed fit sees the batches that it would have
+    seen. Lightning announces the epoch through `sampler.set_epoch`.
+
+    Args:
+        n: rows.
+        batch: rows in a minibatch; the last one of an epoch may be smaller.
+        seeds: one order for each; batches are [len(seeds), B].
+        device: where the row numbers are needed.
+    """
+
+    def __init__(self, n: int, batch: int, seeds: Sequence[int], device: torch.device):
+        self.n, self.batch, self.seeds, self.device = n, batch, seeds, device
+        self.epoch = 0
+        self.sampler = self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-self.n // self.batch)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        orders = [
+            torch.randperm(self.n, generator=generator(seed, "order", self.epoch)) for seed in self.seeds
+        ]
+        yield from torch.stack(orders).to(self.device).split(self.batch, dim=1)
 
 
 def fit(module: pl.LightningModule, batches: EpochBatches, epochs: int, training: Training) -> None:

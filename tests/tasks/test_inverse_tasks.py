@@ -13,7 +13,7 @@ from relrep_exp.errors import UserError
 from relrep_exp.tasks.decoders.plain_head import PlainHead
 from relrep_exp.tasks.invertibility import invertibility
 from relrep_exp.tasks.rescaling import rescaling
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 
 N, TRAIN, DIM = 120, 90, 6
 

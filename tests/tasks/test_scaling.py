@@ -9,7 +9,7 @@ import torch
 from relrep_exp.config.schema import HeadConfig, LinearConfig, SvmConfig
 from relrep_exp.tasks.decoders.classifiers import Job, decoder_fitter
 from relrep_exp.tasks.decoders.scaling import Scaling
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 
 NAMES = ("std", "none", "per_feature")
 DECODERS = [

@@ -23,7 +23,7 @@ from relrep_exp.errors import UserError
 from relrep_exp.tasks.decoders.classifiers import decoder_fitter
 from relrep_exp.tasks.measure import fit_problems
 from relrep_exp.tasks.stitching import Stitching
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 
 TASK = TaskConfig(name="test_stitch", kind="stitching", neighbours=5, view_samples=12)
 RETRIEVAL = dataclasses.replace(TASK, name="test_retrieval", kind="retrieval")

@@ -13,7 +13,7 @@ from relrep_exp.tasks.decoders.classifiers import decoder_fitter
 from relrep_exp.tasks.measure import fit_problems
 from relrep_exp.tasks.retrieval import retrieval
 from relrep_exp.tasks.stitching import Stitching
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 
 TASK = TaskConfig(name="reviews", kind="stitching", neighbours=5, view_samples=12)
 DIMS = {"de": 6, "en": 8, "fr": 10}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -16,13 +15,13 @@ from torch import Tensor
 from relrep_exp.alignment.agreement import agree
 from relrep_exp.alignment.anchors import AnchorSet, WhitenedSpace
 from relrep_exp.alignment.param import fast
-from relrep_exp.alignment.param.products import Precision, Products
-from relrep_exp.alignment.similarity import Similarity, get_similarity
+from relrep_exp.alignment.param.fast import Precision, Products
+from relrep_exp.alignment.similarity import SIMILARITIES, Similarity
 from relrep_exp.alignment.whitening import Moments
 from relrep_exp.errors import UserError, user_error
 from relrep_exp.store.files import conf_dir
-from relrep_exp.training.batches import EpochBatches, Training
-from relrep_exp.training.fit import CurvesModule, fit
+from relrep_exp.training.device import Training
+from relrep_exp.training.fit import CurvesModule, EpochBatches, fit
 from relrep_exp.training.seeding import generator
 
 _LOG = logging.getLogger("relrep_exp")
@@ -30,15 +29,9 @@ LOSSES = ("symnce", "coverage", "orthogonality", "length")
 ANCHORS_A_DIMENSION = 4  # of start=consensus: two of them start from it, two from normal numbers
 
 
-def _table_5() -> dict[str, Any]:
-    """Read the hyperparameters where they stand, in conf/anchors/param.yaml."""
-    read: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / "anchors" / "param.yaml"))
-    batch = re.match(r"\$\{param_batch:(\d+),", read["batch"])  # what is taken where the data say nothing
-    assert batch is not None, "the first argument of the interpolation is Table 5's batch"
-    return {**read, "batch": int(batch[1])}
-
-
-_TABLE_5 = _table_5()
+# Table 5 stands in this file alone; the first argument of its interpolation of `batch` is the paper's number.
+_TABLE_5: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / "anchors" / "param.yaml"))
+_TABLE_5["batch"] = int(_TABLE_5["batch"].removeprefix("${param_batch:").partition(",")[0])
 
 
 @dataclass(frozen=True)
@@ -97,9 +90,21 @@ class Param:
     """
 
     settings: ParamSettings = field(default_factory=ParamSettings)
-    similarity: Similarity = field(default_factory=lambda: get_similarity("wip"))
+    similarity: Similarity = SIMILARITIES["wip"]
     training: Training = field(default_factory=Training)
     precision: Precision = "float32"
+
+    def configured(
+        self,
+        hyperparameters: Mapping[str, Any],
+        similarity: Similarity,
+        training: Training,
+        precision: Precision = "float32",
+    ) -> Param:
+        """Make another from a mapping that may hold more than hyperparameters."""
+        names = {f.name for f in fields(ParamSettings)}
+        chosen = {name: value for name, value in hyperparameters.items() if name in names}
+        return Param(ParamSettings(**chosen), similarity, training, precision)
 
     def __call__(self, spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
         """Learn P [m, K] on the given spaces.
@@ -111,8 +116,8 @@ class Param:
         device = module.whitened.device
         if module.products.emulated(device):
             warn_of_rounding()
-        batches = EpochBatches(len(module.whitened), self.settings.batch, [seed], device)
         with module.products.on(device):
+            batches = EpochBatches(len(module.whitened), self.settings.batch, [seed], device)
             fit(module, batches, self.settings.epochs, self.training)
         with torch.no_grad():
             weights = module.mixture().cpu()
@@ -126,18 +131,6 @@ def warn_of_rounding() -> None:
         "runtime.precision=bf16: this processor has no bfloat16 instructions; P is what they would give, and "
         "learning it takes as long as with float32"
     )
-
-
-def param_from(
-    hyperparameters: Mapping[str, Any],
-    similarity: Similarity,
-    training: Training,
-    precision: Precision = "float32",
-) -> Param:
-    """Make a strategy from a mapping that may hold more than hyperparameters."""
-    names = {f.name for f in fields(ParamSettings)}
-    chosen = {name: value for name, value in hyperparameters.items() if name in names}
-    return Param(ParamSettings(**chosen), similarity, training, precision)
 
 
 class ParamModule(CurvesModule):
@@ -167,7 +160,7 @@ class ParamModule(CurvesModule):
         self.squares = torch.stack([space.whitened.square().sum(1) for space in spaces.values()])
         mixed, self.points = [whitened[ids]], list[Tensor]()
         self._whitenings = [space.whitening for space in spaces.values()]
-        if self.similarity != get_similarity("wip"):
+        if self.similarity != SIMILARITIES["wip"]:
             mixed += [space.x[ids] - space.whitening.mean for space in spaces.values()]
             self.points = [self.similarity.points(space.x, space.whitening) for space in spaces.values()]
         self.support = self.products.operand(torch.cat(mixed, dim=1))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from relrep_exp.config.schema import AutoencoderConfig, AutoencoderZoo, DataConfig
     from relrep_exp.data.samples import View
     from relrep_exp.encoders.local.autoencoder_model import AutoencoderEncoder
-    from relrep_exp.training.batches import Training
+    from relrep_exp.training.device import Training
 
 
 def sources(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from relrep_exp.config.schema import DataConfig, LocalBertConfig, LocalBertZoo
     from relrep_exp.encoders.encoder import Encoder, EncoderSource
-    from relrep_exp.training.batches import Training
+    from relrep_exp.training.device import Training
 
 
 def sources(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from relrep_exp.config.schema import DataConfig, LocalEncoderConfig, LocalZoo
     from relrep_exp.data.samples import View
     from relrep_exp.encoders.encoder import Encoder, EncoderSource
-    from relrep_exp.training.batches import Training
+    from relrep_exp.training.device import Training
 
 _RESIZING = "use pretrained encoders, which resize: zoo=vision"
 

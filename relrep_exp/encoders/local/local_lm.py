@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from relrep_exp.config.schema import DataConfig, LocalLmConfig, LocalLmZoo
     from relrep_exp.data.template_grammar import Sentence
     from relrep_exp.encoders.encoder import Encoder, EncoderSource
-    from relrep_exp.training.batches import Training
+    from relrep_exp.training.device import Training
 
 
 def sources(

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from relrep_exp.encoders.local.bags import bags, rarity
 from relrep_exp.encoders.local.text_training import TextTraining
-from relrep_exp.training.batches import EpochBatches, Training
-from relrep_exp.training.fit import fit
+from relrep_exp.training.device import Training
+from relrep_exp.training.fit import EpochBatches, fit
 from relrep_exp.training.seeding import generator
 
 if TYPE_CHECKING:

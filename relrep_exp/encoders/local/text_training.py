@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from relrep_exp.errors import UserError, user_error
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 from relrep_exp.training.fit import CurvesModule
 
 _CLIP = 1.0

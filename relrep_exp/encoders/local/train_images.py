@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from relrep_exp.config.schema import LocalEncoderConfig
 from relrep_exp.encoders.local.architectures import LocalImageEncoder
-from relrep_exp.training.batches import EpochBatches, Training
-from relrep_exp.training.fit import fit
+from relrep_exp.training.device import Training
+from relrep_exp.training.fit import EpochBatches, fit
 
 
 class EncoderTraining(pl.LightningModule):

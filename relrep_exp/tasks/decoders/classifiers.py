@@ -12,7 +12,7 @@ from torch import Tensor
 
 from relrep_exp.config.schema import DecoderConfig, HeadConfig, LinearConfig
 from relrep_exp.tasks.decoders.scaling import Scaling
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 from relrep_exp.training.seeding import scoped_seed
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from relrep_exp.tasks.decoders.head_lane import AdamState, HeadLane, HeadRows
 from relrep_exp.tasks.decoders.heads import HeadBank, HeadSettings
-from relrep_exp.training.batches import EpochBatches, Training
-from relrep_exp.training.fit import fit
+from relrep_exp.training.device import Training
+from relrep_exp.training.fit import EpochBatches, fit
 from relrep_exp.training.seeding import generator
 
 STEPS = 16  # done in one of Lightning's steps, whose own cost would exceed that of a head's

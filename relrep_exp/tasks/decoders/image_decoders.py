@@ -19,7 +19,7 @@ from relrep_exp.store.files import digest
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.tensors import TensorStore
 from relrep_exp.tasks.decoders.scaling import Scaling
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 from relrep_exp.training.seeding import scoped_seed
 
 BLOCK = 1024  # images drawn at once

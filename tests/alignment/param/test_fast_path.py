@@ -9,7 +9,7 @@ from relrep_exp.alignment.param.learn import Param, ParamModule, ParamSettings
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.tasks.decoders.head_training import fit_heads
 from relrep_exp.tasks.decoders.heads import HeadSettings
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 
 from .synthetic import K, learn, views, whitened
 from .test_param_golden import appendix_a, appendix_b, plain_loop

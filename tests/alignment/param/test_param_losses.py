@@ -7,7 +7,7 @@ import torch
 from alignment import literal
 from relrep_exp.alignment.param import fast, losses
 
-DOUBLE = torch.float64
+DOUBLE, FULL = torch.float64, fast.Products()
 
 
 def normal(seed: int, *shape: int, scale: float = 1.0) -> torch.Tensor:
@@ -92,7 +92,7 @@ def test_sym_nce_is_appendix_a(encoders, tau):
     r = normal(3, encoders, 6, 5)
     expected = literal.sym_nce(list(r.numpy()), tau)
     assert expected > 0.1
-    assert float(fast.sym_nce(r, tau)) == pytest.approx(expected, rel=1e-9)
+    assert float(fast.sym_nce(r, tau, FULL)) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("tau", [0.1, 0.0255, 0.01])
@@ -101,7 +101,7 @@ def test_sym_nce_in_float32_stays_finite_and_right_for_far_and_near_logits(tau):
     r = normal(4, 2, 32, 4).float()
     r[1, ::2], r[1, 1::2] = r[0, ::2], -r[0, 1::2]
     r = r.requires_grad_()
-    loss = fast.sym_nce(r, tau)
+    loss = fast.sym_nce(r, tau, FULL)
     loss.backward()
     assert bool(torch.isfinite(r.grad).all())
     expected = literal.sym_nce(list(r.detach().double().numpy()), tau)
@@ -110,9 +110,9 @@ def test_sym_nce_in_float32_stays_finite_and_right_for_far_and_near_logits(tau):
 
 def test_sym_nce_of_one_encoder_is_zero_and_of_equal_spaces_is_least():
     r = normal(5, 1, 6, 5)
-    assert float(fast.sym_nce(r, 0.1)) == 0.0
+    assert float(fast.sym_nce(r, 0.1, FULL)) == 0.0
     aligned, other = torch.cat([r, 3 * r]), torch.cat([r, normal(6, 1, 6, 5)])
-    assert float(fast.sym_nce(aligned, 0.01)) < 0.05 < float(fast.sym_nce(other, 0.01))
+    assert float(fast.sym_nce(aligned, 0.01, FULL)) < 0.05 < float(fast.sym_nce(other, 0.01, FULL))
 
 
 LOSSES = {
@@ -120,8 +120,8 @@ LOSSES = {
     "coverage chunked": lambda v: cover([normal(1, 4, 3)], [v], 2.7, chunk=2),
     "orthogonality": lambda v: fast.orthogonality((v @ v.T)[None]),
     "length": lambda v: fast.length(v.square().sum(1)[None]),
-    "symnce": lambda v: fast.sym_nce(torch.stack([v, v @ normal(7, 3, 3), normal(8, 5, 3)]), 0.1),
-    "symnce, small tau": lambda v: fast.sym_nce(torch.stack([v, v @ normal(7, 3, 3)]), 0.02),
+    "symnce": lambda v: fast.sym_nce(torch.stack([v, v @ normal(7, 3, 3), normal(8, 5, 3)]), 0.1, FULL),
+    "symnce, small tau": lambda v: fast.sym_nce(torch.stack([v, v @ normal(7, 3, 3)]), 0.02, FULL),
     "mixture": lambda v: losses.mixture(v, 2.9),
 }
 

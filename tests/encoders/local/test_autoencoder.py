@@ -11,7 +11,7 @@ from relrep_exp.config.schema import AutoencoderConfig, AutoencoderZoo, DigitsDa
 from relrep_exp.encoders.local.autoencoder_zoo import sources
 from relrep_exp.errors import UserError
 from relrep_exp.store.keys import content_key
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 
 ZOO = AutoencoderZoo(
     kind="autoencoder",

@@ -14,7 +14,7 @@ from relrep_exp.data.template_grammar import SLOTS
 from relrep_exp.encoders.local import language_model, local_lm
 from relrep_exp.errors import UserError
 from relrep_exp.store.tensors import TensorStore
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 
 DATA = TemplatesData(kind="templates", name="templates", train=40, test=12)
 ARCHITECTURES = {"gpt2": {"vocabulary": 600}, "llama": {"vocabulary": 500}, "gemma3": {"vocabulary": 700}}

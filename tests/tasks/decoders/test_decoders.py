@@ -7,7 +7,7 @@ from torch import Tensor
 from relrep_exp.config.schema import HeadConfig, LinearConfig, SvmConfig
 from relrep_exp.tasks.decoders import classifiers
 from relrep_exp.tasks.decoders.classifiers import Job, decoder_fitter
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 
 CONFIGS = {
     "mlp": HeadConfig(name="mlp"),
