@@ -55,6 +55,4 @@ def __getattr__(name: str) -> Any:
     """Import what is asked for when it is asked for: torch takes a second that --help does not have."""
     if name not in _EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name != "load_records":  # it reads files, and has no use for torch
-        importlib.import_module("relrep_exp.alignment.param.learn")  # registers the strategy "param"
     return getattr(importlib.import_module(_EXPORTS[name]), name)

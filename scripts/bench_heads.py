@@ -21,7 +21,7 @@ from torch import Tensor
 from relrep_exp.errors import UserError, tell
 from relrep_exp.tasks.decoders.head_training import LANES, STEPS, fit_heads, head_training
 from relrep_exp.tasks.decoders.heads import HeadSettings
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 
 
 def main() -> int:

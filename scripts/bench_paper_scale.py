@@ -22,13 +22,13 @@ import time
 from statistics import fmean
 
 import torch
+from bench_param import step_gflop
 from benchmarking import gemm_peak, refused
 from paper_shape import DIMS, literal_parts, paper_shaped, scaled
 from phases import Phase, Phases
 
 from relrep_exp.alignment import metrics
 from relrep_exp.alignment.param.learn import Param
-from relrep_exp.alignment.param.work import StepWork
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.whitening import Whitening
 from relrep_exp.app.plan import Run, distinct, make_plan
@@ -38,8 +38,8 @@ from relrep_exp.tasks.decoders import head_training
 from relrep_exp.tasks.held_out import fit_aligners
 from relrep_exp.tasks.measure import measure
 from relrep_exp.tasks.work import Work
-from relrep_exp.training.batches import EpochBatches
 from relrep_exp.training.device import Runtime
+from relrep_exp.training.fit import EpochBatches
 
 MULTI, SINGLE, HEADS = "PARAM Multi fits", "PARAM Single fits", "heads"
 STATISTICS, PROJECTION, AGREEMENT = "statistics", "projections", "agreement (MRR, CKA, overlap)"
@@ -155,7 +155,7 @@ def param_gflop(strategy: Param, spaces: dict, ids: torch.Tensor, m: int) -> flo
     rows, s = len(next(iter(spaces.values())).x), strategy.settings
     dims = [space.x.shape[1] for space in spaces.values()]
     steps = len(EpochBatches(rows, s.batch, [0], ids.device)) * s.epochs
-    return steps * StepWork(dims, len(ids), m, min(s.batch, rows)).gflop
+    return steps * step_gflop(dims, len(ids), m, min(s.batch, rows))
 
 
 def projection_gflop(space: RelativeSpace, x: torch.Tensor, encoder: str) -> float:

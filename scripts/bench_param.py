@@ -2,33 +2,28 @@
 
 python scripts/bench_param.py --n 1437 --dims 64 80 96 --support 1437 --anchors 64 --batch 256
 python scripts/bench_param.py --n 50000 --dims 384 1280 768 --support 5000 --anchors 300 --batch 1024
-python scripts/bench_param.py --n 50000 --dims 384 1280 768 --support 5000 --anchors 300 --devices 2
 
-The equations as printed (literal.py) are timed beside it. --precisions float32 bf16 compares them in one run.
-With --profile the operations of a step are listed for each precision.
-With --devices N the fit is also shared by N processes, on the CPU over gloo, with the same threads in all.
+The equations as printed (alignment/param/losses.py) are timed beside it. --precisions float32 bf16 compares
+them in one run. With --profile the operations of a step are listed for each precision.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import torch
 from benchmarking import gemm_peak, print_operations, refused, timed
-from literal import LiteralParam
+from literal import train_param
 
 from relrep_exp.alignment.anchors import Space, WhitenedSpace, draw_support
-from relrep_exp.alignment.param.learn import Param, ParamSettings
-from relrep_exp.alignment.param.module import ParamModule
-from relrep_exp.alignment.param.work import StepWork
-from relrep_exp.alignment.products import Precision, Products
+from relrep_exp.alignment.param.fast import Precision, Products
+from relrep_exp.alignment.param.learn import Param, ParamModule, ParamSettings
 from relrep_exp.errors import Problem, UserError, tell
-from relrep_exp.training.batches import EpochBatches, Training
-from relrep_exp.training.fit import fit
+from relrep_exp.training.device import Training
+from relrep_exp.training.fit import EpochBatches, fit
 
 
 def main() -> int:
@@ -39,13 +34,13 @@ def main() -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     spaces = synthetic_spaces(args)
-    work = module_for(args, spaces, "float32").step_work()
+    gflop = step_gflop(args.dims, args.support, args.anchors, min(args.batch, args.n))
     seconds = step_seconds(args, spaces)
     sizes = f"N={args.n} dims={args.dims} K={args.support} m={args.anchors} batch={args.batch}"
     print(f"{sizes} on {args.device}, {torch.get_num_threads()} threads")
-    print(f"{'work per step, counted':32s}{work.gflop:12.3f} GFLOP")
+    print(f"{'work per step, counted':32s}{gflop:12.3f} GFLOP")
     for precision in args.precisions:
-        print_steps(args, seconds, precision, work.gflop * 1e9)
+        print_steps(args, seconds, precision, gflop * 1e9)
     literal = seconds["literal"]
     print(f"{'step of the equations as printed':32s}{literal * 1e3:12.2f} ms")
     for precision in args.precisions:
@@ -54,8 +49,6 @@ def main() -> int:
         print(f"{'speed of ' + precision:32s}{'':12s}    {against} {args.precisions[0]}'s")
     if args.profile:
         print_profiles(args, spaces)
-    if args.devices > 1:
-        print_shared(args, spaces, work, seconds["Lightning"])
     return 0
 
 
@@ -66,6 +59,26 @@ def unfit(args: argparse.Namespace) -> Iterator[Problem]:
     if args.support > args.n:
         what = f"--support {args.support} is more than --n {args.n}"
         yield Problem(what, "give a smaller support, or more samples")
+
+
+def step_gflop(dims: Sequence[int], support: int, anchors: int, batch: int, raw: bool = False) -> float:
+    """Count the matrix products of a step, forward and backward, in 10^9 operations.
+
+    P S_w and x_w A_w^T need a gradient on one side, and so does A_w A_w^T, as it is symmetric; the logits of
+    symNCE need it on both. At the paper's size (d 384, 1,280 and 768, K 5,000, m 300, batch 1,024) a step is
+    24.1 GFLOP: mixing 14.6, products 3.0, Gram matrices 0.9, symNCE 5.7.
+
+    Args:
+        dims: d of each training encoder.
+        support: K.
+        anchors: m.
+        batch: B.
+        raw: whether the similarity is another than WIP, which mixes and compares raw embeddings as well.
+    """
+    width, pairs = sum(dims) * (2 if raw else 1), len(dims) * (len(dims) - 1) // 2
+    mixing, products = 4 * anchors * support * width, 4 * batch * anchors * width
+    gram, nce = 4 * anchors**2 * sum(dims), 6 * batch**2 * anchors * pairs
+    return (mixing + products + gram + nce) / 1e9
 
 
 def print_steps(
@@ -88,43 +101,13 @@ def print_steps(
         print(f"{'  a fit of 95 epochs':32s}{lightning * steps:12.1f} s    {steps} steps")
 
 
-def print_shared(
-    args: argparse.Namespace, spaces: dict[str, WhitenedSpace], work: StepWork, alone: float
-) -> None:
-    """The lines on a fit that several processes share."""
-    each = work.gflop_of_each(args.devices)
-    print(
-        f"{'work of each of ' + str(args.devices):32s}{each:12.3f} GFLOP  {each / work.gflop:6.1%} of one's"
-    )
-    for name, megabytes in work.megabytes().items():
-        print(f"{'added up: ' + name:32s}{megabytes:12.3f} MB per step")
-    shared = shared_step_seconds(args, spaces)
-    print(f"{'step, shared':32s}{shared * 1e3:12.2f} ms   {alone / shared:6.2f} times as fast as one")
-
-
 def print_profiles(args: argparse.Namespace, spaces: dict[str, WhitenedSpace]) -> None:
-    """The operations of an epoch's steps in each precision, after one that warms up; nothing is captured."""
+    """The operations of an epoch's steps in each precision, after one that warms up."""
     for precision in args.precisions:
         print(precision)
         epoch = partial(bare_loop, args, module_for(args, spaces, precision), 1)
         epoch()
         print_operations(epoch, len(batches_for(args)), args.device)
-
-
-def shared_step_seconds(args: argparse.Namespace, spaces: dict[str, WhitenedSpace]) -> float:
-    """Seconds per step of a shared fit: of twice as many epochs, less those of the epochs once; no set-up."""
-    epochs = max(1, args.steps // len(batches_for(args)))
-    training = Training(devices=args.devices, share_gflop=0.0)
-
-    def fit_for(times: int) -> float:
-        settings = ParamSettings(batch=args.batch, epochs=times * epochs)
-        ids = draw_support(args.n, args.support, 0)
-        strategy = replace(Param(settings), training=training)
-        return timed(lambda: strategy(spaces, ids, args.anchors, 0), args.device)
-
-    fit_for(1)  # starts what processes are forked from
-    once, twice = (min(fit_for(times) for _ in range(2)) for times in (1, 2))
-    return (twice - once) / (epochs * len(batches_for(args)))
 
 
 def arguments() -> argparse.Namespace:
@@ -140,7 +123,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--literal-steps", type=int, default=5, help="of the equations as printed, timed")
     parser.add_argument("--profile", action="store_true", help="list the operations of a step")
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--devices", type=int, default=1, help="processes that share a fit")
     parser.add_argument(
         "--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu"
     )
@@ -163,22 +145,20 @@ def synthetic_spaces(args: argparse.Namespace) -> dict[str, WhitenedSpace]:
 def step_seconds(args: argparse.Namespace, spaces: dict[str, WhitenedSpace]) -> dict[str, float]:
     """Seconds per step of a bare loop in each precision, of the first under Lightning, and of the equations.
 
-    In turn, three times, the best of each. On a GPU only a fit under Lightning is captured, so each is one.
+    In turn, three times, the best of each.
     """
     epochs = max(1, args.steps // len(batches_for(args)))
     ids = draw_support(args.n, args.support, 0).to(args.device)
     logits = torch.randn(args.anchors, len(ids), device=args.device)
-    raw = [space.x for space in spaces.values()]
-    means, roots = ([getattr(s.whitening, part) for s in spaces.values()] for part in ("mean", "matrix"))
-    literal = LiteralParam(raw, means, roots, ids, logits, ParamSettings(batch=args.batch))
-    literal.train(1)
+    settings, literal = ParamSettings(batch=args.batch), list(spaces.values())
+    train_param(literal, ids, logits, settings, 1)
     ways, in_all = dict[str, tuple[Callable[[], object], int]](), epochs * len(batches_for(args))
     for precision in args.precisions:
-        loop = lightning_loop if args.device == "cuda" else bare_loop
-        ways[precision] = partial(loop, args, module_for(args, spaces, precision), epochs), in_all
+        ways[precision] = partial(bare_loop, args, module_for(args, spaces, precision), epochs), in_all
     module = module_for(args, spaces, args.precisions[0])
     ways["Lightning"] = partial(lightning_loop, args, module, epochs), in_all
-    ways["literal"] = partial(literal.train, args.literal_steps), args.literal_steps
+    printed = partial(train_param, literal, ids, logits, settings, args.literal_steps)
+    ways["literal"] = printed, args.literal_steps
     rounds = [{name: timed(way, args.device) / n for name, (way, n) in ways.items()} for _ in range(3)]
     return {name: min(one[name] for one in rounds) for name in ways}
 
@@ -201,19 +181,20 @@ def bare_loop(args: argparse.Namespace, module: ParamModule, epochs: int) -> Non
     """The steps as plain PyTorch."""
     batches = batches_for(args)
     optimizer = module.configure_optimizers()
-    for epoch in range(epochs):
-        batches.set_epoch(epoch)
-        for rows in batches:
-            loss = module.training_step(rows, 0)
-            assert loss is not None, "only a trainer captures steps"
-            optimizer.zero_grad()
-            module.backward(loss)
-            optimizer.step()
+    with module.products.on(batches.device):
+        for epoch in range(epochs):
+            batches.set_epoch(epoch)
+            for rows in batches:
+                loss = module.training_step(rows, 0)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
 
 
 def lightning_loop(args: argparse.Namespace, module: ParamModule, epochs: int) -> None:
     """The same steps as a Lightning fit; the trainer's set-up is counted with them."""
-    fit(module, batches_for(args), epochs, Training())
+    with module.products.on(torch.device(args.device)):
+        fit(module, batches_for(args), epochs, Training())
 
 
 if __name__ == "__main__":

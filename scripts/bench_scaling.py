@@ -82,7 +82,6 @@ def param_step(sizes: Sizes) -> tuple[Work, int]:
 
     def step() -> None:
         loss = module.training_step(rows, 0)
-        assert loss is not None, "only a trainer captures steps"
         optimizer.zero_grad()
         module.backward(loss)
         optimizer.step()
@@ -108,7 +107,7 @@ def head_step(sizes: Sizes) -> tuple[Work, int]:
     """Steps of a bank of four heads on N representations: an epoch in minibatches of 32, over its steps."""
     from relrep_exp.tasks.decoders.head_training import fit_heads
     from relrep_exp.tasks.decoders.heads import HeadSettings
-    from relrep_exp.training.batches import Training
+    from relrep_exp.training.device import Training
 
     x = [_random(sizes.n, sizes.m) for _ in range(4)]
     y = torch.arange(sizes.n) % 20

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain, combinations, islice, repeat
+from itertools import chain, islice, repeat
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from relrep_exp.alignment.anchors import WhitenedSpace
+from relrep_exp.alignment.param import losses
 from relrep_exp.alignment.param.learn import ParamSettings
+from relrep_exp.alignment.similarity import get_similarity
 from relrep_exp.tasks.decoders.heads import HeadSettings
 
 
@@ -24,60 +26,22 @@ def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     return x.mean(0), vectors @ torch.diag(values.rsqrt()) @ vectors.T
 
 
-@dataclass
-class LiteralParam:
-    """Eq. 3 on raw embeddings: anchors are mixed, then whitened, in every step.
+def train_param(
+    spaces: Sequence[WhitenedSpace], ids: Tensor, logits: Tensor, settings: ParamSettings, steps: int
+) -> None:
+    """Some steps of Eq. 3 as `alignment/param/losses.py` prints it: Adam on the logits [m, K], a DataLoader.
 
-    Attributes:
-        spaces: raw embeddings [N, d] of each encoder.
-        means: their means, [d] each.
-        roots: their Sigma_lambda^(-1/2), [d, d] each.
-        ids: the support, [K].
-        logits: of P, [m, K].
-        settings: Table 5.
+    Anchors are mixed from raw embeddings, then whitened, in every step.
     """
-
-    spaces: Sequence[Tensor]
-    means: Sequence[Tensor]
-    roots: Sequence[Tensor]
-    ids: Tensor
-    logits: Tensor
-    settings: ParamSettings
-
-    def terms(self, rows: Tensor) -> list[Tensor]:
-        """symNCE, coverage, orthogonality and length of Appendix A on the samples `rows` [B]."""
-        s, p = self.settings, (self.logits / self.settings.temperature).softmax(1)
-        single, relative = [], []
-        for x, mean, root in zip(self.spaces, self.means, self.roots, strict=True):
-            samples, anchors = (x[rows] - mean) @ root, (p @ x[self.ids] - mean) @ root
-            distances = torch.cdist(samples, anchors).square()
-            cover = ((distances / -s.coverage_temperature).softmax(1) * distances).sum(1).mean() / x.shape[1]
-            cosines = F.normalize(anchors, dim=1) @ F.normalize(anchors, dim=1).T
-            distinct = ~torch.eye(len(p), dtype=torch.bool, device=p.device)
-            length = (anchors.norm(dim=1) - 1).square().mean()
-            single.append(torch.stack([cover, cosines[distinct].square().mean(), length]))
-            relative.append(F.normalize(samples @ anchors.T, dim=1))
-        own = torch.arange(len(rows), device=rows.device)
-        logits = [a @ b.T / s.nce_temperature for a, b in combinations(relative, 2)]
-        nce = [0.5 * (F.cross_entropy(one, own) + F.cross_entropy(one.T, own)) for one in logits]
-        return [torch.stack(nce).mean() if nce else p.new_zeros(()), *torch.stack(single).mean(0)]
-
-    def train(self, steps: int) -> None:
-        """Adam on the logits, minibatches from a DataLoader."""
-        logits = self.logits.requires_grad_()
-        adam, numbers = torch.optim.Adam([logits], self.settings.lr), torch.arange(len(self.spaces[0]))
-        loader = DataLoader(TensorDataset(numbers), self.settings.batch, shuffle=True)
-        batches = iter(loader)
-        for _ in range(steps):
-            rows = next(batches, None)
-            if rows is None:
-                batches = iter(loader)
-                rows = next(batches)
-            weights = self.settings.weights().values()
-            terms = self.terms(rows[0].to(logits.device))
-            adam.zero_grad()
-            sum(weight * term for weight, term in zip(weights, terms, strict=True)).backward()
-            adam.step()
+    logits.requires_grad_()
+    adam, numbers = torch.optim.Adam([logits], settings.lr), torch.arange(len(spaces[0].x))
+    loader = DataLoader(TensorDataset(numbers), settings.batch, shuffle=True)
+    wip = get_similarity("wip")
+    for (rows,) in islice(chain.from_iterable(repeat(loader)), steps):
+        terms = losses.terms(logits, spaces, ids, rows.to(logits.device), settings, wip)
+        adam.zero_grad()
+        losses.total(terms, settings.weights()).backward()
+        adam.step()
 
 
 class OverBatch(nn.Module):

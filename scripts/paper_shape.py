@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 from benchmarking import timed
-from literal import LiteralParam, statistics, train_head
+from literal import statistics, train_head, train_param
 from torch import Tensor
 
-from relrep_exp.alignment.anchors import draw_support
+from relrep_exp.alignment.anchors import WhitenedSpace, draw_support
 from relrep_exp.alignment.param.learn import ParamSettings
+from relrep_exp.alignment.whitening import Whitening
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.store.keys import content_key
 from relrep_exp.tasks.decoders.heads import HeadSettings
@@ -54,7 +55,10 @@ def literal_parts(embeddings: Embeddings, fraction: float, steps: int) -> dict[s
     """
     spaces = {name: corpus.x[corpus.is_train] for name, corpus in embeddings.paired.items()}
     device = next(iter(spaces.values())).device
-    found = {name: statistics(x) for name, x in spaces.items()}
+    seen = {}
+    for name, x in spaces.items():
+        mean, root = (part.to(x) for part in statistics(x))
+        seen[name] = WhitenedSpace(x, Whitening(mean, root, 1.0, len(mean), len(x)))
     of_statistics = sum(timed(lambda x=x: statistics(x), device.type) for x in spaces.values())
     settings = ParamSettings()
     rows, count = len(next(iter(spaces.values()))), len(spaces)
@@ -62,11 +66,10 @@ def literal_parts(embeddings: Embeddings, fraction: float, steps: int) -> dict[s
 
     def fit_seconds(names: list[str]) -> float:
         logits = torch.randn(ANCHORS, len(ids), device=device)
-        means, roots = ([found[name][part].to(logits) for name in names] for part in (0, 1))
-        fit = LiteralParam([spaces[name] for name in names], means, roots, ids, logits, settings)
-        fit.train(1)
+        parts = [seen[name] for name in names]
+        train_param(parts, ids, logits, settings, 1)
         in_all = -(-rows // settings.batch) * settings.epochs
-        return timed(lambda: fit.train(steps), device.type) / steps * in_all
+        return timed(lambda: train_param(parts, ids, logits, settings, steps), device.type) / steps * in_all
 
     multi = sum(fit_seconds([name for name in spaces if name != test]) for test in spaces)
     single = sum(fit_seconds([name]) for name in spaces) * (count - 1)

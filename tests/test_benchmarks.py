@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from alignment.param.synthetic import K, M, views, whitened
+from torch.utils.flop_counter import FlopCounterMode
+
+from relrep_exp.alignment.param.learn import Param, ParamModule, ParamSettings
+from relrep_exp.alignment.similarity import get_similarity
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 
@@ -60,3 +65,21 @@ def test_tf32_and_a_gpu_are_refused_where_there_is_none(monkeypatch, capsys, nam
     assert "tf32: only a GPU has it" in capsys.readouterr().err
     assert run(monkeypatch, name, "--device", "cuda") == 2
     assert "torch sees no GPU here" in capsys.readouterr().err
+
+
+def product_flop(total, a, b, **_):
+    """Operations of total += A B, which torch does not count in place; its arguments are shapes."""
+    return 2 * a[0] * a[1] * b[1]
+
+
+@pytest.mark.parametrize(("encoders", "similarity"), [(3, "wip"), (1, "wip"), (2, "cosine")])
+def test_the_work_of_a_step_of_param_is_what_torch_counts(monkeypatch, encoders, similarity):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    spaces = views(encoders)
+    strategy = Param(ParamSettings(batch=32), get_similarity(similarity))
+    module = ParamModule(whitened(spaces), torch.arange(K), M, 0, strategy)
+    with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: product_flop}) as counter:
+        module.training_step(torch.arange(32)[None], 0).backward()
+    dims = [x.shape[1] for x in spaces.values()]
+    counted = importlib.import_module("bench_param").step_gflop(dims, K, M, 32, similarity != "wip")
+    assert counted == pytest.approx(counter.get_total_flops() / 1e9, rel=1e-9)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from relrep_exp.alignment.moments import Moments
+from relrep_exp.alignment.whitening import Moments
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Anchor sets and the strategies that choose them; PARAM's losses are in param.py.
+"""Anchor sets, the encoders' spaces that they are chosen in, and the names of the strategies that choose.
 
 Every strategy is a mixture: it returns the ids of K support samples and a row-stochastic P [m, K], and the
 anchors of any encoder are P @ X_sub (Eq. 2). To add one, write a function and register it:
@@ -10,14 +10,13 @@ anchors of any encoder are P @ X_sub (Eq. 2). To add one, write a function and r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import importlib
+from collections.abc import Callable, Mapping, Sized
 from typing import Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from relrep_exp.alignment.members import common_rows
 from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Whitening
 from relrep_exp.training.seeding import generator
 
@@ -157,14 +156,22 @@ class WhitenedSpace:
 
 
 AnchorStrategy = Callable[[Mapping[str, WhitenedSpace], Tensor, int, int], AnchorSet]
-ANCHORS: dict[str, AnchorStrategy] = {}
+# What is named by its place is imported when somebody chooses it: PARAM comes with Lightning.
+ANCHORS: dict[str, AnchorStrategy | str] = {
+    "random": "relrep_exp.alignment.strategies:random_anchors",
+    "fps": "relrep_exp.alignment.strategies:farthest_point_anchors",
+    "kmeans": "relrep_exp.alignment.strategies:kmeans_anchors",
+    "collinear": "relrep_exp.alignment.strategies:collinear_anchors",
+    "param": "relrep_exp.alignment.param.learn:PARAM",
+}
 
 
 def anchor_strategy(name: str) -> Callable[[AnchorStrategy], AnchorStrategy]:
     """Register a function (spaces, support ids [K], m, seed) -> AnchorSet as the strategy `name`."""
 
     def register(strategy: AnchorStrategy) -> AnchorStrategy:
-        if name in ANCHORS and ANCHORS[name].__module__ != strategy.__module__:
+        known = ANCHORS.get(name)
+        if known is not None and (isinstance(known, str) or known.__module__ != strategy.__module__):
             raise ValueError(f"anchor strategy {name!r} exists already: choose another name")
         ANCHORS[name] = strategy
         return strategy
@@ -173,14 +180,19 @@ def anchor_strategy(name: str) -> Callable[[AnchorStrategy], AnchorStrategy]:
 
 
 def get_anchor_strategy(name: str) -> AnchorStrategy:
-    """The registered strategy `name`.
+    """Look up the registered strategy `name`.
 
     Raises:
         ValueError: there is none; the message lists those there are.
     """
     if name not in ANCHORS:
         raise ValueError(f"no anchor strategy {name!r}; there are {', '.join(sorted(ANCHORS))}")
-    return ANCHORS[name]
+    strategy = ANCHORS[name]
+    if isinstance(strategy, str):
+        module, _, attribute = strategy.partition(":")
+        found: AnchorStrategy = getattr(importlib.import_module(module), attribute)
+        return found
+    return strategy
 
 
 def draw_support(n: int, size: int, seed: int) -> Tensor:
@@ -211,90 +223,20 @@ def choose_anchors(
     Raises:
         ValueError: no encoder, or rows that are not parallel.
     """
-    ids = draw_support(common_rows(spaces), support, seed)
+    rows = common_rows(spaces)
     seen = {name: WhitenedSpace.of(space, shrinkage, eps) for name, space in spaces.items()}
-    return strategy(seen, ids, m, seed)
+    return strategy(seen, draw_support(rows, support, seed), m, seed)
 
 
-@anchor_strategy("random")
-def random_anchors(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
-    """m distinct support samples drawn uniformly, as in the original relative representations."""
-    _require_enough(m, ids)
-    order = torch.randperm(len(ids), generator=generator(seed, "random anchors"))
-    return AnchorSet.picking(ids, order[:m])
+def common_rows(spaces: Mapping[str, Sized]) -> int:
+    """The number of rows that all have.
 
-
-@anchor_strategy("fps")
-def farthest_point_anchors(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
-    """Farthest-point sampling: each next anchor is the sample farthest from those chosen.
-
-    Distances are taken in the whitened coordinates of all training encoders side by side, so that each
-    encoder counts by its dimension and none by its scale. The first point is drawn at random.
+    Raises:
+        ValueError: no encoder, or rows that are not parallel.
     """
-    _require_enough(m, ids)
-    points = _side_by_side(spaces, ids)
-    first = int(torch.randint(len(ids), (1,), generator=generator(seed, "fps anchors")))
-    chosen = [first]
-    nearest = points.new_full((len(points),), torch.inf)
-    for _ in range(m - 1):
-        nearest = torch.minimum(nearest, (points - points[chosen[-1]]).square().sum(1))
-        nearest[chosen] = -1.0
-        chosen.append(int(nearest.argmax()))
-    return AnchorSet.picking(ids, torch.tensor(chosen))
-
-
-@anchor_strategy("kmeans")
-def kmeans_anchors(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
-    """k-means: each anchor is the mean of the support samples nearest to one centroid.
-
-    Clustered in the same coordinates as farthest-point sampling; one row of P averages one cluster.
-    """
-    from sklearn.cluster import KMeans
-
-    _require_enough(m, ids)
-    state = int(torch.randint(2**31, (1,), generator=generator(seed, "kmeans anchors")))
-    labels = KMeans(m, n_init=1, random_state=state).fit_predict(_side_by_side(spaces, ids).cpu().numpy())
-    members = one_hot(torch.from_numpy(labels).long(), m).T
-    return AnchorSet(ids, _fill_empty(members, seed) / members.sum(1, keepdim=True).clamp_min(1.0))
-
-
-@anchor_strategy("collinear")
-def collinear_anchors(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
-    """Linearly dependent anchors: a bad choice on purpose, for Figure 1(i).
-
-    The line goes through the mean and a sample drawn at random; the anchors are this sample and those whose
-    direction from the mean is nearest to the line's, on either side. Any similarity that is linear in the
-    centred anchor then has a relative representation of one dimension. The quarter of the samples nearest to
-    the mean comes last: their directions are those of the noise.
-    """
-    _require_enough(m, ids)
-    points = _side_by_side(spaces, ids)
-    lengths = points.norm(dim=1)
-    far = (lengths >= lengths.quantile(0.25)).cpu()
-    drawn = far.nonzero()[torch.randint(int(far.sum()), (1,), generator=generator(seed, "collinear anchors"))]
-    directions = F.normalize(points, dim=1).cpu()
-    nearest = ((directions @ directions[drawn.item()]).abs() + far).topk(m).indices
-    return AnchorSet.picking(ids, nearest)
-
-
-def _fill_empty(members: Tensor, seed: int) -> Tensor:
-    """Give a cluster without members (fewer distinct points than m) one sample at random."""
-    empty = members.sum(1) == 0
-    columns = torch.randint(
-        members.shape[1], (int(empty.sum()),), generator=generator(seed, "empty clusters")
-    )
-    members[empty] = one_hot(columns, members.shape[1])
-    return members
-
-
-def _side_by_side(spaces: Mapping[str, WhitenedSpace], ids: Tensor) -> Tensor:
-    """Whitened support embeddings of all training encoders next to each other, [K, sum d]."""
-    return torch.cat([space.whitened[ids.to(space.whitened.device)] for space in spaces.values()], dim=1)
-
-
-def _require_enough(m: int, ids: Tensor) -> None:
-    if m > len(ids):
-        raise ValueError(
-            f"{m} anchors cannot be picked from {len(ids)} support samples; "
-            f"use at most {len(ids)} anchors, or PARAM, whose mixtures may outnumber the samples"
-        )
+    rows = {name: len(space) for name, space in spaces.items()}
+    if not rows:
+        raise ValueError("no encoder given")
+    if len(set(rows.values())) > 1:
+        raise ValueError(f"rows must be parallel, the same samples for every encoder; got {rows}")
+    return next(iter(rows.values()))

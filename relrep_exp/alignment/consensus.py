@@ -10,12 +10,12 @@ from typing import Self
 from torch import Tensor
 
 from relrep_exp.alignment.agreement import Agreement, RidgeMaps, agree
+from relrep_exp.alignment.anchors import common_rows
 from relrep_exp.alignment.consensus_choice import Auto, Choice, check_settings, choose
 from relrep_exp.alignment.features import ConsensusRows, FeatureRows, Features
-from relrep_exp.alignment.members import check_dimension, check_joined, common_rows
-from relrep_exp.alignment.moments import Moments, folded, united
+from relrep_exp.alignment.relative import check_dimension, check_joined
 from relrep_exp.alignment.saved import FileFormat
-from relrep_exp.alignment.whitening import EPS, SHRINKAGE
+from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Moments, folded, united
 
 FOLDS = 5
 FORMAT = FileFormat("relrep_exp.consensus/1", "consensus", "a consensus")

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from relrep_exp.alignment.aligner import Aligner
-from relrep_exp.alignment.anchors import Space, draw_support
+from relrep_exp.alignment.anchors import Space, common_rows, draw_support
 from relrep_exp.alignment.consensus import Consensus
-from relrep_exp.alignment.members import common_rows
 
 
 class ConsensusAligner(Aligner):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from relrep_exp.alignment.agreement import Agreement, RidgeMaps, agree
-from relrep_exp.alignment.moments import Moments, united
+from relrep_exp.alignment.whitening import Moments, united
 
 Auto = Literal["auto"]
 RIDGES = (1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from relrep_exp.alignment.aligner import Aligner
 from relrep_exp.alignment.anchors import AnchorSet, Space
-from relrep_exp.alignment.members import check_dimension, check_joined
+from relrep_exp.alignment.relative import check_dimension, check_joined
 
 
 class PairMap(Protocol):

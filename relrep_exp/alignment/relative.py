@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -15,14 +15,13 @@ from relrep_exp.alignment.anchors import (
     AnchorStrategy,
     Space,
     choose_anchors,
+    common_rows,
     get_anchor_strategy,
 )
-from relrep_exp.alignment.members import check_dimension, check_joined, common_rows
-from relrep_exp.alignment.moments import Rows, blocks_of
 from relrep_exp.alignment.parallel import SMALLEST
 from relrep_exp.alignment.saved import FileFormat
 from relrep_exp.alignment.similarity import Similarity, get_similarity, inner_product
-from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Whitening, centred_product
+from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Rows, Whitening, blocks_of, centred_product
 from relrep_exp.store.files import write_npy
 
 FORMAT = FileFormat("relrep_exp.relative_space/1", "space", "a relative space")
@@ -230,6 +229,26 @@ class RelativeSpace:
 
     def _member(self, anchors: Tensor, whitening: Whitening) -> Member:
         return Member(whitening, anchors, bind(self.similarity, anchors, whitening))
+
+
+def check_joined(name: str, members: Collection[str]) -> None:
+    """Refuse an encoder that is none of the members.
+
+    Raises:
+        ValueError: it never joined; the message lists those that did.
+    """
+    if name not in members:
+        raise ValueError(f"encoder {name!r} never joined; there are {', '.join(members) or 'none'}")
+
+
+def check_dimension(name: str, x: Tensor, d: int) -> None:
+    """Refuse what cannot be embeddings [N, d] of an encoder.
+
+    Raises:
+        ValueError: x is no matrix or has another dimension.
+    """
+    if x.ndim != 2 or x.shape[1] != d:
+        raise ValueError(f"{name!r} has dimension {d}, x is {tuple(x.shape)}")
 
 
 def bind(similarity: Similarity, anchors: Tensor, whitening: Whitening) -> Callable[[Tensor], Tensor]:

@@ -76,7 +76,47 @@ def _restored(name: str, prepare: Coordinates, module: str, function: str, file:
     return Similarity(name, prepare, attrgetter(function)(found))
 
 
-SIMILARITIES: dict[str, Similarity] = {}
+def inner_product(x: Tensor, anchors: Tensor) -> Tensor:
+    """<x, a>. On unit rows this is cosine, in whitened coordinates the WIP of Eq. 4."""
+    return x @ anchors.T
+
+
+def euclidean(x: Tensor, anchors: Tensor) -> Tensor:
+    """The distance |x - a|_2, as latentis has it (a distance, not its negative)."""
+    return torch.cdist(x, anchors, p=2.0)
+
+
+def l1(x: Tensor, anchors: Tensor) -> Tensor:
+    """The distance |x - a|_1, as latentis has it."""
+    return torch.cdist(x, anchors, p=1.0)
+
+
+def angular(x: Tensor, anchors: Tensor) -> Tensor:
+    """The angle between x and a over pi, in [0, 1], as latentis has it.
+
+    The cosine is kept off +-1 by one rounding step, where the slope of arccos is infinite.
+    """
+    limit = 1.0 - torch.finfo(x.dtype).eps
+    return torch.arccos((x @ anchors.T).clamp(-limit, limit)) / torch.pi
+
+
+def change_of_basis(x: Tensor, anchors: Tensor) -> Tensor:
+    """Coordinates c of x in the anchors' basis, min |c A - x| with the least norm, as latentis has it."""
+    return torch.matmul(x, torch.linalg.pinv(anchors))
+
+
+SIMILARITIES = {
+    made.name: made
+    for made in (
+        Similarity("wip", "whitened", inner_product),
+        Similarity("cosine", "unit", inner_product),
+        Similarity("inner", "raw", inner_product),
+        Similarity("euclidean", "raw", euclidean),
+        Similarity("l1", "raw", l1),
+        Similarity("angular", "unit", angular),
+        Similarity("change_of_basis", "raw", change_of_basis),
+    )
+}
 
 
 def similarity(name: str, prepare: Coordinates = "raw") -> Callable[[Compare], Compare]:
@@ -100,39 +140,3 @@ def get_similarity(name: str) -> Similarity:
     if name not in SIMILARITIES:
         raise ValueError(f"no similarity {name!r}; there are {', '.join(sorted(SIMILARITIES))}")
     return SIMILARITIES[name]
-
-
-@similarity("inner")
-@similarity("cosine", prepare="unit")
-@similarity("wip", prepare="whitened")
-def inner_product(x: Tensor, anchors: Tensor) -> Tensor:
-    """<x, a>. On unit rows this is cosine, in whitened coordinates the WIP of Eq. 4."""
-    return x @ anchors.T
-
-
-@similarity("euclidean")
-def euclidean(x: Tensor, anchors: Tensor) -> Tensor:
-    """The distance |x - a|_2, as latentis has it (a distance, not its negative)."""
-    return torch.cdist(x, anchors, p=2.0)
-
-
-@similarity("l1")
-def l1(x: Tensor, anchors: Tensor) -> Tensor:
-    """The distance |x - a|_1, as latentis has it."""
-    return torch.cdist(x, anchors, p=1.0)
-
-
-@similarity("angular", prepare="unit")
-def angular(x: Tensor, anchors: Tensor) -> Tensor:
-    """The angle between x and a over pi, in [0, 1], as latentis has it.
-
-    The cosine is kept off +-1 by one rounding step, where the slope of arccos is infinite.
-    """
-    limit = 1.0 - torch.finfo(x.dtype).eps
-    return torch.arccos((x @ anchors.T).clamp(-limit, limit)) / torch.pi
-
-
-@similarity("change_of_basis")
-def change_of_basis(x: Tensor, anchors: Tensor) -> Tensor:
-    """Coordinates c of x in the anchors' basis, min |c A - x| with the least norm, as latentis has it."""
-    return torch.matmul(x, torch.linalg.pinv(anchors))

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -16,15 +15,9 @@ from pydantic.dataclasses import rebuild_dataclass
 
 from relrep_exp.config.schema import GROUPS, Config, ExperimentConfig, ProfileConfig
 from relrep_exp.errors import Problem, UserError, nearest
+from relrep_exp.store.files import conf_dir as conf_dir  # alignment reads Table 5 there, too
 
 _EXPERIMENT = TypeAdapter(ExperimentConfig)
-
-
-def conf_dir() -> Path:
-    """The folder of configuration files: inside the package when installed, beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
 
 
 def load(composed: DictConfig) -> Config:

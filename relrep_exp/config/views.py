@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from relrep_exp.config.schema import Config, ParamAnchors
+from relrep_exp.config.schema import Config
 from relrep_exp.config.schema.types import ENGLISH, IMAGE, POINT
 
 __all__ = ["ENGLISH", "IMAGE", "POINT", "languages", "own_pairs", "own_pairs_of", "views"]
@@ -35,11 +35,11 @@ def languages(encoders: Mapping[str, Any] | None) -> set[str]:
     return {encoder.get("language", ENGLISH) for encoder in (encoders or {}).values()}
 
 
-def _param_batch(parallel: DictConfig, data: DictConfig, zoo: DictConfig) -> int:
-    """What conf/anchors/param calls: the batch of PARAM suits the samples that it learns P on."""
+def _param_batch(batch: int, parallel: DictConfig, data: DictConfig, zoo: DictConfig) -> int:
+    """What conf/anchors/param calls: the batch of PARAM, or what suits the samples that it learns P on."""
     views = len(languages(zoo.encoders)) if data.kind == "texts" else 1
     own = own_pairs_of(parallel.kind, parallel.use, data.kind, views)
-    return (data if own else parallel).get("param_batch") or ParamAnchors.batch
+    return (data if own else parallel).get("param_batch") or batch
 
 
 OmegaConf.register_new_resolver("param_batch", _param_batch, replace=True)

@@ -16,7 +16,7 @@ from relrep_exp.training.seeding import generator
 if TYPE_CHECKING:
     from relrep_exp.config.schema import DistortedEncoderConfig
     from relrep_exp.encoders.distorted import DistortedSource
-    from relrep_exp.training.batches import Training
+    from relrep_exp.training.device import Training
 
 
 def load(source: DistortedSource, training: Training) -> DistortedEncoder:

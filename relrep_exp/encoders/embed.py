@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
     from relrep_exp.encoders.batching import AnySamples
     from relrep_exp.encoders.encoder import Encoder
-    from relrep_exp.training.batches import Training
-    from relrep_exp.training.device import Runtime
+    from relrep_exp.training.device import Runtime, Training
 
 _LOG = logging.getLogger("relrep_exp")
 

@@ -18,7 +18,7 @@ from relrep_exp.errors import user_error
 if TYPE_CHECKING:
     from relrep_exp.config.schema import LsaEncoderConfig
     from relrep_exp.encoders.lsa import LsaSource
-    from relrep_exp.training.batches import Training
+    from relrep_exp.training.device import Training
 
 
 def load(source: LsaSource, training: Training) -> LsaEncoder:

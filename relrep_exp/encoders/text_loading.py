@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-    from relrep_exp.training.batches import Training
+    from relrep_exp.training.device import Training
 
 _CASED = 0.05  # share of words; an uncased vocabulary has next to none, a cased one many more
 _CLIP = ("clip", "clip_text_model")

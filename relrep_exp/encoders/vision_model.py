@@ -28,7 +28,7 @@ from relrep_exp.errors import UserError, user_error
 
 if TYPE_CHECKING:
     from relrep_exp.config.schema.zoo import Dtype
-    from relrep_exp.training.batches import Training
+    from relrep_exp.training.device import Training
 
     Image = np.ndarray[Any, Any]
     Inputs = Tensor | list[Tensor]

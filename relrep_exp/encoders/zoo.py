@@ -32,7 +32,7 @@ from relrep_exp.errors import Problem, every, user_error
 
 if TYPE_CHECKING:
     from relrep_exp.encoders.encoder import Encoder
-    from relrep_exp.training.batches import Training
+    from relrep_exp.training.device import Training
 
 Pretrained = TimmEncoderConfig | TransformersEncoderConfig
 TIMM_FILES = ("config.json", *WEIGHTS)

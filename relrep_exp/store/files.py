@@ -43,6 +43,13 @@ _CAUSES: dict[int, tuple[str, str]] = {
 _PROBE_BYTES = 4096  # an empty probe would succeed on a full disk
 
 
+def conf_dir() -> Path:
+    """The folder of configuration files: inside the package when installed, beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
 @contextmanager
 def translated_oserrors(path: Path) -> Iterator[None]:
     """Turns an OSError that a user causes into a UserError about `path`; other errors pass unchanged."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor
 
@@ -33,7 +33,6 @@ from relrep_exp.alignment.consensus_aligner import ConsensusAligner
 from relrep_exp.alignment.inverse import inverse_relative
 from relrep_exp.alignment.pairwise import PairMap, PairwiseAligner
 from relrep_exp.alignment.parallel import AnchorsError
-from relrep_exp.alignment.param.learn import param_from
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.similarity import get_similarity
 from relrep_exp.alignment.translation import Descent, translation
@@ -52,6 +51,9 @@ from relrep_exp.store.keys import content_key
 from relrep_exp.store.tensors import TensorStore
 from relrep_exp.tasks.identity import method_name, param_identity
 from relrep_exp.tasks.work import Work
+
+if TYPE_CHECKING:
+    from relrep_exp.alignment.param.learn import Param
 
 MakeAligner = Callable[[], Aligner]
 
@@ -85,7 +87,8 @@ def kept_param(work: Work) -> AnchorStrategy:
     """PARAM whose fits are kept: one fit serves every run and every process that needs it."""
     config, root = work.config, Path(work.config.paths.outputs) / "checkpoints"
     similarity = get_similarity(config.sim.name)
-    param = param_from(asdict(config.anchors), similarity, work.training, config.runtime.precision)
+    strategy = cast("Param", get_anchor_strategy("param"))  # Lightning takes seconds to import
+    param = strategy.configured(asdict(config.anchors), similarity, work.training, config.runtime.precision)
     store = TensorStore(root)
     done: dict[str, AnchorSet] = {}  # of this run; PARAM Single asks again for every test encoder
 

@@ -19,7 +19,7 @@ from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.encoders.zoo import EncoderSource
 from relrep_exp.store.records import Row
 from relrep_exp.tasks.statistics_cache import StatisticsCache
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 
 OnCurve = Callable[[str, int, dict[str, float]], None]
 

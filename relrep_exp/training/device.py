@@ -1,18 +1,40 @@
-"""Where a run runs: device, threads, progress."""
+"""Where a run runs and how it trains: device, threads, progress, checkpoints."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from threadpoolctl import threadpool_limits
 
-from relrep_exp.config.schema import RuntimeConfig
 from relrep_exp.training import threads
-from relrep_exp.training.batches import Training
+
+if TYPE_CHECKING:  # alignment, which knows no configuration, has `Training` from here
+    from relrep_exp.config.schema import RuntimeConfig
 
 _THREADS = torch.get_num_threads()  # before any run of a sweep set its own
+OnEpoch = Callable[[int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a fit is run; nothing here changes its result.
+
+    Attributes:
+        progress: show a progress bar.
+        checkpoint: file that an interrupted fit resumes from; None keeps none.
+        checkpoint_seconds: at most this much training is lost to a kill.
+        on_epoch: told the epoch's number and mean losses, for live curves.
+    """
+
+    progress: bool = False
+    checkpoint: Path | None = None
+    checkpoint_seconds: float = 30.0
+    on_epoch: OnEpoch | None = None
 
 
 @dataclass(frozen=True)
@@ -21,11 +43,13 @@ class Runtime:
 
     Attributes:
         device: where tensors live.
+        devices: processes side by side in an extraction; `all` are one for each GPU, or one on the CPU.
         progress: whether bars are shown.
         config: what the user asked for.
     """
 
     device: torch.device
+    devices: int
     progress: bool
     config: RuntimeConfig
 
@@ -37,22 +61,11 @@ class Runtime:
         threadpool_limits(count)  # scikit-learn's own pools
         name = "cuda" if config.device == "auto" and torch.cuda.is_available() else config.device
         device = torch.device("cpu" if name == "auto" else name)
+        every = torch.cuda.device_count() if device.type == "cuda" else 1
+        devices = every if config.devices == "all" else config.devices
         progress = config.progress == "on" or (config.progress == "auto" and sys.stderr.isatty())
-        return cls(device, progress, config)
-
-    @property
-    def devices(self) -> int:
-        """Processes side by side, one for each device; `all` are the GPUs, or the CPU as one."""
-        asked = self.config.devices
-        if asked != "all":
-            return asked
-        return torch.cuda.device_count() if self.device.type == "cuda" else 1
+        return cls(device, devices, progress, config)
 
     def training(self) -> Training:
         """How fits are run here."""
-        return Training(
-            progress=self.progress,
-            checkpoint_seconds=self.config.checkpoint_seconds,
-            devices=self.devices,
-            share_gflop=self.config.share_gflop,
-        )
+        return Training(progress=self.progress, checkpoint_seconds=self.config.checkpoint_seconds)

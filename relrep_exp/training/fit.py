@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import threading
 import time
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,60 +17,75 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import Checkpoint, RichProgressBar
-from pytorch_lightning.strategies import Strategy
 from torch import Tensor
 
-from relrep_exp.training.batches import EpochBatches, Training
-from relrep_exp.training.share import ALONE, Share
+from relrep_exp.errors import UserError
+from relrep_exp.training.device import OnEpoch, Training
+from relrep_exp.training.seeding import generator
+
+
+class EpochBatches:
+    """Row numbers of each minibatch, a fresh order every epoch; the data stay on the device, unmoved.
+
+    The order is a function of (seed, epoch) alone, so a resumed fit sees the batches that it would have
+    seen. Lightning announces the epoch through `sampler.set_epoch`.
+
+    Args:
+        n: rows.
+        batch: rows in a minibatch; the last one of an epoch may be smaller.
+        seeds: one order for each; batches are [len(seeds), B].
+        device: where the row numbers are needed.
+    """
+
+    def __init__(self, n: int, batch: int, seeds: Sequence[int], device: torch.device):
+        self.n, self.batch, self.seeds, self.device = n, batch, seeds, device
+        self.epoch = 0
+        self.sampler = self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-self.n // self.batch)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        orders = [
+            torch.randperm(self.n, generator=generator(seed, "order", self.epoch)) for seed in self.seeds
+        ]
+        yield from torch.stack(orders).to(self.device).split(self.batch, dim=1)
 
 
 def fit(module: pl.LightningModule, batches: EpochBatches, epochs: int, training: Training) -> None:
     """Train for some epochs, resuming from the checkpoint if there is one and removing it at the end.
 
+    Nothing is said or kept but what `training` asks for.
+
     Raises:
         KeyboardInterrupt: on Ctrl-C; Lightning alone would end the process with exit code 1.
     """
-    with quiet(), keyboard_interrupt():
-        run_fit(make_trainer(batches.device, epochs, training), module, batches, training)
-
-
-def make_trainer(
-    device: torch.device,
-    epochs: int,
-    training: Training,
-    devices: int = 1,
-    strategy: str | Strategy = "auto",
-) -> pl.Trainer:
-    """A trainer that says and keeps nothing but what `training` asks for."""
+    checkpoint, resume = training.checkpoint, None
     callbacks: list[pl.Callback] = [RichProgressBar(leave=False)] if training.progress else []
-    if training.checkpoint is not None:
-        callbacks.append(PeriodicCheckpoint(training.checkpoint, training.checkpoint_seconds))
-    return pl.Trainer(
-        max_epochs=epochs,
-        accelerator="gpu" if device.type == "cuda" else "cpu",
-        devices=devices,
-        strategy=strategy,
-        plugins=[LightningEnvironment()] if devices > 1 else None,  # inside a job of a cluster, too
-        callbacks=callbacks,
-        logger=False,
-        enable_checkpointing=training.checkpoint is not None,
-        enable_model_summary=False,
-        enable_progress_bar=training.progress,
-        use_distributed_sampler=False,
-    )
-
-
-def run_fit(
-    trainer: pl.Trainer, module: pl.LightningModule, batches: EpochBatches, training: Training
-) -> None:
-    """Fit, from the checkpoint on if there is one, and remove it."""
-    resume = training.checkpoint if training.checkpoint and training.checkpoint.exists() else None
-    trainer.fit(module, train_dataloaders=batches, ckpt_path=resume, weights_only=True)
+    if checkpoint is not None:
+        callbacks.append(PeriodicCheckpoint(checkpoint, training.checkpoint_seconds))
+        resume = checkpoint if checkpoint.exists() else None
+    with quiet(), keyboard_interrupt():
+        trainer = pl.Trainer(
+            max_epochs=epochs,
+            accelerator="gpu" if batches.device.type == "cuda" else "cpu",
+            devices=1,
+            callbacks=callbacks,
+            logger=False,
+            enable_checkpointing=checkpoint is not None,
+            enable_model_summary=False,
+            enable_progress_bar=training.progress,
+            use_distributed_sampler=False,
+        )
+        trainer.fit(module, train_dataloaders=batches, ckpt_path=resume, weights_only=True)
     module.to(batches.device)  # Lightning leaves it on the CPU
-    if training.checkpoint is not None:
-        training.checkpoint.unlink(missing_ok=True)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
 
 
 class PeriodicCheckpoint(Checkpoint):
@@ -81,15 +98,13 @@ class PeriodicCheckpoint(Checkpoint):
         self.path, self.seconds, self.last = path, seconds, time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save if it is time; of several processes, all save or none."""
-        due = time.monotonic() - self.last >= self.seconds
-        if not trainer.strategy.reduce_boolean_decision(due, all=False):
+        """Save if it is time."""
+        if time.monotonic() - self.last < self.seconds:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_name(f"{self.path.name}.tmp-{os.getpid()}")
         trainer.save_checkpoint(temporary)
-        if trainer.is_global_zero:  # the one that writes
-            temporary.replace(self.path)
+        temporary.replace(self.path)
         self.last = time.monotonic()
 
 
@@ -108,15 +123,47 @@ class EpochLosses:
             self._sums = torch.zeros_like(step)
         self._sums += step
 
-    def close_epoch(self, share: Share = ALONE) -> dict[str, float]:
-        """Append the epoch's means, summed over the processes' shares, to the curves and return them."""
+    def close_epoch(self) -> dict[str, float]:
+        """Append the epoch's means to the curves and return them."""
         assert self._sums is not None, "an epoch has at least one step"
-        sums = share.total(self._sums[:-1]) / self._sums[-1]
-        means = dict(zip(self.curves, sums.tolist(), strict=True))
+        means = dict(zip(self.curves, (self._sums[:-1] / self._sums[-1]).tolist(), strict=True))
         for name, value in means.items():
             self.curves[name].append(value)
         self._sums.zero_()
         return means
+
+
+class CurvesModule(pl.LightningModule, ABC):
+    """A training of several named losses, whose mean over each epoch is kept with the weights and told.
+
+    Args:
+        names: of its losses; a step counts them by `losses.add`.
+        on_epoch: told the epoch's number and mean losses.
+    """
+
+    def __init__(self, names: Sequence[str], on_epoch: OnEpoch | None):
+        super().__init__()
+        self.losses, self.on_epoch = EpochLosses(names), on_epoch
+
+    @abstractmethod
+    def diverged(self, names: str) -> UserError:
+        """What is told of losses that are not finite."""
+
+    def on_train_epoch_end(self) -> None:
+        """Close the epoch's curves; stop at the first loss that is not finite."""
+        means = self.losses.close_epoch()
+        if bad := [name for name, value in means.items() if not math.isfinite(value)]:
+            raise self.diverged(", ".join(bad))
+        if self.on_epoch is not None:
+            self.on_epoch(self.current_epoch, means)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the curves with the weights."""
+        checkpoint["curves"] = self.losses.curves
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the curves that were kept."""
+        self.losses.curves = checkpoint["curves"]
 
 
 @contextmanager

@@ -1,16 +1,14 @@
-"""Processes of our own that share a Lightning run: how they are started, how they end, what is told of it."""
+"""Processes of our own that share an extraction: how they are started, how they end, what is told of it."""
 
 from __future__ import annotations
 
 import multiprocessing.connection
 import os
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
-from multiprocessing import forkserver
 from typing import Any, Literal, Protocol
 
 import pytorch_lightning as pl
@@ -57,34 +55,21 @@ class Spawned(DDPStrategy):
     Args:
         device: where they compute.
         backend: gloo or nccl; by default what suits the device.
-        scratch: a folder for what Lightning leaves: an empty folder each time it sends parameters back.
     """
 
-    def __init__(self, device: torch.device, backend: str | None = None, scratch: str | None = None) -> None:
+    def __init__(self, device: torch.device, backend: str | None = None) -> None:
         start: Literal["spawn", "forkserver"] = "spawn" if device.type == "cuda" else "forkserver"
         torch.multiprocessing.get_context("forkserver").set_forkserver_preload([__name__])
-        if start == "forkserver":
-            forkserver.ensure_running()  # outlives the fit, whose temporary folder it must not have
         days = timedelta(days=365)
         super().__init__(start_method=start, process_group_backend=backend, timeout=days)
         self._silence, self._threads = ExitStack(), torch.get_num_threads()
-        self._scratch = scratch
 
     def setup_environment(self) -> None:
         """Join the others; this process then ends with the run and is quiet until then."""
         end_with_parent()
         self._silence.enter_context(quiet())
         torch.set_num_threads(max(1, self._threads // self.num_processes))
-        tempfile.tempdir = self._scratch or tempfile.tempdir
         super().setup_environment()
-
-    def on_train_start(self) -> None:
-        """Let Ctrl-C and SIGTERM end this process at once, even where it waits for the others.
-
-        Lightning has set a handler that waits for the end of a step.
-        """
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
 
 
 def end_with_parent(worker: int = 0) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from relrep_exp.alignment import moments
+from relrep_exp.alignment import whitening as moments
 from relrep_exp.alignment.anchors import Space
 from relrep_exp.alignment.consensus import Consensus
 from relrep_exp.alignment.consensus_aligner import ConsensusAligner

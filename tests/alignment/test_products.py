@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from relrep_exp.alignment import products
-from relrep_exp.alignment.products import FULL, Products
+from relrep_exp.alignment.param import fast
+from relrep_exp.alignment.param.fast import Products
 
+FULL = Products()
 LOW = Products("bf16")
 
 
@@ -17,7 +18,7 @@ def matrices(n=7, k=33, m=5):
 @pytest.fixture(params=["instructions", "none"])
 def processor(request, monkeypatch):
     """With and without bfloat16 instructions; torch computes either way."""
-    monkeypatch.setattr(products, "cpu_has_bf16", lambda: request.param == "instructions")
+    monkeypatch.setattr(fast, "cpu_has_bf16", lambda: request.param == "instructions")
 
 
 def literal(a, b):
@@ -69,10 +70,10 @@ def test_results_go_where_they_are_told_and_add_up(chosen):
 
 def test_a_processor_without_instructions_multiplies_float32(monkeypatch):
     """Its own bfloat16 products are hundreds of times slower."""
-    monkeypatch.setattr(products, "cpu_has_bf16", lambda: False)
+    monkeypatch.setattr(fast, "cpu_has_bf16", lambda: False)
     a, _ = matrices()
     assert LOW.operand(a).dtype == torch.float32
-    monkeypatch.setattr(products, "cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(fast, "cpu_has_bf16", lambda: True)
     assert LOW.operand(a).dtype == torch.bfloat16
 
 

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 import relrep_exp
-from relrep_exp.alignment import moments
+from relrep_exp.alignment import whitening as moments
 from relrep_exp.alignment.aligner import RelativeAligner, SingleRelativeAligner
 from relrep_exp.alignment.anchors import AnchorSet, Space
 from relrep_exp.alignment.param.learn import Param, ParamSettings

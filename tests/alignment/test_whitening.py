@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relrep_exp.alignment import moments as gathered
+from relrep_exp.alignment import whitening as gathered
 from relrep_exp.alignment.whitening import Whitening, moments, shrunk
 from relrep_exp.store.mapped import FileRows
 

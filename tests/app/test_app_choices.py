@@ -45,8 +45,7 @@ def test_a_choice_changes_what_it_says_and_only_that(run, config_of, outputs, ke
 
 def test_logits_start_from_a_normal_distribution_of_that_width():
     from relrep_exp.alignment.anchors import WhitenedSpace
-    from relrep_exp.alignment.param.learn import Param, ParamSettings
-    from relrep_exp.alignment.param.module import ParamModule
+    from relrep_exp.alignment.param.learn import Param, ParamModule, ParamSettings
     from relrep_exp.alignment.whitening import Whitening
 
     x = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))

@@ -1,15 +1,18 @@
 """The configuration files: every one composes, their defaults are the schema's and the paper's."""
 
+import re
 import subprocess
 import sys
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, asdict, fields
 from functools import cache
+from pathlib import Path
 
 import pytest
 import yaml
 from pydantic import TypeAdapter
 from pydantic.dataclasses import is_pydantic_dataclass
 
+import relrep_exp
 from relrep_exp.alignment.param.learn import ParamSettings
 from relrep_exp.app.plan import make_plan
 from relrep_exp.config import schema
@@ -161,6 +164,7 @@ TABLE_5 = {
     "orthogonality_weight": 0.27,
     "length_weight": 1.2,
 }
+OPEN = {"coverage_chunk": 16384, "init_std": 1.0, "start": "normal"}
 
 
 def values(group, name):
@@ -224,25 +228,31 @@ def test_the_batch_of_param_suits_what_it_learns_on(words, batch):
     assert make_plan(["anchors=param", *words], sweep=False)[0].config.anchors.batch == batch
 
 
-@pytest.mark.parametrize("name", ["param", "param_single"])
-def test_param_has_the_papers_hyperparameters(name):
-    node = values("anchors", name)
-    assert node.pop("batch").startswith("${param_batch:") and values("data", "digits")["param_batch"] == 256
-    own = {"learned_on": "decoder"} if name == "param_single" else {}
-    open_ = {"coverage_chunk": 16384, "init_std": 1.0, "start": "normal"}
-    assert {**node, "batch": 1024} == {**TABLE_5, "name": name, **open_, **own}
-    settings = ParamSettings()
-    for key, value in TABLE_5.items():
-        assert getattr(schema.ParamAnchors(name=name), key) == value
-        assert key == "m" or getattr(settings, key) == value
-    assert settings.coverage_chunk == 16384
+@pytest.mark.parametrize(
+    ("name", "own"), [("param", {}), ("param_single", {"learned_on": "decoder"})], ids=["multi", "single"]
+)
+def test_param_has_the_papers_hyperparameters(name, own):
+    """As files, as a composed configuration and from Python, where nobody says otherwise."""
     config = make_plan([f"anchors={name}", "task=precomputed_stitch", "zoo.path=x"], sweep=False)[0].config
-    assert {key: getattr(config.anchors, key) for key in TABLE_5} == TABLE_5
+    assert asdict(config.anchors) == {"name": name, **TABLE_5, **OPEN, **own}
+    settings = asdict(ParamSettings())
+    assert settings == {key: value for key, value in {**TABLE_5, **OPEN}.items() if key != "m"}
+    assert values("data", "digits")["param_batch"] == 256
 
 
-def test_the_settings_of_param_are_those_of_its_configuration():
-    own = {one.name: one.default for one in fields(schema.ParamAnchors) if one.name not in ("name", "m")}
-    assert own == {one.name: one.default for one in fields(ParamSettings)}
+def test_table_5_stands_in_one_place():
+    """Beside its hyperparameters' names no other file has its numbers."""
+    for one in fields(schema.ParamAnchors):
+        assert one.default is MISSING, one.name
+    here = conf_dir() / "anchors" / "param.yaml"
+    package = Path(relrep_exp.__file__).parent
+    searched = [*package.rglob("*.py"), *(path for path in conf_dir().rglob("*.yaml") if path != here)]
+    assert len(searched) > 200
+    for key, value in {**TABLE_5, "coverage_chunk": 16384}.items():
+        if key != "m":  # of every anchor strategy
+            beside = re.compile(rf"\b{key}\b(: [\w.]+)?\s*[:=]\s*{re.escape(str(value))}0*\b")
+            assert beside.search(here.read_text().replace("${param_batch:", "")), key
+            assert [path for path in searched if beside.search(path.read_text())] == [], key
 
 
 def test_a_relative_representation_has_the_papers_constants():
@@ -303,7 +313,6 @@ def test_every_key_of_the_schema_is_in_the_files():
     ].config
     for kind, spelled in [
         (config.anchors, values("anchors", "param")),
-        (schema.SingleParamAnchors(name="param_single"), values("anchors", "param_single")),
         (schema.LinearConfig(name="linear"), values("decoder", "linear")),
         (schema.SvmConfig(name="svm"), values("decoder", "svm")),
         (config.decoder, values("decoder", "mlp")),

@@ -15,8 +15,6 @@ from relrep_exp.store.records import RecordStore
 from relrep_exp.tasks import held_out, measure
 from relrep_exp.tasks.identity import param_identity
 
-SHARED = ["runtime.devices=2", "runtime.share_gflop=0"]
-
 
 def stamps(folder):
     """What changes when a file is written again, for every file of a folder."""
@@ -61,17 +59,6 @@ def test_the_last_line_is_the_record_and_the_second_time_nothing_is_computed(pyt
     assert "hydra" in imported
     assert not imported & {"torch", "pytorch_lightning", "sklearn", "wandb", "numpy"}
     assert stamps(outputs / "records") == before
-
-
-def test_two_processes_that_share_a_fit_leave_the_record_of_one(run, monkeypatch):
-    one = run("anchors=param", "anchors.epochs=5")
-    monkeypatch.setattr("relrep_exp.training.fit.fit", None)  # what one process learns with
-    two = run("anchors=param", "anchors.epochs=5", "overwrite=always", *SHARED)
-    assert two.fresh and two.path == one.path
-    assert [row[:4] for row in two.record.rows] == [row[:4] for row in one.record.rows]
-    numbers = [row.value for row in one.record.rows]
-    assert [row.value for row in two.record.rows] == pytest.approx(numbers, rel=1e-4, abs=1e-4)
-    assert two.record.curves.keys() == one.record.curves.keys()
 
 
 def test_the_record_says_what_was_run(run, config_of, outputs):

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from relrep_exp.config.schema import RuntimeConfig
 from relrep_exp.data.sources import Dataset
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 
 HOW = Training()
 

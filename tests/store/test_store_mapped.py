@@ -234,7 +234,7 @@ def test_a_disk_without_room_is_found_before_the_work(small_disk):
 _PEAKS = """
 import sys, torch
 from relrep_exp import AnchorSet, FileRows, RelativeSpace
-from relrep_exp.alignment import moments
+from relrep_exp.alignment import whitening as moments
 
 moments.BLOCK_ELEMENTS = 2**18  # the memory there is: small beside what must not be held
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from alignment.param.synthetic import N, learn
 
-from relrep_exp.alignment.param.module import ParamModule
+from relrep_exp.alignment.param.learn import ParamModule
 from relrep_exp.errors import UserError
-from relrep_exp.training.batches import EpochBatches, Training
-from relrep_exp.training.fit import EpochLosses
+from relrep_exp.training.device import Training
+from relrep_exp.training.fit import EpochBatches, EpochLosses
 
 CPU = torch.device("cpu")
 EPOCHS = 6

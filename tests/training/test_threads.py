@@ -8,9 +8,9 @@ from relrep_exp.training import threads
 
 COUNTS = """
 import torch
-from relrep_exp import threads
-from relrep_exp.runtime import Runtime
-from relrep_exp.schema import RuntimeConfig
+from relrep_exp.config.schema import RuntimeConfig
+from relrep_exp.training import threads
+from relrep_exp.training.device import Runtime
 before = torch.get_num_threads()
 for asked in (1, 0):
     threads.limit(asked)

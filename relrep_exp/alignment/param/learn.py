@@ -6,26 +6,37 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor
 
-from relrep_exp.alignment.anchors import ANCHORS, AnchorSet, WhitenedSpace
-from relrep_exp.alignment.products import Precision, Products
-from relrep_exp.alignment.similarity import Similarity, get_similarity
-from relrep_exp.training.batches import EpochBatches, Training
-
-if TYPE_CHECKING:
-    from relrep_exp.alignment.param.module import ParamModule
+from relrep_exp.alignment.agreement import agree
+from relrep_exp.alignment.anchors import AnchorSet, WhitenedSpace
+from relrep_exp.alignment.param import fast
+from relrep_exp.alignment.param.fast import Precision, Products
+from relrep_exp.alignment.similarity import SIMILARITIES, Similarity
+from relrep_exp.alignment.whitening import Moments
+from relrep_exp.errors import UserError, user_error
+from relrep_exp.store.files import conf_dir
+from relrep_exp.training.device import Training
+from relrep_exp.training.fit import CurvesModule, EpochBatches, fit
+from relrep_exp.training.seeding import generator
 
 _LOG = logging.getLogger("relrep_exp")
 LOSSES = ("symnce", "coverage", "orthogonality", "length")
+ANCHORS_A_DIMENSION = 4  # of start=consensus: two of them start from it, two from normal numbers
+
+
+# Table 5 stands in this file alone; the first argument of its interpolation of `batch` is the paper's number.
+_TABLE_5: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / "anchors" / "param.yaml"))
+_TABLE_5["batch"] = int(_TABLE_5["batch"].removeprefix("${param_batch:").partition(",")[0])
 
 
 @dataclass(frozen=True)
 class ParamSettings:
-    """Hyperparameters; the defaults are Table 5.
+    """Hyperparameters; the defaults are Table 5, as conf/anchors/param.yaml has it.
 
     Attributes:
         temperature: T of the softmax over each row of logits.
@@ -45,19 +56,19 @@ class ParamSettings:
             the leading dimensions of the training encoders' consensus; the others as without it.
     """
 
-    temperature: float = 2.9
-    epochs: int = 95
-    lr: float = 0.03
-    batch: int = 1024
-    coverage_chunk: int = 16384
-    nce_weight: float = 0.70
-    nce_temperature: float = 0.10
-    coverage_weight: float = 11.3
-    coverage_temperature: float = 2.7
-    orthogonality_weight: float = 0.27
-    length_weight: float = 1.2
-    init_std: float = 1.0
-    start: Literal["normal", "consensus"] = "normal"
+    temperature: float = _TABLE_5["temperature"]
+    epochs: int = _TABLE_5["epochs"]
+    lr: float = _TABLE_5["lr"]
+    batch: int = _TABLE_5["batch"]
+    coverage_chunk: int = _TABLE_5["coverage_chunk"]
+    nce_weight: float = _TABLE_5["nce_weight"]
+    nce_temperature: float = _TABLE_5["nce_temperature"]
+    coverage_weight: float = _TABLE_5["coverage_weight"]
+    coverage_temperature: float = _TABLE_5["coverage_temperature"]
+    orthogonality_weight: float = _TABLE_5["orthogonality_weight"]
+    length_weight: float = _TABLE_5["length_weight"]
+    init_std: float = _TABLE_5["init_std"]
+    start: Literal["normal", "consensus"] = _TABLE_5["start"]
 
     def weights(self) -> dict[str, float]:
         """Weight of each loss, in the order of `LOSSES`."""
@@ -79,37 +90,38 @@ class Param:
     """
 
     settings: ParamSettings = field(default_factory=ParamSettings)
-    similarity: Similarity = field(default_factory=lambda: get_similarity("wip"))
+    similarity: Similarity = SIMILARITIES["wip"]
     training: Training = field(default_factory=Training)
     precision: Precision = "float32"
+
+    def configured(
+        self,
+        hyperparameters: Mapping[str, Any],
+        similarity: Similarity,
+        training: Training,
+        precision: Precision = "float32",
+    ) -> Param:
+        """Make another from a mapping that may hold more than hyperparameters."""
+        names = {f.name for f in fields(ParamSettings)}
+        chosen = {name: value for name, value in hyperparameters.items() if name in names}
+        return Param(ParamSettings(**chosen), similarity, training, precision)
 
     def __call__(self, spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
         """Learn P [m, K] on the given spaces.
 
         Raises:
-            UserError: a loss became NaN or infinite, or a process that shares the fit was killed.
+            UserError: a loss became NaN or infinite.
         """
-        from relrep_exp.alignment.param.module import ParamModule
-        from relrep_exp.training.fit import fit  # Lightning takes seconds to import
-        from relrep_exp.training.together import fit_together
-
         module = ParamModule(spaces, ids, m, seed, self)
-        device = module.samples.whitened.device
-        if Products(self.precision).emulated(device):
+        device = module.whitened.device
+        if module.products.emulated(device):
             warn_of_rounding()
-        batches = EpochBatches(len(module.samples.whitened), self.settings.batch, [seed], device)
-        if self._worth_sharing(module):
-            fit_together("PARAM", module, batches, self.settings.epochs, self.training)
-        else:
+        with module.products.on(device):
+            batches = EpochBatches(len(module.whitened), self.settings.batch, [seed], device)
             fit(module, batches, self.settings.epochs, self.training)
         with torch.no_grad():
             weights = module.mixture().cpu()
         return AnchorSet(ids.cpu(), weights, module.losses.curves)
-
-    def _worth_sharing(self, module: ParamModule) -> bool:
-        """Whether a step is so much work that several processes, where there are any, save time."""
-        several = self.training.devices > 1
-        return several and module.step_work().gflop >= self.training.share_gflop
 
 
 @cache
@@ -121,16 +133,107 @@ def warn_of_rounding() -> None:
     )
 
 
-def param_from(
-    hyperparameters: Mapping[str, Any],
-    similarity: Similarity,
-    training: Training,
-    precision: Precision = "float32",
-) -> Param:
-    """A strategy from a mapping that may hold more than hyperparameters."""
-    names = {f.name for f in fields(ParamSettings)}
-    chosen = {name: value for name, value in hyperparameters.items() if name in names}
-    return Param(ParamSettings(**chosen), similarity, training, precision)
+class ParamModule(CurvesModule):
+    """P as unconstrained logits, and the objective of Eq. 3 over all training encoders at once.
+
+    The encoders' embeddings stand side by side on the device where they are; no step waits for it.
+
+    Attributes:
+        logits: of P, the parameter, [m, K].
+        dims: d of each encoder.
+        whitened: whitened coordinates, [N, sum d], as operands of products.
+        squares: |x_w|^2, [E, N].
+        support: what P mixes, likewise: whitened embeddings of the support, [K, sum d]; under a similarity
+            that is not WIP centred ones beside them, [K, 2 sum d], as P X = P (X - mu) + mu.
+        points: all samples as a similarity that is not WIP compares them, [N, d_i] each; none for WIP.
+    """
+
+    def __init__(self, spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int, strategy: Param):
+        super().__init__(LOSSES, strategy.training.on_epoch)
+        self.settings, self.similarity = strategy.settings, strategy.similarity
+        self.products = Products(strategy.precision)
+        whitened = torch.cat([space.whitened for space in spaces.values()], dim=1)
+        ids = ids.to(whitened.device)
+        self.dims = tuple(space.whitened.shape[1] for space in spaces.values())
+        self._widths = whitened.new_tensor(self.dims)
+        self.whitened = self.products.operand(whitened)
+        self.squares = torch.stack([space.whitened.square().sum(1) for space in spaces.values()])
+        mixed, self.points = [whitened[ids]], list[Tensor]()
+        self._whitenings = [space.whitening for space in spaces.values()]
+        if self.similarity != SIMILARITIES["wip"]:
+            mixed += [space.x[ids] - space.whitening.mean for space in spaces.values()]
+            self.points = [self.similarity.points(space.x, space.whitening) for space in spaces.values()]
+        self.support = self.products.operand(torch.cat(mixed, dim=1))
+        normal = torch.randn(m, len(ids), generator=generator(seed, "param logits"))
+        start = (self.settings.init_std * normal).to(self.squares)
+        if self.settings.start == "consensus":
+            parallel = {name: space.whitened[ids] for name, space in spaces.items()}
+            start = with_consensus(start, parallel, self.settings.temperature)
+        self.logits = torch.nn.Parameter(start)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam on the logits (Table 5)."""
+        return torch.optim.Adam(self.parameters(), self.settings.lr, fused=True)
+
+    def training_step(self, rows: Tensor, _: int) -> Tensor:
+        """Eq. 3 on the samples `rows` [1, B]."""
+        weights, terms = self.settings.weights(), self.objective(rows[0])
+        self.losses.add(list(terms.values()))
+        return torch.stack([weights[name] * loss for name, loss in terms.items()]).sum()
+
+    def objective(self, rows: Tensor) -> dict[str, Tensor]:
+        """Compute the four losses, unweighted, on the samples `rows` [B], by name as in `LOSSES`."""
+        s = self.settings
+        mixed: Tensor = fast.Mix.apply(self.mixture(), self.support, self.products)
+        width = sum(self.dims)
+        x, anchors = self.whitened.index_select(0, rows), mixed[:, :width]
+        across, gram = fast.Compare.apply(x, anchors, self.dims, self.products)
+        squares = gram.diagonal(dim1=1, dim2=2)
+        x_squares = self.squares.index_select(1, rows)
+        cover = fast.coverage(
+            across, x_squares, squares, self._widths, s.coverage_temperature, s.coverage_chunk
+        )
+        single = [cover, fast.orthogonality(gram), fast.length(squares)]
+        relative = across
+        if self.points:  # another similarity than WIP compares the samples with its own form of the anchors
+            centred = zip(mixed[:, width:].split(self.dims, dim=1), self._whitenings, strict=True)
+            prepared = [self.similarity.points(a + w.mean, w) for a, w in centred]
+            pairs = zip(self.points, prepared, strict=True)
+            relative = torch.stack([self.similarity.compare(x.index_select(0, rows), a) for x, a in pairs])
+        nce = fast.sym_nce(relative, s.nce_temperature, self.products)
+        return dict(zip(LOSSES, [nce, *(loss.mean() for loss in single)], strict=True))
+
+    def mixture(self) -> Tensor:
+        """P = softmax(logits / T) row by row, row-stochastic, [m, K] (Appendix D)."""
+        return torch.softmax(self.logits / self.settings.temperature, dim=1)
+
+    def diverged(self, names: str) -> UserError:
+        """What is told of losses that are not finite; nothing is recorded."""
+        return user_error(
+            f"PARAM diverged in epoch {self.current_epoch}: {names} is not finite",
+            f"lower anchors.lr (now {self.settings.lr:g}) or raise the temperatures; nothing is recorded",
+        )
 
 
-ANCHORS["param"] = Param()
+def with_consensus(logits: Tensor, support: Mapping[str, Tensor], temperature: float) -> Tensor:
+    """Logits whose leading rows are +z_k / -z_k times T, one pair for each of the m / 4 leading dimensions.
+
+    z_k [K] is the k-th coordinate of the consensus of the support (docs/consensus.md), standardised. The
+    pair of anchors mixes the samples by exp(z_k) and exp(-z_k), so that it lies on both sides of the mean
+    along what all encoders agree on. The other rows stay as they are, as do all where m < 4.
+
+    Args:
+        logits: [m, K].
+        support: whitened embeddings of the same K samples of each training encoder, [K, d_i].
+        temperature: T of the softmax over each row.
+    """
+    moments = Moments.of(support)
+    agreement = agree(moments, moments.dims)
+    directions = agreement.stacked()[:, : len(logits) // ANCHORS_A_DIMENSION]
+    coordinates = (torch.cat(list(support.values()), dim=1).double() - moments.mean) @ directions
+    z = temperature * coordinates.T / coordinates.std(0, correction=0)[:, None]
+    pairs = torch.stack([z, -z], dim=1).flatten(0, 1).to(logits)
+    return torch.cat([pairs, logits[len(pairs) :]])
+
+
+PARAM = Param()  # as `get_anchor_strategy` has it

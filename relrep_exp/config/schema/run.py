@@ -67,23 +67,23 @@ class PickedAnchors:
 
 @dataclass(frozen=True, config=strict)
 class ParamAnchors:
-    """conf/anchors/param, and what param_single shares with it: PARAM with Table 5's hyperparameters."""
+    """conf/anchors/param, which alone has Table 5's numbers, and what param_single shares with it."""
 
     name: Literal["param", "param_single"]
-    m: Count = 300
-    temperature: Positive = 2.9
-    epochs: Count = 95
-    lr: Positive = 0.03
-    batch: Annotated[int, Field(ge=2)] = 1024
-    coverage_chunk: Count = 16384
-    nce_weight: NonNegative = 0.70
-    nce_temperature: Positive = 0.10
-    coverage_weight: NonNegative = 11.3
-    coverage_temperature: Positive = 2.7
-    orthogonality_weight: NonNegative = 0.27
-    length_weight: NonNegative = 1.2
-    init_std: Positive = 1.0  # at 0 the rows of P are equal, their gradients too: all anchors stay one
-    start: Literal["normal", "consensus"] = "normal"
+    m: Count
+    temperature: Positive
+    epochs: Count
+    lr: Positive
+    batch: Annotated[int, Field(ge=2)]
+    coverage_chunk: Count
+    nce_weight: NonNegative
+    nce_temperature: Positive
+    coverage_weight: NonNegative
+    coverage_temperature: Positive
+    orthogonality_weight: NonNegative
+    length_weight: NonNegative
+    init_std: Positive  # at 0 the rows of P are equal, their gradients too: all anchors stay one
+    start: Literal["normal", "consensus"]
 
 
 @dataclass(frozen=True, config=strict)
@@ -147,7 +147,6 @@ class RuntimeConfig:
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: Count | Literal["all"] = 1
-    share_gflop: NonNegative = 100.0
     precision: Literal["float32", "bf16", "tf32"] = "float32"
     threads: Annotated[int, Field(ge=0)] = 0
     progress: Literal["auto", "on", "off"] = "auto"

@@ -20,7 +20,7 @@ from relrep_exp.store.tensors import TensorStore
 if TYPE_CHECKING:
     from relrep_exp.config.schema import AutoencoderZoo, ConvConfig
     from relrep_exp.encoders.local.autoencoder_zoo import AutoencoderSource
-    from relrep_exp.training.batches import Training
+    from relrep_exp.training.device import Training
 
 
 def load(source: AutoencoderSource, training: Training) -> AutoencoderEncoder:

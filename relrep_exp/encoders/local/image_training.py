@@ -23,8 +23,8 @@ from relrep_exp.encoders.encoder import Encoder
 from relrep_exp.errors import user_error
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.tensors import TensorStore
-from relrep_exp.training.batches import EpochBatches, Training
-from relrep_exp.training.fit import fit
+from relrep_exp.training.device import Training
+from relrep_exp.training.fit import EpochBatches, fit
 
 if TYPE_CHECKING:
     from relrep_exp.data.samples import View

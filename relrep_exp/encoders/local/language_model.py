@@ -18,8 +18,8 @@ from relrep_exp.encoders.text_tokens import Tokens
 from relrep_exp.encoders.tokenizer import from_json, to_json, train_tokenizer
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.tensors import TensorStore
-from relrep_exp.training.batches import EpochBatches, Training
-from relrep_exp.training.fit import fit
+from relrep_exp.training.device import Training
+from relrep_exp.training.fit import EpochBatches, fit
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

@@ -5,23 +5,21 @@ A bag is what an embedding has to tell of a text as a whole, in whatever order.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from relrep_exp.errors import user_error
-from relrep_exp.training.batches import Training
-from relrep_exp.training.fit import EpochLosses
+from relrep_exp.errors import UserError, user_error
+from relrep_exp.training.device import Training
+from relrep_exp.training.fit import CurvesModule
 
 _CLIP = 1.0
 _ROWS = 4096  # of which the counts are made at once
 
 
-class TextTraining(pl.LightningModule):
+class TextTraining(CurvesModule):
     """A training of several named losses, whose curves are kept with the weights.
 
     Args:
@@ -42,9 +40,8 @@ class TextTraining(pl.LightningModule):
         steps: int,
         training: Training,
     ):
-        super().__init__()
-        self.model_name, self.lr, self.weight_decay = name, lr, weight_decay
-        self.steps, self.training_how, self.losses = steps, training, EpochLosses(losses)
+        super().__init__(losses, training.on_epoch)
+        self.model_name, self.lr, self.weight_decay, self.steps = name, lr, weight_decay, steps
 
     def configure_optimizers(self) -> Any:
         """AdamW, one cycle of the learning rate over all steps."""
@@ -56,24 +53,10 @@ class TextTraining(pl.LightningModule):
         """Clip: the first steps of a deep stack may jump."""
         nn.utils.clip_grad_norm_(self.parameters(), _CLIP)
 
-    def on_train_epoch_end(self) -> None:
-        """Close the epoch's curves; stop at the first loss that is not finite."""
-        means = self.losses.close_epoch()
-        if bad := [name for name, value in means.items() if not math.isfinite(value)]:
-            raise user_error(
-                f"the {self.model_name} diverged in epoch {self.current_epoch}: {', '.join(bad)}",
-                f"lower its lr (now {self.lr:g})",
-            )
-        if self.training_how.on_epoch is not None:
-            self.training_how.on_epoch(self.current_epoch, means)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the curves with the weights."""
-        checkpoint["curves"] = self.losses.curves
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the curves that were kept."""
-        self.losses.curves = checkpoint["curves"]
+    def diverged(self, names: str) -> UserError:
+        """Tell of losses that are not finite."""
+        what = f"the {self.model_name} diverged in epoch {self.current_epoch}: {names}"
+        return user_error(what, f"lower its lr (now {self.lr:g})")
 
 
 def rarity(tokens: Tensor, vocabulary: int, special: Sequence[int]) -> Tensor:

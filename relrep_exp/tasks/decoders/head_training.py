@@ -19,8 +19,8 @@ from relrep_exp.config.schema import HeadConfig
 from relrep_exp.tasks.decoders.classifiers import FitDecoders, Job
 from relrep_exp.tasks.decoders.heads import Gradients, Head, HeadBank, HeadSettings
 from relrep_exp.tasks.work import Work
-from relrep_exp.training.batches import EpochBatches, Training
-from relrep_exp.training.fit import fit
+from relrep_exp.training.device import Training
+from relrep_exp.training.fit import EpochBatches, fit
 from relrep_exp.training.seeding import generator, scoped_seed
 
 STEPS = 16  # done in one of Lightning's steps, whose own cost would exceed that of a head's

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from relrep_exp.training.batches import EpochBatches, Training
-from relrep_exp.training.fit import fit
+from relrep_exp.training.device import Training
+from relrep_exp.training.fit import EpochBatches, fit
 from relrep_exp.training.seeding import scoped_seed
 
 Activation = Literal["relu", "tanh", "cosine"]

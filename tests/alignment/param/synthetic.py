@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 
 from relrep_exp.alignment.anchors import AnchorSet, WhitenedSpace
+from relrep_exp.alignment.param.fast import Precision
 from relrep_exp.alignment.param.learn import Param, ParamSettings
-from relrep_exp.alignment.products import Precision
 from relrep_exp.alignment.similarity import get_similarity
 from relrep_exp.alignment.whitening import Whitening
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 
 N, K, M = 60, 30, 7
 

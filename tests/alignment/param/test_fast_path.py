@@ -5,12 +5,11 @@ import torch
 
 from relrep_exp.alignment import metrics
 from relrep_exp.alignment.anchors import AnchorSet
-from relrep_exp.alignment.param.learn import Param, ParamSettings
-from relrep_exp.alignment.param.module import ParamModule
+from relrep_exp.alignment.param.learn import Param, ParamModule, ParamSettings
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.tasks.decoders.head_training import fit_heads
 from relrep_exp.tasks.decoders.heads import HeadSettings
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 
 from .synthetic import K, learn, views, whitened
 from .test_param_golden import appendix_a, appendix_b, plain_loop
@@ -28,7 +27,7 @@ def test_loss_and_gradient(encoders, precision, tolerance):
     logits = module.logits.detach().double().requires_grad_()
     literal = appendix_a((logits / 2.9).softmax(1), [appendix_b(x) for x in spaces.values()], rows)
     expected = (WEIGHTS * torch.stack(literal)).sum()
-    loss = module.loss(rows)
+    loss = module.training_step(rows[None], 0)
     assert float(loss) == pytest.approx(float(expected), rel=tolerance)
     (gradient,), (exact,) = (
         torch.autograd.grad(*pair) for pair in ((loss, module.logits), (expected, logits))

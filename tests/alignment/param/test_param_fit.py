@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from relrep_exp.alignment import products
 from relrep_exp.alignment.anchors import get_anchor_strategy
-from relrep_exp.alignment.param.learn import LOSSES, Param, ParamSettings, param_from, warn_of_rounding
+from relrep_exp.alignment.param import fast
+from relrep_exp.alignment.param.learn import LOSSES, Param, ParamSettings, warn_of_rounding
 from relrep_exp.alignment.similarity import get_similarity
 from relrep_exp.errors import UserError
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 
 from .synthetic import K, M, N, learn, views, whitened
 
@@ -133,7 +133,7 @@ def test_embeddings_that_are_not_finite_never_become_anchors(value):
 
 
 def test_hyperparameters_are_picked_from_a_larger_mapping():
-    made = param_from({"m": 5, "name": "param", "lr": 0.5}, get_similarity("cosine"), Training())
+    made = Param().configured({"m": 5, "name": "param", "lr": 0.5}, get_similarity("cosine"), Training())
     assert made.settings == ParamSettings(lr=0.5)
     assert made.similarity.name == "cosine"
 
@@ -141,7 +141,7 @@ def test_hyperparameters_are_picked_from_a_larger_mapping():
 def test_bf16_learns_nearly_what_float32_learns_and_says_where_it_is_no_faster(caplog, monkeypatch):
     found = {}
     for instructions in (True, False):
-        monkeypatch.setattr(products, "cpu_has_bf16", lambda has=instructions: has)
+        monkeypatch.setattr(fast, "cpu_has_bf16", lambda has=instructions: has)
         caplog.clear()
         warn_of_rounding.cache_clear()
         found[instructions] = learn(views(3), epochs=12, lr=0.1, precision="bf16")

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from relrep_exp.alignment.anchors import AnchorSet
 from relrep_exp.alignment.param.learn import LOSSES
-from relrep_exp.training.batches import EpochBatches
+from relrep_exp.training.fit import EpochBatches
 from relrep_exp.training.seeding import generator
 
 from .synthetic import K, N, learn, views

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from alignment import literal
-from relrep_exp.alignment.param import losses_of_all
+from relrep_exp.alignment.param import fast, losses
 
-DOUBLE = torch.float64
+DOUBLE, FULL = torch.float64, fast.Products()
 
 
 def normal(seed: int, *shape: int, scale: float = 1.0) -> torch.Tensor:
@@ -20,13 +20,13 @@ def cover(x, anchors, tau, chunk=10**9):
     squares = torch.stack([a.square().sum(1) for a in x])
     anchor_squares = torch.stack([a.square().sum(1) for a in anchors])
     dims = torch.tensor([a.shape[1] for a in x], dtype=DOUBLE)
-    return losses_of_all.coverage(products, squares, anchor_squares, dims, tau, chunk)
+    return fast.coverage(products, squares, anchor_squares, dims, tau, chunk)
 
 
 @pytest.mark.parametrize("temperature", [2.9, 0.3])
 def test_mixture_is_the_softmax_of_each_row(temperature):
     logits = normal(0, 4, 9)
-    p = losses_of_all.mixture(logits, temperature)
+    p = losses.mixture(logits, temperature)
     np.testing.assert_allclose(p, literal.mixture(logits.numpy(), temperature), rtol=1e-12)
     np.testing.assert_allclose(p.sum(1), np.ones(4), rtol=1e-12)
 
@@ -60,29 +60,29 @@ def test_coverage_holds_a_chunk_of_assignments_and_keeps_one_gradient(monkeypatc
     softmax = torch.softmax
     monkeypatch.setattr(torch, "softmax", lambda s, dim: (held.append(s.numel()), softmax(s, dim=dim))[1])
     with torch.autograd.graph.saved_tensors_hooks(lambda t: (kept.append(t.numel()), t)[1], lambda t: t):
-        losses_of_all.coverage(products, normal(3, 1, 64).square(), squares, dims, 2.7, chunk)
+        fast.coverage(products, normal(3, 1, 64).square(), squares, dims, 2.7, chunk)
     assert held == [chunk * 16] * (64 // chunk)
     assert sum(kept) < 64 * 16 + 64
 
 
 def test_orthogonality_is_the_mean_squared_cosine_of_distinct_pairs():
     anchors = [normal(1, 6, 4), normal(2, 6, 9)]
-    got = losses_of_all.orthogonality(torch.stack([a @ a.T for a in anchors]))
+    got = fast.orthogonality(torch.stack([a @ a.T for a in anchors]))
     np.testing.assert_allclose(got, [literal.orthogonality(a.numpy()) for a in anchors], rtol=1e-10)
 
 
 def test_orthogonality_is_zero_for_orthogonal_anchors_one_for_parallel_and_zero_for_one_anchor():
     orthogonal, parallel = torch.diag(torch.tensor([1.0, 4.0, 9.0])), torch.outer(*[torch.arange(1.0, 4)] * 2)
-    got = losses_of_all.orthogonality(torch.stack([orthogonal, parallel]))
+    got = fast.orthogonality(torch.stack([orthogonal, parallel]))
     np.testing.assert_allclose(got, [0.0, 1.0], atol=1e-6)
-    assert float(losses_of_all.orthogonality(torch.full((1, 1, 1), 2.0))) == pytest.approx(0.0, abs=1e-6)
+    assert float(fast.orthogonality(torch.full((1, 1, 1), 2.0))) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_length_is_appendix_a():
     anchors = [normal(1, 6, 4), normal(2, 6, 9)]
-    got = losses_of_all.length(torch.stack([a.square().sum(1) for a in anchors]))
+    got = fast.length(torch.stack([a.square().sum(1) for a in anchors]))
     np.testing.assert_allclose(got, [literal.length(a.numpy()) for a in anchors], rtol=1e-12)
-    assert float(losses_of_all.length(torch.ones(1, 3))) == 0.0
+    assert float(fast.length(torch.ones(1, 3))) == 0.0
 
 
 @pytest.mark.parametrize("tau", [0.1, 1.0, 0.0251, 0.0249, 0.01, 1e-3])
@@ -92,7 +92,7 @@ def test_sym_nce_is_appendix_a(encoders, tau):
     r = normal(3, encoders, 6, 5)
     expected = literal.sym_nce(list(r.numpy()), tau)
     assert expected > 0.1
-    assert float(losses_of_all.sym_nce(r, tau)) == pytest.approx(expected, rel=1e-9)
+    assert float(fast.sym_nce(r, tau, FULL)) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("tau", [0.1, 0.0255, 0.01])
@@ -101,7 +101,7 @@ def test_sym_nce_in_float32_stays_finite_and_right_for_far_and_near_logits(tau):
     r = normal(4, 2, 32, 4).float()
     r[1, ::2], r[1, 1::2] = r[0, ::2], -r[0, 1::2]
     r = r.requires_grad_()
-    loss = losses_of_all.sym_nce(r, tau)
+    loss = fast.sym_nce(r, tau, FULL)
     loss.backward()
     assert bool(torch.isfinite(r.grad).all())
     expected = literal.sym_nce(list(r.detach().double().numpy()), tau)
@@ -110,19 +110,19 @@ def test_sym_nce_in_float32_stays_finite_and_right_for_far_and_near_logits(tau):
 
 def test_sym_nce_of_one_encoder_is_zero_and_of_equal_spaces_is_least():
     r = normal(5, 1, 6, 5)
-    assert float(losses_of_all.sym_nce(r, 0.1)) == 0.0
+    assert float(fast.sym_nce(r, 0.1, FULL)) == 0.0
     aligned, other = torch.cat([r, 3 * r]), torch.cat([r, normal(6, 1, 6, 5)])
-    assert float(losses_of_all.sym_nce(aligned, 0.01)) < 0.05 < float(losses_of_all.sym_nce(other, 0.01))
+    assert float(fast.sym_nce(aligned, 0.01, FULL)) < 0.05 < float(fast.sym_nce(other, 0.01, FULL))
 
 
 LOSSES = {
     "coverage whole": lambda v: cover([normal(1, 4, 3)], [v], 2.7),
     "coverage chunked": lambda v: cover([normal(1, 4, 3)], [v], 2.7, chunk=2),
-    "orthogonality": lambda v: losses_of_all.orthogonality((v @ v.T)[None]),
-    "length": lambda v: losses_of_all.length(v.square().sum(1)[None]),
-    "symnce": lambda v: losses_of_all.sym_nce(torch.stack([v, v @ normal(7, 3, 3), normal(8, 5, 3)]), 0.1),
-    "symnce, small tau": lambda v: losses_of_all.sym_nce(torch.stack([v, v @ normal(7, 3, 3)]), 0.02),
-    "mixture": lambda v: losses_of_all.mixture(v, 2.9),
+    "orthogonality": lambda v: fast.orthogonality((v @ v.T)[None]),
+    "length": lambda v: fast.length(v.square().sum(1)[None]),
+    "symnce": lambda v: fast.sym_nce(torch.stack([v, v @ normal(7, 3, 3), normal(8, 5, 3)]), 0.1, FULL),
+    "symnce, small tau": lambda v: fast.sym_nce(torch.stack([v, v @ normal(7, 3, 3)]), 0.02, FULL),
+    "mixture": lambda v: losses.mixture(v, 2.9),
 }
 
 

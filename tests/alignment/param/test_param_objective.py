@@ -8,8 +8,7 @@ import torch
 
 from alignment import literal
 from relrep_exp.alignment.anchors import WhitenedSpace
-from relrep_exp.alignment.param.learn import LOSSES, Param, ParamSettings
-from relrep_exp.alignment.param.module import ParamModule
+from relrep_exp.alignment.param.learn import LOSSES, Param, ParamModule, ParamSettings
 from relrep_exp.alignment.similarity import get_similarity
 from relrep_exp.alignment.whitening import Whitening
 

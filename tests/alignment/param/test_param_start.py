@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from relrep_exp.alignment.param.learn import Param, ParamSettings
-from relrep_exp.alignment.param.module import ParamModule
-from relrep_exp.alignment.param.start import normal_logits
+from relrep_exp.alignment.param.learn import Param, ParamModule, ParamSettings
 from relrep_exp.alignment.similarity import get_similarity
+from relrep_exp.training.seeding import generator
 
 from .synthetic import K, learn, views, whitened
+
+
+def normal_logits(m, samples, std, seed):
+    return std * torch.randn(m, samples, generator=generator(seed, "param logits"))
 
 
 def started(start, m, spaces=None, similarity="wip"):

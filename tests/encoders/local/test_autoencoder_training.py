@@ -16,7 +16,7 @@ from relrep_exp.encoders.local.autoencoder import (
     train_image_decoder,
     unit,
 )
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 
 SMALL = ImageSettings(channels=(8, 16), epochs=1, least_steps=150, batch=32, lr=1e-2)
 

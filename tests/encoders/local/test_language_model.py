@@ -19,7 +19,7 @@ from relrep_exp.encoders.local.text_training import bags, rarity
 from relrep_exp.encoders.text_tokens import Tokens
 from relrep_exp.encoders.tokenizer import train_tokenizer
 from relrep_exp.errors import UserError
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 
 ARCHITECTURES = ("gpt2", "llama", "gemma3")
 SENTENCES = sentences(64, seed=1)

@@ -12,7 +12,7 @@ from relrep_exp.data.sources import Dataset
 from relrep_exp.encoders.local import local_bert, masked_language
 from relrep_exp.errors import UserError
 from relrep_exp.store.tensors import TensorStore
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 
 DATA = ReviewsData("reviews", "template_reviews", train=120, test=40)
 LANGUAGES = ("en", "zh")

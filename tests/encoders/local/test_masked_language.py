@@ -11,7 +11,7 @@ from relrep_exp.encoders.local.masked_language import LOSSES, MaskedLanguageTrai
 from relrep_exp.encoders.local.text_training import bags
 from relrep_exp.encoders.tokenizer import train_tokenizer
 from relrep_exp.errors import UserError
-from relrep_exp.training.batches import Training
+from relrep_exp.training.device import Training
 
 TEXTS = [
     f"the {colour} {thing} is {verdict}"

@@ -9,7 +9,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from relrep_exp.tasks.decoders.head_training import HeadTraining, fit_heads, head_training
 from relrep_exp.tasks.decoders.heads import HeadBank, HeadSettings
-from relrep_exp.training.batches import EpochBatches, Training
+from relrep_exp.training.device import Training
+from relrep_exp.training.fit import EpochBatches
 from relrep_exp.training.seeding import generator
 
 N, WIDTH, CLASSES, HEADS = 41, 6, 3, 3
