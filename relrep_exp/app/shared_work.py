@@ -12,8 +12,8 @@ from relrep_exp.config.views import own_pairs
 from relrep_exp.encoders import zoo
 from relrep_exp.encoders.present import missing_encoders
 from relrep_exp.errors import UserError
-from relrep_exp.store.entries import MANIFEST
 from relrep_exp.store.keys import content_key
+from relrep_exp.store.once import MANIFEST
 from relrep_exp.tasks.identity import (
     REPRESENTATIONS,
     STATISTICS,

@@ -13,8 +13,7 @@ from pydantic import TypeAdapter
 
 from relrep_exp.config.schema import ExperimentConfig
 from relrep_exp.report.tables.points import Gap, Point
-from relrep_exp.store.files import write_atomic
-from relrep_exp.store.sealed import seal, unseal
+from relrep_exp.store.files import seal, unseal, write_atomic
 
 if TYPE_CHECKING:
     from relrep_exp.store.records import Record

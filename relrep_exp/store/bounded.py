@@ -7,10 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from relrep_exp.errors import UserError
-from relrep_exp.store.entries import MANIFEST
 from relrep_exp.store.files import remove_temp, temp_beside
 from relrep_exp.store.keys import is_key
-from relrep_exp.store.locks import LockBusyError, key_lock
+from relrep_exp.store.once import MANIFEST, LockBusyError, key_lock
 
 
 def mark_used(folder: Path) -> None:

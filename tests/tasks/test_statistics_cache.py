@@ -18,7 +18,7 @@ from relrep_exp.alignment.relative_aligner import RelativeAligner
 from relrep_exp.alignment.whitening import Whitening
 from relrep_exp.store.bounded import mark_used, prune
 from relrep_exp.store.keys import content_key
-from relrep_exp.store.locks import key_lock
+from relrep_exp.store.once import key_lock
 from relrep_exp.store.records import numbers_of
 from relrep_exp.store.tensors import TensorStore
 from relrep_exp.tasks import statistics_cache

@@ -9,9 +9,9 @@ import threading
 import pytest
 
 from relrep_exp.errors import UserError
+from relrep_exp.store.files import CorruptError, OtherSchemaError
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.records import Record, RecordStore, Row
-from relrep_exp.store.sealed import CorruptError, OtherSchemaError
 
 
 def make(seed=0, value=0.5, **changes):
