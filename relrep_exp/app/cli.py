@@ -155,6 +155,6 @@ def _hydra(arguments: Sequence[str]) -> int:
 
 def _show(outcome: Outcome) -> None:
     """The table of a single run."""
-    from relrep_exp.report.render.show import run_report
+    from relrep_exp.report.render.terminal import run_report
 
     run_report(outcome.record, outcome.path, outcome.seconds, outcome.fresh)

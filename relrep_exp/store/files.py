@@ -1,4 +1,4 @@
-"""Files that are whole or absent and know whether they are intact; the system's errors in the user's terms."""
+"""Files that are whole or absent and know if they are intact; the system's errors in the user's terms."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.relative_aligner import RelativeAligner
 from relrep_exp.config.schema import TaskConfig
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
-from relrep_exp.report.figures.png_strips import pixels
+from relrep_exp.report.figures.style import pixels
 from relrep_exp.tasks.reconstruction import Reconstruction
 
 N, TRAIN, DIM = 90, 60, 3

@@ -1,21 +1,31 @@
-"""A table as terminal output and Markdown, and what any rendering says in a cell."""
+"""What a run prints when it has ended, a table in the terminal, and what any rendering says in a cell."""
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from relrep_exp.report.tables.cells import Beside, Cell, Column, Line, Table
-from relrep_exp.report.tables.compare import MARKS
+from relrep_exp.report.tables.run_table import headline, run_table
+from relrep_exp.report.tables.table import (
+    MARKS,
+    Beside,
+    Cell,
+    Column,
+    Line,
+    Measure,
+    Table,
+    mean_of,
+    measure_of,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    from relrep_exp.report.measures import Measure
+    from relrep_exp.store.records import Record
 
 TERMINAL_WIDTH = 100
 BLANK = "-"
@@ -27,7 +37,27 @@ _FOLDED_NAME_WIDTH = 10  # where rows have two lines anyway
 _COLUMN_GAP = 2
 _ASCII = str.maketrans({"±": "+-", "≈": "=", "↑": ">", "↓": "<"})
 
-_MARKDOWN_SPECIAL = re.compile(r"([\\`*<>|\[\]])")
+
+def run_line(record: Record, number: int, seconds: float, fresh: bool) -> None:
+    """One line of a sweep: number, method, seed, the mean of its headline metric between encoders, time."""
+    metric = headline([record])
+    across = [row.value for row in record.rows if row.metric == metric and row.source != row.target]
+    within = [row.value for row in record.rows if row.metric == metric and row.source == row.target]
+    where, values = ("between", across) if across else ("within", within)
+    took = f"{seconds:.1f} s" if fresh else "cached"
+    name = "F1" if metric == "f1_weighted" else measure_of(metric).label
+    score = f"{name} {where} encoders {measure_of(metric).text(mean_of(values)):>6}"
+    print(f"#{number:<3} {record.method:<18} seed={record.config['seed']:<3} {score}   {took}", flush=True)
+
+
+def run_report(record: Record, path: Path, seconds: float, fresh: bool) -> None:
+    """The table of a single run, and where its record is."""
+    to_terminal(run_table(record))
+    phases = ", ".join(f"{phase} {taken:.1f} s" for phase, taken in record.timings.items())
+    print(
+        f"computed in {seconds:.1f} s ({phases})" if fresh else "read from the record: nothing was computed"
+    )
+    print(f"record: {path}")
 
 
 def cell_text(cell: Cell | None, line: Line, column: Column, table: Table) -> str:
@@ -168,36 +198,6 @@ def _encodable(text: str, console: Console) -> str:
     if console.encoding.startswith("utf"):
         return text
     return text.translate(_ASCII).encode("ascii", "replace").decode()
-
-
-def to_markdown(table: Table) -> str:
-    """A pipe table with the title above and the notes below."""
-    names = [_markdown(name) for name in headings(table)]
-    lines = [
-        f"**{_markdown(table.title)}**",
-        "",
-        _pipes(names),
-        _pipes([":--", ":--", *["--:"] * len(table.columns)]),
-    ]
-    for line in table.rows:
-        cells = [
-            _under(bold(cell, cell_text(cell, line, column, table), "**{}**"), paper_text(cell, line, column))
-            for cell, column in cells_of(line, table)
-        ]
-        lines.append(_pipes([_markdown(line.target), _markdown(line.source), *cells]))
-    return "\n".join([*lines, "", *(_markdown(note) + "  " for note in table.notes("bold"))]) + "\n"
-
-
-def _under(ours: str, paper: str) -> str:
-    return f"{ours}<br>paper {paper}" if paper else ours
-
-
-def _pipes(fields: list[str]) -> str:
-    return f"| {' | '.join(fields)} |"
-
-
-def _markdown(text: str) -> str:
-    return _MARKDOWN_SPECIAL.sub(r"\\\1", text).replace("\n", " ")
 
 
 def bold(cell: Cell | None, text: str, mark: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from relrep_exp.errors import Problem
-from relrep_exp.report.closing_file import FILE, Closing
+from relrep_exp.report.experiment import FILE, Closing
 from relrep_exp.store.files import CorruptError, OtherSchemaError
 from relrep_exp.store.frame import survey, unusable
 
