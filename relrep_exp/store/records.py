@@ -139,7 +139,7 @@ class RecordStore:
 
     def find(self, key: str) -> Record | None:
         """The record of `key`; a corrupt one is moved aside with a warning, another schema's stays unused."""
-        return find_intact(self.path(key), partial(self.read, key))
+        return find_intact(*self._entry(key))
 
     def require(self, key: str) -> Record:
         """The record of `key`, where it may only be read.
@@ -160,10 +160,8 @@ class RecordStore:
             OtherSchemaError: another version wrote it.
             UserError: it cannot be read.
         """
-        record = read_entry(self.path(key), SCHEMA, Record.from_fields)
-        if record is not None and record.key != key:
-            raise CorruptError(f"it is the record of the key {record.key}")
-        return record
+        _, read = self._entry(key)
+        return read()
 
     def get_or_run(
         self, key: str, run: Callable[[], Record], overwrite: str = "missing"
@@ -184,8 +182,8 @@ class RecordStore:
             )
         if overwrite == "never":
             return self.require(key), False
-        read, write = partial(self.read, key), partial(self._write, key)
-        return get_or_make(self.path(key), read, run, write, redo=overwrite == "always")
+        write = partial(self._write, key)
+        return get_or_make(*self._entry(key), run, write, redo=overwrite == "always")
 
     def put(self, record: Record, *, replace: bool = False) -> Record:
         """Store `record` and return what is stored: without `replace`, the first record of a key stays.
@@ -193,15 +191,20 @@ class RecordStore:
         A second one with other rows means that something which determines the numbers is not in the key,
         or that the run is not reproducible; that is logged as a warning.
         """
-        path = self.path(record.key)
+        path, read = self._entry(record.key)
         with key_lock(path):
-            first = None if replace else find_intact(path, partial(self.read, record.key), locked=True)
+            first = None if replace else find_intact(path, read, locked=True)
             if first is None:
                 sweep_temps(self.root, path.name)
                 return self._write(record.key, record)
         if numbers_of(first) != numbers_of(record):
             _LOG.warning("%s stays: a second run with the same key gave other numbers, not kept", path)
         return first
+
+    def _entry(self, key: str) -> tuple[Path, Callable[[], Record | None]]:
+        """Where the record of a key is, and how it is read."""
+        path = self.path(key)
+        return path, partial(read_entry, path, SCHEMA, partial(_of_key, key))
 
     def _write(self, key: str, record: Record) -> Record:
         """Write the record under the lock of its key, and return it as a later read will."""
@@ -218,6 +221,13 @@ class RecordStore:
             pass
         write_atomic(path, text.encode())
         return stored
+
+
+def _of_key(key: str, content: dict[str, Any]) -> Record:
+    record = Record.from_fields(content)
+    if record.key != key:
+        raise CorruptError(f"it is the record of the key {record.key}")
+    return record
 
 
 def numbers_of(record: Record) -> str:

@@ -10,9 +10,7 @@ from relrep_exp.report.render.terminal import (
     bold,
     cell_text,
     cells_of,
-    headings,
     paper_text,
-    texts_of,
     without_repeats,
 )
 from relrep_exp.report.tables.table import Cell, Table
@@ -34,7 +32,7 @@ _PAPER = ["paper_mean", "paper_std", "paper_n", "difference", "p", "verdict"]
 
 def to_markdown(table: Table) -> str:
     """A pipe table with the title above and the notes below."""
-    names = [_markdown(name) for name in headings(table)]
+    names = [_markdown(name) for name in table.headings]
     lines = [
         f"**{_markdown(table.title)}**",
         "",
@@ -67,7 +65,10 @@ def to_latex(table: Table) -> str:
     body = []
     for index, (target, line) in enumerate(without_repeats(table)):
         rule = (r"\midrule" if line.closing else r"\addlinespace") if target and index else ""
-        cells = [bold(cell, _latex(text), r"\textbf{{{}}}") for cell, text in texts_of(line, table)]
+        cells = [
+            bold(cell, _latex(cell_text(cell, line, column, table)), r"\textbf{{{}}}")
+            for cell, column in cells_of(line, table)
+        ]
         body += [rule] * bool(rule) + [_ampersands([_latex(target), _latex(line.source), *cells])]
         paper = [_latex(paper_text(cell, line, column)) for cell, column in cells_of(line, table)]
         if any(paper):
@@ -81,7 +82,7 @@ def to_latex(table: Table) -> str:
             rf"\caption{{{_latex(table.title)}}}",
             rf"\begin{{tabular}}{{ll{'r' * len(table.columns)}}}",
             r"\toprule",
-            _ampersands([_latex(name) for name in headings(table)]),
+            _ampersands([_latex(name) for name in table.headings]),
             r"\midrule",
             *body,
             r"\bottomrule",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from relrep_exp.report.render.terminal import BLANK, cell_text, headings
+from relrep_exp.report.render.terminal import BLANK, cell_text
 from relrep_exp.report.tables.run_table import MATCHING
 from relrep_exp.report.tables.table import MARKS, Beside, Cell, Column, Line, Measure, Table, mean_of
 
@@ -79,7 +79,7 @@ def to_html(table: Table, runs: Runs | None = None) -> str:
         table: what is shown.
         runs: those of the page; a cell whose records are among them is a button that names them.
     """
-    head = "".join(map(_heading, headings(table), [None, None, *table.columns]))
+    head = "".join(map(_heading, table.headings, [None, None, *table.columns]))
     known = runs or Runs()
     bodies = [
         _body(list(lines), table, known, closing)

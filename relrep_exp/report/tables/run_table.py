@@ -75,7 +75,7 @@ def run_table(record: Record) -> Table:
     of_pairs = {measure.name for measure in measures if not measure.per_encoder}
     shown = of_pairs or {measure.name for measure in measures}
     present = dict.fromkeys((target, source) for target, source, metric in values if metric in shown)
-    order = encoder_order((source, target) for target, source in present)
+    order = dict.fromkeys(name for target, source in present for name in (source, target))
     lines = []
     for target, source in [(t, s) for t in order for s in order if (t, s) in present]:
         cells: list[Cell | None] = []

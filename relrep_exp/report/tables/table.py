@@ -43,6 +43,11 @@ class Measure:
             return "nan"
         return f"{value * 100 if self.percent else value:.{self.decimals}f}"
 
+    def spread(self, mean: float, std: float) -> str:
+        """`89.59 ± 0.19`; the mean alone where there is no deviation."""
+        spread = self.text(std)
+        return self.text(mean) + (f" ± {spread}" if spread != "nan" else "")
+
     def signed(self, value: float) -> str:
         """A difference as printed, with its sign; what rounds to nothing is positive."""
         return f"{value * 100 if self.percent else value:+z.{self.decimals}f}"
@@ -219,6 +224,13 @@ class Table:
     def header(self) -> tuple[str, ...]:
         """The heading of every column, names included."""
         return (*self.names, *(column.label for column in self.columns))
+
+    @property
+    def headings(self) -> list[str]:
+        """The header; a column with fewer seeds than the others says how many."""
+        counts = [0, 0, *(self.seeds_of(column) for column in self.columns)]
+        shown = zip(self.header, counts, strict=True)
+        return [f"{name} (n={n})" if 0 < n < self.seeds else name for name, n in shown]
 
     @property
     def compares(self) -> bool:
