@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 def main(arguments: list[str] | None = None) -> int:
     """Read the records, write the page, print what is wrong with the store and where the page is."""
     from relrep_exp.errors import Problem, UserError, tell
+    from relrep_exp.report.page.library import library
     from relrep_exp.report.page.page import build
-    from relrep_exp.report.page.stores import library
     from relrep_exp.store.files import require_writable
 
     given = _parser().parse_args(arguments)

@@ -80,7 +80,7 @@ def _serve(arguments: list[str]) -> int:
 
 def _run(given: Sequence[Override]) -> int:
     """Serve a single run: composed, typed and checked once, then computed or read."""
-    from relrep_exp.report.render.show import run_report
+    from relrep_exp.report.render.terminal import run_report
 
     try:
         composed = compose_run(given)

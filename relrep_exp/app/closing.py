@@ -9,7 +9,7 @@ from pathlib import Path
 from relrep_exp.app.plan import Part, Run
 from relrep_exp.config.schema import Config, ExperimentConfig
 from relrep_exp.errors import UserError
-from relrep_exp.report.closing_file import Closing, Place
+from relrep_exp.report.experiment import Closing, Place
 from relrep_exp.store.records import Record
 
 NOT_RUN = "not run yet"
@@ -45,7 +45,8 @@ def close(part: Part, records: Mapping[str, Record], reasons: Mapping[str, str])
         return
     from relrep_exp.report.render.terminal import to_terminal
     from relrep_exp.report.tables.groups import homogeneous
-    from relrep_exp.report.tables.pair_tables import comparison, headline
+    from relrep_exp.report.tables.pair_tables import comparison
+    from relrep_exp.report.tables.run_table import headline
 
     ours = {run.place: records[run.place] for run in part.runs if run.place in records}
     for group in homogeneous(ours.values()):

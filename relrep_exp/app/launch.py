@@ -186,7 +186,7 @@ def _told(run: Run, number: int, problems: Sequence[Problem]) -> Failure:
 
 
 def _show(record: Record, number: int, state: State) -> None:
-    from relrep_exp.report.render.show import run_line
+    from relrep_exp.report.render.terminal import run_line
 
     run_line(record, number, state.seconds, state.fresh)
 

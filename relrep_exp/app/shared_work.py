@@ -10,8 +10,8 @@ from relrep_exp.app.plan import Run
 from relrep_exp.app.request import Request
 from relrep_exp.config.schema import Config, ParamAnchors, PrecomputedZoo, RelativeConfig, SingleParamAnchors
 from relrep_exp.errors import UserError
-from relrep_exp.store.entries import MANIFEST
 from relrep_exp.store.keys import content_key
+from relrep_exp.store.once import MANIFEST
 from relrep_exp.tasks.identity import STATISTICS, param_identity, statistics_identity
 
 EMBEDDINGS, PARAM = "embeddings", "checkpoints"  # folders of the outputs

@@ -13,8 +13,8 @@ from relrep_exp.app.shared_work import Reuse, reuse
 from relrep_exp.config import misfits
 from relrep_exp.data.hub.prefetch import merged
 from relrep_exp.errors import Problem, UserError
-from relrep_exp.store.glance import Glance, glances
 from relrep_exp.store.keys import canonical_json
+from relrep_exp.store.records import RecordStore
 from relrep_exp.tasks.identity import method_name
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def look_ahead(parts: Sequence[Part], words: Sequence[str], sweep: bool = False)
     runs = distinct(run for part in parts for run in part.runs)
     if unfit := [problem for run in runs for problem in misfits.of_all(run.config)]:
         raise UserError(dict.fromkeys(unfit))
-    earlier = {root: glances(root) for root in {run.store.root for run in runs}}
+    earlier = {root: RecordStore(root).parsed() for root in {run.store.root for run in runs}}
     pace = Pace(one for found in earlier.values() for one in found.values())
     lacking = _Lacking(run for run in runs if not _done(run, earlier))
     stand = {
@@ -124,10 +124,11 @@ class Pace:
     made once: of their time the shortest counts.
     """
 
-    def __init__(self, earlier: Iterable[Glance]):
-        self._by: dict[tuple[str, ...], list[Glance]] = {}
+    def __init__(self, earlier: Iterable[Mapping[str, Any]]):
+        """Sort earlier records, parsed as JSON, by what later runs may share with them."""
+        self._by: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
         for one in earlier:
-            for likeness in _likenesses(one.task, one.method, one.config):
+            for likeness in _likenesses(one["task"], one["method"], one["config"]):
                 self._by.setdefault(likeness, []).append(one)
 
     def of(self, run: Run) -> Estimate | None:
@@ -139,8 +140,10 @@ class Pace:
         alike = next((self._by[likeness] for likeness in likenesses if likeness in self._by), None)
         if alike is None:
             return None
-        seconds = fmean(one.rest for one in alike) + min(one.embed for one in alike)
-        return Estimate(seconds, frozenset(one.key for one in alike))
+        taken = [{phase: seconds or 0.0 for phase, seconds in one["timings"].items()} for one in alike]
+        embed = [phases.pop("embed", 0.0) for phases in taken]
+        seconds = fmean(sum(phases.values()) for phases in taken) + min(embed)
+        return Estimate(seconds, frozenset(one["key"] for one in alike))
 
 
 class _Lacking:
@@ -181,7 +184,7 @@ def _offline(run: Run) -> Run:
     return replace(run, config=replace(run.config, runtime=replace(run.config.runtime, offline=True)))
 
 
-def _done(run: Run, earlier: Mapping[Path, Mapping[str, Glance]]) -> bool:
+def _done(run: Run, earlier: Mapping[Path, Mapping[str, Any]]) -> bool:
     """Whether its record is there and may stand."""
     return run.config.overwrite != "always" and run.known_key in earlier[run.store.root]
 

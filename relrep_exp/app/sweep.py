@@ -99,7 +99,7 @@ def run_all(sweep: Sweep, launch: Launch | None) -> int:
 
 def _show(sweep: Sweep) -> None:
     """A line for each run that has its record already; the numbers of those that are launched come first."""
-    from relrep_exp.report.render.show import run_line
+    from relrep_exp.report.render.terminal import run_line
 
     for number, record in enumerate(sweep.found.values(), start=len(sweep.left)):
         run_line(record, number, 0.0, fresh=False)

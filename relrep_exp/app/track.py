@@ -18,7 +18,7 @@ from relrep_exp.store.records import Record
 from relrep_exp.tasks.identity import method_name
 
 if TYPE_CHECKING:
-    from relrep_exp.report.tables.cells import Table
+    from relrep_exp.report.tables.table import Table
 
 _LOG = logging.getLogger("relrep_exp")
 COLUMNS = ["source", "target", "method", "metric", "value"]
@@ -114,8 +114,8 @@ class WandbSink(Sink):
         """The rows as a table, the matrix of the headline metric as an image, timings in the summary."""
         import wandb
 
-        from relrep_exp.report.figures.drawing import pair_matrix
-        from relrep_exp.report.tables.pair_tables import headline
+        from relrep_exp.report.figures.record_figures import pair_matrix
+        from relrep_exp.report.tables.run_table import headline
 
         metric = headline([record])
         with wandb_runs.kept_in(wandb_runs.home_of(self.config)):
@@ -169,10 +169,9 @@ class TensorboardSink(Sink):
 
     def record(self, record: Record) -> None:
         """The rows as text and as a figure."""
-        from relrep_exp.report.figures.drawing import pair_matrix
-        from relrep_exp.report.render.terminal import to_markdown
-        from relrep_exp.report.tables.pair_tables import headline
-        from relrep_exp.report.tables.summary import run_table
+        from relrep_exp.report.figures.record_figures import pair_matrix
+        from relrep_exp.report.render.formats import to_markdown
+        from relrep_exp.report.tables.run_table import headline, run_table
 
         self.writer.add_text("rows", to_markdown(run_table(record)))
         metric = headline([record])

@@ -17,7 +17,7 @@ from relrep_exp.store.keys import content_key, file_digest
 
 if TYPE_CHECKING:
     from relrep_exp.config.schema import Config
-    from relrep_exp.report.tables.cells import Table
+    from relrep_exp.report.tables.table import Table
 
 _DATA_DIR = "WANDB_DATA_DIR"
 

@@ -17,9 +17,9 @@ from relrep_exp.data.samples import ImageSamples, Samples
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.encoders.zoo import EncoderSource, resolve
 from relrep_exp.errors import Problem, UserError, user_error
-from relrep_exp.store.entries import MANIFEST
 from relrep_exp.store.files import digest
 from relrep_exp.store.keys import content_key
+from relrep_exp.store.once import MANIFEST
 from relrep_exp.store.shards import Parts, Plan, ShardStore
 
 if TYPE_CHECKING:

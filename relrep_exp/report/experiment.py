@@ -1,29 +1,31 @@
-"""The files of one experiment: its table in three formats, and its figure with the numbers that it draws."""
+"""What an experiment ended with: its runs and their places, from which its table and figure are made."""
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter
+
+from relrep_exp.config.schema import ExperimentConfig
 from relrep_exp.errors import UserError
-from relrep_exp.report.render.latex import to_latex
-from relrep_exp.report.render.table_csv import to_csv
-from relrep_exp.report.render.terminal import to_markdown
-from relrep_exp.report.tables.cited import beside_cited
-from relrep_exp.report.tables.compare import beside_paper
-from relrep_exp.report.tables.gaps import described
-from relrep_exp.report.tables.selection import said, selected
-from relrep_exp.store.files import write_atomic
+from relrep_exp.report.render.formats import to_csv, to_latex, to_markdown
+from relrep_exp.report.tables.compare import beside_cited, beside_paper
+from relrep_exp.report.tables.points import Gap, Point, described, said, selected
+from relrep_exp.store.files import seal, unseal, write_atomic
 
 if TYPE_CHECKING:
-    from relrep_exp.config.schema import ExperimentConfig
-    from relrep_exp.report.closing_file import Closing
-    from relrep_exp.report.tables.cells import Table
-    from relrep_exp.report.tables.points import Point
+    from relrep_exp.report.tables.table import Table
     from relrep_exp.store.records import Record
+
+FILE = "experiment.json"
+_SCHEMA = 1
+_NO_CHANGE = {"experiment", "profile", "seed", "paths", "runtime", "logger", "overwrite", "hydra"}
 
 # What makes a `Table` from (experiment, points, gaps), and a `Drawing` from (experiment, points). Named, not
 # imported: a figure's module brings matplotlib with it.
@@ -31,20 +33,99 @@ _TABLES = {
     "pairs": "relrep_exp.report.tables.pair_tables:pairs_table",
     "metrics": "relrep_exp.report.tables.axis_tables:metrics_table",
     "axis": "relrep_exp.report.tables.axis_tables:axis_table",
-    "methods": "relrep_exp.report.tables.method_table:methods_table",
+    "methods": "relrep_exp.report.tables.axis_tables:methods_table",
     "variations": "relrep_exp.report.tables.axis_tables:variations_table",
 }
 _FIGURES = {
-    "samples": "relrep_exp.report.figures.drawing:samples_figure",
+    "samples": "relrep_exp.report.figures.record_figures:samples_figure",
     "tradeoff": "relrep_exp.report.figures.tradeoff_figure:tradeoff_figure",
     "lines": "relrep_exp.report.figures.line_figure:lines_figure",
-    "rescaling": "relrep_exp.report.figures.rescaling_figure:rescaling_figure",
+    "rescaling": "relrep_exp.report.figures.line_figure:rescaling_figure",
     "sensitivity": "relrep_exp.report.figures.sensitivity_figure:sensitivity_figure",
     "anchors": "relrep_exp.report.figures.anchor_figure:anchors_figure",
     "invariances": "relrep_exp.report.figures.geometry_figures:invariances_figure",
     "spaces": "relrep_exp.report.figures.geometry_figures:spaces_figure",
-    "reconstructions": "relrep_exp.report.figures.reconstructions:reconstructions_figure",
+    "reconstructions": "relrep_exp.report.figures.reconstruction_figure:reconstructions_figure",
 }
+
+
+@dataclass(frozen=True)
+class Place:
+    """One run of an experiment, finished or not.
+
+    Attributes:
+        method: as the experiment calls it.
+        at: its value on each axis.
+        varied: the one key that was changed from the method's own setting, with its value; None for the base.
+        key: of its record.
+        command: what makes this run alone.
+        reason: why it had no record when the experiment ended; "" where it had one.
+    """
+
+    method: str
+    at: Mapping[str, Any]
+    varied: tuple[str, Any] | None
+    key: str
+    command: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Closing:
+    """An experiment in one form, and every run that belongs to it.
+
+    Attributes:
+        experiment: in the form of its profile.
+        profile: paper or local.
+        command: what makes all of it again.
+        places: its runs.
+    """
+
+    experiment: ExperimentConfig
+    profile: str
+    command: str
+    places: tuple[Place, ...]
+
+    @property
+    def changes(self) -> list[str]:
+        """What was asked for besides the experiment as its file has it, and so may change its numbers."""
+        texts = [text for text in shlex.split(self.command)[2:] if "=" in text or text.startswith("~")]
+        return [text for text in texts if re.split(r"[=./]", text.lstrip("+~"))[0] not in _NO_CHANGE]
+
+    def sort_out(self, records: Mapping[str, Record]) -> tuple[list[Point], list[Gap]]:
+        """The runs that have a record, by key, and those that have none."""
+        points, gaps = [], []
+        for place in self.places:
+            where = (place.method, place.at, place.varied)
+            if (record := records.get(place.key)) is not None:
+                points.append(Point(*where, record))
+            else:
+                gaps.append(Gap(*where, place.reason or "not run yet", place.command))
+        return points, gaps
+
+    def save(self, folder: Path) -> None:
+        """Write `experiment.json`.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        fields = _CLOSING.dump_python(self, mode="json")
+        write_atomic(folder / FILE, seal({"schema": _SCHEMA, **fields}).encode())
+
+    @staticmethod
+    def load(path: Path) -> Closing:
+        """Read what `save` wrote.
+
+        Raises:
+            CorruptError: it is not what was written.
+            OtherSchemaError: another version wrote it.
+        """
+        fields: dict[str, Any] = unseal(path.read_bytes(), _SCHEMA)
+        del fields["schema"]
+        return _CLOSING.validate_python(fields)
+
+
+_CLOSING = TypeAdapter(Closing)
 
 
 def write_experiment(closing: Closing, records: Mapping[str, Record], folder: Path) -> Table:
@@ -111,9 +192,7 @@ def _write_figure(experiment: ExperimentConfig, points: Sequence[Point], folder:
         except UserError as error:
             why = "; ".join(f"{problem.what} ({problem.remedy})" for problem in error.problems)
         else:
-            from relrep_exp.report.figures.drawing import save_drawing
-
-            save_drawing(drawing, folder, "figure")
+            drawing.save(folder, "figure")
             return ""
     for kind in ("png", "svg", "csv"):  # a figure of an earlier call would pass for a figure of these records
         (folder / f"figure.{kind}").unlink(missing_ok=True)

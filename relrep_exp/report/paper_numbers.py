@@ -9,11 +9,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from relrep_exp.errors import nearest, user_error
-from relrep_exp.report.measures import measure_of
+from relrep_exp.report.tables.table import measure_of
 
 SEEDS = 6
 
-_FOLDER = Path(__file__).parent / "paper"
+FOLDER = Path(__file__).parent / "paper"
 _TOGETHER = "+"
 
 
@@ -51,7 +51,7 @@ class PaperTable:
 
 def numbers() -> list[str]:
     """The tables that there are."""
-    return sorted(path.stem for path in _FOLDER.glob("table*.csv"))
+    return sorted(path.stem for path in FOLDER.glob("table*.csv"))
 
 
 @lru_cache
@@ -63,7 +63,7 @@ def paper_table(name: str) -> PaperTable:
     """
     if name not in numbers():
         raise user_error(f"the paper has no numbers called {name}", nearest(name, numbers()))
-    with (_FOLDER / f"{name}.csv").open(newline="") as file:
+    with (FOLDER / f"{name}.csv").open(newline="") as file:
         (first, second, *_), *rows = csv.reader(file)
     values = {
         (one, other, method, metric): _value(metric, mean, std)

@@ -1,22 +1,24 @@
-"""Files that are whole or absent, operating-system errors in the user's terms, and digests of tensors."""
+"""Files that are whole or absent and know if they are intact; the system's errors in the user's terms."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import io
+import json
 import math
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from relrep_exp.errors import Problem, UserError, user_error
+from relrep_exp.store.keys import canonical_json, text_digest
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from torch import Tensor
@@ -41,6 +43,19 @@ _CAUSES: dict[int, tuple[str, str]] = {
 }
 
 _PROBE_BYTES = 4096  # an empty probe would succeed on a full disk
+_MINUS_ZERO = re.compile(r"-0\.0(?!\d)")
+
+
+class CorruptError(Exception):
+    """What is stored is not what was written."""
+
+
+class OtherSchemaError(Exception):
+    """What is stored was written by another version of the package."""
+
+    def __init__(self, found: int, expected: int):
+        self.found, self.newer = found, found > expected
+        super().__init__(f"it has schema {found}, and this version reads schema {expected}")
 
 
 def conf_dir() -> Path:
@@ -115,17 +130,8 @@ def sync(path: Path) -> None:
 
 
 def temp_beside(path: Path) -> Path:
-    """A name in the same folder that nobody else uses and `sweep_temps` recognises."""
+    """A name in the same folder that nobody else uses and `once.sweep_temps` recognises."""
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}.tmp")
-
-
-def sweep_temps(folder: Path, name: str) -> None:
-    """Removes what killed writers of `folder/name` left. Only for the holder of its lock."""
-    stale = re.compile(rf"\.{re.escape(name)}\.\d+-[0-9a-f]{{16}}\.tmp")
-    with translated_oserrors(folder):
-        found = [path for path in folder.iterdir() if stale.fullmatch(path.name)] if folder.is_dir() else []
-    for path in found:
-        remove_temp(path)
 
 
 def remove_temp(path: Path) -> None:
@@ -176,6 +182,58 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(existing).free
 
 
+def seal(fields: Mapping[str, Any]) -> str:
+    """Write JSON fields, one a line, with the SHA-256 of their canonical JSON as `checksum`."""
+    sealed = {**fields, "checksum": text_digest(canonical_json(fields))}
+    lines = [f"{json.dumps(name)}: {json.dumps(value, allow_nan=False)}" for name, value in sealed.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def unseal(text: str | bytes, schema: int) -> dict[str, Any]:
+    """Read the fields that were sealed, without the checksum.
+
+    Raises:
+        OtherSchemaError: `schema` is another one; its checksum is not looked at, as its rules may differ.
+        CorruptError: no JSON object, or not with the content that was sealed.
+    """
+    try:
+        fields = json.loads(text, parse_constant=_refuse)
+    except ValueError as error:
+        raise CorruptError(f"it is not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise CorruptError("it is not a JSON object")
+    found = fields.get("schema")
+    if isinstance(found, int) and found != schema:
+        raise OtherSchemaError(found, schema)
+    checksum = fields.pop("checksum", None)
+    # What a parser returns is canonical but for -0.0; without it plain JSON is three times faster.
+    if _MINUS_ZERO.search(text if isinstance(text, str) else text.decode(errors="replace")):
+        canonical = canonical_json(fields)
+    else:
+        canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    if checksum != text_digest(canonical):
+        raise CorruptError("its checksum does not match its content")
+    return fields
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def install_folder(prepared: Path, folder: Path) -> None:
+    """Rename `prepared`, a folder beside `folder`, to `folder`; what was there before is removed.
+
+    Between two renames `folder` is missing: whoever finds nothing waits for its lock and looks again, and a
+    writer that is killed there leaves nothing, never half of it.
+    """
+    old = temp_beside(folder)
+    with suppress(FileNotFoundError):
+        folder.rename(old)
+    prepared.rename(folder)
+    remove_temp(old)
+    sync(folder.parent)
+
+
 def write_npy(path: Path, rows: int, blocks: Iterable[Tensor]) -> None:
     """Writes blocks [n, k] of `rows` rows in all to a .npy file, which appears whole or not at all.
 
@@ -192,20 +250,15 @@ def _npy_chunks(path: Path, rows: int, blocks: Iterator[Tensor]) -> Iterator[byt
         array = block.detach().cpu().contiguous().numpy()
         if number == 0:
             shape = (rows, *array.shape[1:])
-            _require_room(path, math.prod(shape) * array.itemsize)
+            needed, free = math.prod(shape) * array.itemsize, free_bytes(path)
+            if needed > free:
+                what = f"{path} needs {needed / 2**20:,.1f} MiB, the disk has {free / 2**20:,.1f} MiB free"
+                raise user_error(what, "free space or give a path on another disk")
             header = io.BytesIO()
-            npy.write_array_header_1_0(
-                header, {"descr": array.dtype.str, "fortran_order": False, "shape": shape}
-            )
+            described = {"descr": array.dtype.str, "fortran_order": False, "shape": shape}
+            npy.write_array_header_1_0(header, described)
             yield header.getvalue()
         yield array.reshape(-1).view("u1").data
-
-
-def _require_room(path: Path, size: int) -> None:
-    free = free_bytes(path)
-    if size > free:
-        what = f"{path} needs {size / 2**20:,.1f} MiB, the disk has {free / 2**20:,.1f} MiB free"
-        raise user_error(what, "free space or give a path on another disk")
 
 
 def digest(*tensors: Tensor) -> str:

@@ -8,18 +8,24 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.store.array_files import locate
-from relrep_exp.store.entries import MANIFEST, read_entry
-from relrep_exp.store.files import remove_temp, translated_oserrors, write_atomic
-from relrep_exp.store.folders import install_folder
+from relrep_exp.store.files import (
+    CorruptError,
+    OtherSchemaError,
+    install_folder,
+    remove_temp,
+    seal,
+    translated_oserrors,
+    unseal,
+    write_atomic,
+)
 from relrep_exp.store.keys import canonical_json, file_digest, require_key
-from relrep_exp.store.mapped import FileRows
-from relrep_exp.store.once import find_intact, get_or_make
-from relrep_exp.store.sealed import CorruptError, OtherSchemaError, seal, unseal
+from relrep_exp.store.mapped import FileRows, locate
+from relrep_exp.store.once import MANIFEST, find_intact, get_or_make, read_entry
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a look at what is there does without
     from torch import Tensor
@@ -87,12 +93,29 @@ class Parts:
         with translated_oserrors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             found = list(self.folder.iterdir())
-        finished = [shard for shard in range(len(self.plan)) if self._is_finished(shard)]
-        keep = {name for shard in finished for name in (_data(shard), _note(shard))}
+        pending, keep = [], set()
+        for shard in range(len(self.plan)):
+            note, data = self.note(shard), self.folder / _data(shard)
+            if note is not None and data.exists() and file_digest(data) == note["sha256"]:
+                keep |= {data.name, _note(shard)}
+            else:
+                pending.append(shard)
         for path in found:
             if path.name not in keep:
                 remove_temp(path)
-        return sorted(set(range(len(self.plan))) - set(finished))
+        return pending
+
+    def note(self, shard: int) -> dict[str, Any] | None:
+        """The note of a shard if it is intact and of this plan."""
+        expected = self._expected(shard)
+        try:
+            note = unseal((self.folder / _note(shard)).read_bytes(), _SCHEMA)
+        except (FileNotFoundError, CorruptError, OtherSchemaError):
+            return None
+        return note if {name: note.get(name) for name in expected} == expected else None
+
+    def _expected(self, shard: int) -> dict[str, Any]:
+        return {"schema": _SCHEMA, "shard": shard, "plan": asdict(self.plan)}
 
     def write(self, shard: int, x: Tensor, unread: Mapping[int, str]) -> None:
         """Puts a finished shard on the disk.
@@ -116,46 +139,19 @@ class Parts:
         note = {"sha256": digest, "dim": x.shape[1], "unread": [[row, unread[row]] for row in sorted(unread)]}
         write_atomic(self.folder / _note(shard), seal({**self._expected(shard), **note}).encode())
 
-    def notes(self) -> list[dict[str, Any]]:
-        """The notes of all shards, for the manifest.
 
-        Raises:
-            RuntimeError: a shard is missing.
-        """
-        notes = [self._read_note(shard) for shard in range(len(self.plan))]
-        if None in notes:
-            raise RuntimeError(f"{self.folder}: shard {notes.index(None)} has not been made")
-        return [note for note in notes if note is not None]
-
-    def _is_finished(self, shard: int) -> bool:
-        note = self._read_note(shard)
-        try:
-            return note is not None and file_digest(self.folder / _data(shard)) == note["sha256"]
-        except FileNotFoundError:
-            return False
-
-    def _read_note(self, shard: int) -> dict[str, Any] | None:
-        """The note of a shard if it is intact and of this plan."""
-        try:
-            note = unseal((self.folder / _note(shard)).read_bytes(), _SCHEMA)
-        except (FileNotFoundError, CorruptError, OtherSchemaError):
-            return None
-        expected = self._expected(shard)
-        return note if {name: note.get(name) for name in expected} == expected else None
-
-    def _expected(self, shard: int) -> dict[str, Any]:
-        return {"schema": _SCHEMA, "shard": shard, "plan": asdict(self.plan)}
-
-
+@dataclass
 class ShardStore:
     """Folders `<root>/<key>/` with shards `00000.safetensors`, ... and a manifest that holds their digests.
 
     An entry appears whole or not at all. Until then its finished shards lie in `<root>/<key>.parts/`,
     where a later process finds them if this one ends early.
+
+    Attributes:
+        root: the folder.
     """
 
-    def __init__(self, root: Path):
-        self.root = Path(root)
+    root: Path
 
     def get_or_make(
         self, plan: Plan, describe: Mapping[str, Any], make: Callable[[Parts, list[int]], None]
@@ -172,15 +168,29 @@ class ShardStore:
         Raises:
             UserError: the entry has to be made and the folder cannot be written.
         """
-        key = plan.key
-        stored, _ = get_or_make(
-            self.root / key, lambda: self._read(key), lambda: self._make(plan, describe, make)
-        )
+        folder = self.root / plan.key
+        read = partial(read_entry, folder, _SCHEMA, partial(_load, folder), folder=True)
+        described = json.loads(canonical_json(describe))  # what is no JSON is told before the work
+
+        def parts() -> Parts:
+            made = Parts(self.root / f"{plan.key}.parts", plan)
+            if pending := made.resume():
+                make(made, pending)
+            return made
+
+        def install(parts: Parts) -> Stored:
+            _install(parts, folder, described)
+            if (stored := read()) is None:
+                raise RuntimeError(f"{folder} vanished as soon as it was written")
+            return stored
+
+        stored, _ = get_or_make(folder, read, parts, install)
         return stored
 
     def find(self, key: str) -> Stored | None:
         """The entry of `key`, verified; a corrupt one is moved aside with a warning and not returned."""
-        return find_intact(self.root / require_key(key), lambda: self._read(key))
+        folder = self.root / require_key(key)
+        return find_intact(folder, partial(read_entry, folder, _SCHEMA, partial(_load, folder), folder=True))
 
     def rows(self, key: str) -> FileRows | None:
         """The embeddings of `key` left in their files, each verified once, now; rows not read are left out.
@@ -188,74 +198,50 @@ class ShardStore:
         A corrupt entry is moved aside with a warning and not returned.
         """
         folder = self.root / require_key(key)
-        return find_intact(folder, lambda: read_entry(folder, lambda manifest: _map(folder, key, manifest)))
-
-    def _make(
-        self, plan: Plan, describe: Mapping[str, Any], make: Callable[[Parts, list[int]], None]
-    ) -> Stored:
-        described = json.loads(canonical_json(describe))  # what is no JSON is told before the work
-        parts = Parts(self.root / f"{plan.key}.parts", plan)
-        if pending := parts.resume():
-            make(parts, pending)
-        self._install(parts, described)
-        stored = self._read(plan.key)
-        if stored is None:
-            raise RuntimeError(f"{self.root / plan.key} vanished as soon as it was written")
-        return stored
-
-    def _install(self, parts: Parts, describe: dict[str, Any]) -> None:
-        """Makes the entry of its parts; a process killed on the way leaves either parts or an entry."""
-        plan, folder = parts.plan, self.root / parts.plan.key
-        write_atomic(parts.folder / MANIFEST, seal(_manifest(plan, parts.notes(), describe)).encode())
-        with translated_oserrors(folder):
-            install_folder(parts.folder, folder)
-        for shard in range(len(plan)):
-            remove_temp(folder / _note(shard))
-
-    def _read(self, key: str) -> Stored | None:
-        folder = self.root / key
-        return read_entry(folder, lambda manifest: _load(folder, key, manifest))
+        return find_intact(folder, partial(read_entry, folder, _SCHEMA, partial(_map, folder), folder=True))
 
 
-def _manifest(plan: Plan, notes: list[dict[str, Any]], describe: dict[str, Any]) -> dict[str, Any]:
-    shards = []
-    for shard, note in enumerate(notes):
-        rows = plan.rows_of(shard)
+def _install(parts: Parts, folder: Path, describe: dict[str, Any]) -> None:
+    """Make the entry of its parts; a process killed on the way leaves either parts or an entry.
+
+    Raises:
+        RuntimeError: a shard is missing.
+    """
+    plan = parts.plan
+    shards, unread, dim = [], [], 0
+    for shard in range(len(plan)):
+        if (note := parts.note(shard)) is None:
+            raise RuntimeError(f"{parts.folder}: shard {shard} has not been made")
+        rows, dim = plan.rows_of(shard), note["dim"]
         shards.append({"file": _data(shard), "rows": [rows.start, rows.stop], "sha256": note["sha256"]})
-    return {
-        "schema": _SCHEMA,
-        "key": plan.key,
-        "created": datetime.now(UTC).isoformat(),
-        "rows": plan.rows,
-        "dim": notes[0]["dim"],
-        "shards": shards,
-        "unread": [row_and_reason for note in notes for row_and_reason in note["unread"]],
-        "describe": describe,
-    }
+        unread += note["unread"]
+    fields = {"schema": _SCHEMA, "key": plan.key, "created": datetime.now(UTC).isoformat()}
+    fields |= {"rows": plan.rows, "dim": dim, "shards": shards, "unread": unread, "describe": describe}
+    write_atomic(parts.folder / MANIFEST, seal(fields).encode())
+    with translated_oserrors(folder):
+        install_folder(parts.folder, folder)
+    for shard in range(len(plan)):
+        remove_temp(folder / _note(shard))
 
 
-def _load(folder: Path, key: str, manifest: bytes) -> Stored:
-    """Fills x shard by shard, so that beside x no more than a shard is ever in memory."""
+def _load(folder: Path, fields: dict[str, Any]) -> Stored:
+    """Fill x shard by shard, so that beside x no more than a shard is ever in memory."""
     import torch
+    from safetensors import safe_open
 
-    fields = _fields(key, manifest)
+    _require_key(folder, fields)
     x, ok = torch.empty(fields["rows"], fields["dim"]), torch.empty(fields["rows"], dtype=torch.bool)
     for shard in fields["shards"]:
-        rows = slice(*shard["rows"])
-        _load_shard(folder / shard["file"], shard["sha256"], x[rows], ok[rows])
+        path, rows = folder / shard["file"], slice(*shard["rows"])
+        with _intact(path, shard["sha256"]), safe_open(path, framework="pt") as file:
+            x[rows] = file.get_tensor("x")
+            ok[rows] = file.get_tensor("ok")
     return Stored(x, ok, dict(fields["unread"]), fields["describe"])
 
 
-def _fields(key: str, manifest: bytes) -> dict[str, Any]:
-    """What the manifest of this key says."""
-    fields = unseal(manifest, _SCHEMA)
-    if fields["key"] != key:
-        raise CorruptError(f"{MANIFEST} is of the key {fields['key']}")
-    return fields
-
-
-def _map(folder: Path, key: str, manifest: bytes) -> FileRows:
-    fields = _fields(key, manifest)
+def _map(folder: Path, fields: dict[str, Any]) -> FileRows:
+    """Leave the shards in their files, cut at every row that was not read."""
+    _require_key(folder, fields)
     unread = sorted(row for row, _ in fields["unread"])
     parts = []
     for shard in fields["shards"]:
@@ -269,6 +255,11 @@ def _map(folder: Path, key: str, manifest: bytes) -> FileRows:
     return FileRows(parts)
 
 
+def _require_key(folder: Path, fields: dict[str, Any]) -> None:
+    if fields["key"] != folder.name:
+        raise CorruptError(f"{MANIFEST} is of the key {fields['key']}")
+
+
 @contextmanager
 def _intact(path: Path, digest: str) -> Iterator[None]:
     """For whoever maps a file next: it has this digest, and for that was read, so its pages are cached."""
@@ -279,15 +270,6 @@ def _intact(path: Path, digest: str) -> Iterator[None]:
             yield
     except FileNotFoundError as error:
         raise CorruptError(f"{path.name} is missing") from error
-
-
-def _load_shard(path: Path, digest: str, x: Tensor, ok: Tensor) -> None:
-    """Fills x [n, d] and ok [n] from a file that has this digest."""
-    from safetensors import safe_open
-
-    with _intact(path, digest), safe_open(path, framework="pt") as file:
-        x.copy_(file.get_tensor("x"))
-        ok.copy_(file.get_tensor("ok"))
 
 
 def _data(shard: int) -> str:

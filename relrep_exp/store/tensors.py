@@ -7,22 +7,22 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.store.entries import MANIFEST, read_entry
 from relrep_exp.store.files import (
+    CorruptError,
+    install_folder,
     remove_temp,
-    sweep_temps,
+    seal,
     sync,
     temp_beside,
     translated_oserrors,
     write_synced,
 )
-from relrep_exp.store.folders import install_folder
 from relrep_exp.store.keys import canonical_json, file_digest, is_key, require_key
-from relrep_exp.store.once import find_intact, get_or_make
-from relrep_exp.store.sealed import CorruptError, seal, unseal
+from relrep_exp.store.once import MANIFEST, find_intact, get_or_make, read_entry
 
 if TYPE_CHECKING:  # torch takes seconds to import, and the keys and the listing do without
     from torch import Tensor
@@ -46,14 +46,17 @@ class Entry:
     computed: bool
 
 
+@dataclass
 class TensorStore:
     """Folders `<root>/<key>/` with `data.safetensors` and a `manifest.json` that holds its SHA-256.
 
-    An entry appears whole or not at all, and is replaced in one step.
+    An entry appears whole or not at all.
+
+    Attributes:
+        root: the folder.
     """
 
-    def __init__(self, root: Path):
-        self.root = Path(root)
+    root: Path
 
     def get_or_compute(
         self,
@@ -75,14 +78,14 @@ class TensorStore:
             UserError: the entry has to be computed and the folder cannot be written.
         """
         folder = self.root / require_key(key)
-        entry, _ = get_or_make(
-            folder, lambda: self._read(key), lambda: self._write(key, *compute()), redo=recompute
-        )
+        read = partial(read_entry, folder, _SCHEMA, partial(_load, folder), folder=True)
+        entry, _ = get_or_make(folder, read, compute, partial(_write, folder), redo=recompute)
         return entry
 
     def find(self, key: str) -> Entry | None:
         """The entry of `key`, verified; a corrupt one is moved aside with a warning and not returned."""
-        return find_intact(self.root / require_key(key), lambda: self._read(key))
+        folder = self.root / require_key(key)
+        return find_intact(folder, partial(read_entry, folder, _SCHEMA, partial(_load, folder), folder=True))
 
     def keys(self) -> list[str]:
         """The keys of all entries, sorted; their content is not verified."""
@@ -90,31 +93,11 @@ class TensorStore:
             path.parent.name for path in self.root.glob(f"*/{MANIFEST}") if is_key(path.parent.name)
         )
 
-    def _read(self, key: str) -> Entry | None:
-        folder = self.root / key
-        return read_entry(folder, lambda manifest: _load(folder, key, manifest))
 
-    def _write(self, key: str, tensors: Mapping[str, Tensor], describe: Mapping[str, Any]) -> Entry:
-        folder = self.root / key
-        entry = Entry(_plain(tensors), json.loads(canonical_json(describe)), computed=True)
-        with translated_oserrors(folder):
-            sweep_temps(self.root, key)
-            prepared = temp_beside(folder)
-            try:
-                prepared.mkdir()
-                _fill(prepared, key, entry)
-                install_folder(prepared, folder)
-            except BaseException:
-                remove_temp(prepared)
-                raise
-        return entry
-
-
-def _load(folder: Path, key: str, manifest: bytes) -> Entry:
+def _load(folder: Path, fields: dict[str, Any]) -> Entry:
     from safetensors.torch import load_file
 
-    fields = unseal(manifest, _SCHEMA)
-    if fields["key"] != key:
+    if fields["key"] != folder.name:
         raise CorruptError(f"{MANIFEST} is of the key {fields['key']}")
     data = folder / _DATA
     try:
@@ -128,39 +111,39 @@ def _load(folder: Path, key: str, manifest: bytes) -> Entry:
     return Entry(dict(sorted(tensors.items())), fields["describe"], computed=False)
 
 
-def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What a later read returns; what shares memory with another tensor is copied, as files cannot share."""
+def _write(folder: Path, computed: tuple[Mapping[str, Tensor], Mapping[str, Any]]) -> Entry:
+    """Write both files of an entry into a folder beside it, down to the disk, and put it in its place."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    tensors, describe = computed
     plain: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in sorted(tensors.items()):
         tensor = tensor.detach().cpu().contiguous()
         memory = tensor.untyped_storage().data_ptr()
-        plain[name] = tensor.clone() if memory in seen else tensor
+        plain[name] = tensor.clone() if memory in seen else tensor  # files cannot share memory
         seen.add(memory)
-    return plain
-
-
-def _fill(prepared: Path, key: str, entry: Entry) -> None:
-    """Writes both files of an entry into the folder `prepared`, down to the disk."""
+    entry = Entry(plain, json.loads(canonical_json(describe)), computed=True)
+    prepared = temp_beside(folder)
     data, manifest = prepared / _DATA, prepared / MANIFEST
-    _save(data, entry.tensors)
-    created = datetime.now(UTC).isoformat()
-    fields = {"schema": _SCHEMA, "key": key, "sha256": file_digest(data), "created": created}
-    write_synced(manifest, [seal({**fields, "describe": entry.describe}).encode()])
-    data.chmod(
-        manifest.stat().st_mode
-    )  # safetensors writes 0600 whatever the umask; the manifest has the umask's
-    sync(data)
-    sync(prepared)
-
-
-def _save(path: Path, tensors: dict[str, Tensor]) -> None:
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    try:
-        save_file(tensors, path)
-    except SafetensorError as error:  # it wraps the system's errors and keeps their number only in the text
-        if number := re.search(r"os error (\d+)", str(error)):
-            raise OSError(int(number[1]), str(error), str(path)) from error
-        raise
+    with translated_oserrors(folder):
+        try:
+            prepared.mkdir()
+            save_file(entry.tensors, data)
+            created = datetime.now(UTC).isoformat()
+            fields = {"schema": _SCHEMA, "key": folder.name, "sha256": file_digest(data), "created": created}
+            write_synced(manifest, [seal({**fields, "describe": entry.describe}).encode()])
+            data.chmod(manifest.stat().st_mode)  # safetensors writes 0600 whatever the umask says
+            sync(data)
+            sync(prepared)
+            install_folder(prepared, folder)
+        except SafetensorError as error:  # it wraps the system's errors, their number in the text alone
+            remove_temp(prepared)
+            if number := re.search(r"os error (\d+)", str(error)):
+                raise OSError(int(number[1]), str(error), str(data)) from error
+            raise
+        except BaseException:
+            remove_temp(prepared)
+            raise
+    return entry

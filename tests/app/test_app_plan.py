@@ -18,7 +18,7 @@ from relrep_exp.config.compose import Composer
 from relrep_exp.config.load import conf_dir
 from relrep_exp.config.overrides import parse
 from relrep_exp.errors import UserError
-from relrep_exp.store.glance import Glance, glance, glances
+from relrep_exp.store.records import RecordStore
 
 LOCAL = ["experiment=demo", "profile=local"]
 
@@ -120,7 +120,7 @@ def test_a_request_that_is_wrong_is_refused(told, words):
 
 
 def test_the_time_left_rests_on_the_records_that_are_most_alike(records, finished, words):
-    earlier = list(glances(records).values())
+    earlier = list(RecordStore(records).parsed().values())
     assert len(earlier) == 3
     random, absolute = finished[:2], finished[2]
     embed = [record.timings["embed"] for record in random]
@@ -143,8 +143,10 @@ def test_the_time_left_rests_on_the_records_that_are_most_alike(records, finishe
 
 def test_one_setting_rests_on_its_own_seeds(words, finished):
     [other] = make_plan([*words, "anchors=random", "anchors.m=6"], sweep=False)
-    seen = [Glance(r.key, r.task, r.method, r.config, 0.0, 1.0) for r in finished]
-    pace = Pace([*seen, Glance(other.key, "precomputed_stitch", "random-wip", other.identity, 0.0, 5.0)])
+    parts = [(r.key, r.task, r.method, r.config, {"fit": 1.0}) for r in finished]
+    parts.append((other.key, "precomputed_stitch", "random-wip", other.identity, {"fit": 5.0}))
+    names = ("key", "task", "method", "config", "timings")
+    pace = Pace([dict(zip(names, part, strict=True)) for part in parts])
     for m, keys in ((5, {record.key for record in finished[:2]}), (6, {other.key})):
         [run] = make_plan([*words, "anchors=random", f"anchors.m={m}", "seed=9"], sweep=False)
         assert pace.of(run).keys == keys
@@ -157,13 +159,12 @@ def test_the_summary_says_on_how_many_records_it_rests(told, words):
     assert re.search(r"time left on one worker: \d+ s for 2 runs, by 2 earlier records, and 4 of which", out)
 
 
-def test_a_glance_sees_what_the_record_says(records, finished):
+def test_a_plan_sees_what_the_record_says(records, finished):
     record = finished[0]
-    seen = glance(records / f"{record.key}.json")
-    assert (seen.key, seen.task, seen.method) == (record.key, record.task, record.method)
-    assert seen.config == json.loads(json.dumps(record.config))
-    assert seen.embed == record.timings["embed"]
-    assert seen.embed + seen.rest == pytest.approx(sum(record.timings.values()))
+    seen = RecordStore(records).parsed()[record.key]
+    assert (seen["key"], seen["task"], seen["method"]) == (record.key, record.task, record.method)
+    assert seen["config"] == json.loads(json.dumps(record.config))
+    assert seen["timings"] == record.timings
 
 
 @pytest.mark.parametrize("fault", ["cut", "other schema", "other key", "no json", "empty"])
@@ -180,7 +181,7 @@ def test_a_record_that_is_not_whole_is_not_done(records, finished, tmp_path, fau
             "empty": "",
         }[fault]
     )
-    assert glances(copy).keys() == {record.key for record in finished[1:]}
+    assert RecordStore(copy).parsed().keys() == {record.key for record in finished[1:]}
 
 
 @pytest.mark.slow

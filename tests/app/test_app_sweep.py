@@ -9,7 +9,7 @@ from relrep_exp.app.launch import Failure, Interrupted
 from relrep_exp.app.plan import make_parts
 from relrep_exp.app.run import run as make_record
 from relrep_exp.app.sweep import Sweep, run_all
-from relrep_exp.report.closing_file import Closing
+from relrep_exp.report.experiment import Closing
 
 DEFECT, MENDABLE = Failure(1, "failed: RuntimeError: a defect of ours"), Failure(2, "failed: too large")
 

@@ -15,8 +15,7 @@ from wandb_files import content_of, entries_of
 
 from relrep_exp.app import track
 from relrep_exp.config.schema import ExperimentConfig
-from relrep_exp.report.closing_file import Closing, Place
-from relrep_exp.report.experiment import write_experiment
+from relrep_exp.report.experiment import Closing, Place, write_experiment
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.records import Record, Row
 

@@ -10,9 +10,9 @@ import yaml
 
 from relrep_exp.config.load import conf_dir, load_experiment, of_profile
 from relrep_exp.config.schema import ExperimentConfig
-from relrep_exp.report.closing_file import Closing, Place
+from relrep_exp.report.experiment import Closing, Place
 from relrep_exp.report.paper_numbers import PaperValue, paper_table
-from relrep_exp.report.tables.pair_tables import RETRIEVAL
+from relrep_exp.report.tables.run_table import RETRIEVAL
 from relrep_exp.store.records import Record, Row
 
 from .synthetic import record

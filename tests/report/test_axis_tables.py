@@ -8,10 +8,8 @@ import io
 import numpy as np
 import pytest
 
+from relrep_exp.report.render.formats import to_csv, to_latex, to_markdown
 from relrep_exp.report.render.html import to_html
-from relrep_exp.report.render.latex import to_latex
-from relrep_exp.report.render.table_csv import to_csv
-from relrep_exp.report.render.terminal import to_markdown
 from relrep_exp.report.tables.axis_tables import axis_table, metrics_table, variations_table
 
 from .synthetic_points import along, experiment, point

@@ -8,8 +8,8 @@ import shutil
 import pytest
 
 from relrep_exp.report.experiment import write_experiment
+from relrep_exp.report.page.library import library
 from relrep_exp.report.page.page import build
-from relrep_exp.report.page.stores import library
 from relrep_exp.store.records import RecordStore
 
 from .synthetic import plausible

@@ -11,13 +11,12 @@ import pytest
 from scipy.special import betainc
 
 from relrep_exp.report.paper_numbers import PaperValue, paper_table
-from relrep_exp.report.render.latex import to_latex
-from relrep_exp.report.render.table_csv import to_csv
-from relrep_exp.report.render.terminal import to_markdown, to_terminal
-from relrep_exp.report.tables.cells import cell_of
+from relrep_exp.report.render.formats import to_csv, to_latex, to_markdown
+from relrep_exp.report.render.terminal import to_terminal
 from relrep_exp.report.tables.compare import ALPHA, beside_paper, verdict
 from relrep_exp.report.tables.pair_tables import pairs_table
 from relrep_exp.report.tables.points import Point
+from relrep_exp.report.tables.table import cell_of
 
 from .synthetic_paper import experiment_of, runs_of, same, seeds_of, settings, table_of
 

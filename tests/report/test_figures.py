@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from relrep_exp.report.figures.drawing import loss_curves, pair_matrix, samples_figure, save
+from relrep_exp.report.figures.record_figures import loss_curves, pair_matrix, samples_figure
+from relrep_exp.report.figures.style import save
 from relrep_exp.report.tables.points import Point
 from relrep_exp.store.records import Row
 

@@ -7,8 +7,8 @@ import io
 from dataclasses import replace
 
 from relrep_exp.config.schema import ExperimentConfig
-from relrep_exp.report.render.table_csv import to_csv
-from relrep_exp.report.render.terminal import to_markdown, to_terminal
+from relrep_exp.report.render.formats import to_csv, to_markdown
+from relrep_exp.report.render.terminal import to_terminal
 from relrep_exp.report.tables.axis_tables import axis_table, metrics_table, variations_table
 from relrep_exp.report.tables.pair_tables import pairs_table
 from relrep_exp.report.tables.points import Gap

@@ -6,9 +6,8 @@ import statistics
 from dataclasses import replace
 from html.parser import HTMLParser
 
-from relrep_exp.report.render.html import to_html
+from relrep_exp.report.render.html import Runs, to_html
 from relrep_exp.report.tables.pair_tables import comparison
-from relrep_exp.report.tables.seeds import Runs
 
 from .synthetic import ENCODERS, plausible, single
 from .synthetic_paper import runs_of, table_of

@@ -8,8 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from relrep_exp.report.render.latex import to_latex
-from relrep_exp.report.render.table_csv import to_csv
+from relrep_exp.report.render.formats import to_csv, to_latex
 
 from .synthetic_paper import runs_of, table_of
 

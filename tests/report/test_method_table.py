@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 
 from relrep_exp.errors import UserError
-from relrep_exp.report.figures.rescaling_figure import rescaling_figure
+from relrep_exp.report.figures.line_figure import rescaling_figure
 from relrep_exp.report.figures.tradeoff_figure import tradeoff_figure
+from relrep_exp.report.render.formats import to_csv
 from relrep_exp.report.render.html import to_html
-from relrep_exp.report.render.table_csv import to_csv
-from relrep_exp.report.tables.cited import beside_cited
-from relrep_exp.report.tables.method_table import methods_table
+from relrep_exp.report.tables.axis_tables import methods_table
+from relrep_exp.report.tables.compare import beside_cited
 from relrep_exp.report.tables.pair_tables import pairs_table
 from relrep_exp.report.tables.points import Gap, Point
 from relrep_exp.store.records import Row

@@ -8,11 +8,8 @@ from dataclasses import replace
 import pytest
 
 from relrep_exp.config.schema import ExperimentConfig
-from relrep_exp.report.closing_file import FILE, Closing, Place
-from relrep_exp.report.experiment import experiment_table, write_experiment
-from relrep_exp.report.render.latex import to_latex
-from relrep_exp.report.render.table_csv import to_csv
-from relrep_exp.report.render.terminal import to_markdown
+from relrep_exp.report.experiment import FILE, Closing, Place, experiment_table, write_experiment
+from relrep_exp.report.render.formats import to_csv, to_latex, to_markdown
 
 from .synthetic import grid, plausible, single
 

@@ -14,12 +14,11 @@ from pathlib import Path
 import pytest
 
 from relrep_exp.config.schema import ExperimentConfig
-from relrep_exp.report.closing_file import FILE, Closing, Place
-from relrep_exp.report.experiment import write_experiment
+from relrep_exp.report.experiment import FILE, Closing, Place, write_experiment
+from relrep_exp.report.page.library import library
 from relrep_exp.report.page.page import FILL_COMMAND, build
-from relrep_exp.report.page.stores import library
+from relrep_exp.store.files import seal
 from relrep_exp.store.records import RecordStore
-from relrep_exp.store.sealed import seal
 
 from .synthetic import plausible, single
 from .synthetic_paper import closing_of, experiment_of, runs_of

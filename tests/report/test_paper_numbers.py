@@ -11,8 +11,8 @@ import yaml
 from relrep_exp.config.load import conf_dir
 from relrep_exp.errors import UserError
 from relrep_exp.report import paper_numbers
-from relrep_exp.report.measures import measure_of
 from relrep_exp.report.paper_numbers import numbers, paper_table
+from relrep_exp.report.tables.table import measure_of
 
 FOLDER = Path(paper_numbers.__file__).parent / "paper"
 METHODS = ["absolute", "random-cosine", "param-wip", "param_single-wip"]

@@ -8,11 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from relrep_exp.report.render.latex import to_latex
-from relrep_exp.report.render.table_csv import to_csv
-from relrep_exp.report.render.terminal import to_markdown, to_terminal
+from relrep_exp.report.render.formats import to_csv, to_latex, to_markdown
+from relrep_exp.report.render.terminal import to_terminal
 from relrep_exp.report.tables.pair_tables import comparison
-from relrep_exp.report.tables.summary import run_table
+from relrep_exp.report.tables.run_table import run_table
 
 from .synthetic import ENCODERS, grid, plausible, single
 

@@ -9,12 +9,11 @@ import sys
 import numpy as np
 import pytest
 
-from relrep_exp.report.render.show import run_line
-from relrep_exp.report.render.table_csv import to_csv
-from relrep_exp.report.render.terminal import to_markdown
-from relrep_exp.report.tables.cells import Cell, Table
-from relrep_exp.report.tables.pair_tables import MATCHING, OFF_DIAGONAL, comparison, headline
-from relrep_exp.report.tables.summary import run_table
+from relrep_exp.report.render.formats import to_csv, to_markdown
+from relrep_exp.report.render.terminal import run_line
+from relrep_exp.report.tables.pair_tables import comparison
+from relrep_exp.report.tables.run_table import MATCHING, OFF_DIAGONAL, headline, run_table
+from relrep_exp.report.tables.table import Cell, Table
 from relrep_exp.store.records import Row
 
 from .synthetic import ENCODERS, found, grid, plausible, record, single
@@ -187,7 +186,7 @@ def test_the_closing_table_needs_no_heavy_import():
     heavy = {"numpy", "pandas", "matplotlib", "torch", "jinja2"}
     code = (
         "import sys, relrep_exp.report.render.terminal as r, relrep_exp.report.tables.pair_tables as t\n"
-        "import relrep_exp.report.experiment, relrep_exp.report.tables.summary\n"
+        "import relrep_exp.report.experiment, relrep_exp.report.tables.run_table\n"
         f"r.to_terminal(t.comparison([])); print(sorted({heavy!r} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from relrep_exp.errors import UserError
+from relrep_exp.store.files import seal
+from relrep_exp.store.frame import survey
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.records import Record, RecordStore, Row
-from relrep_exp.store.sealed import seal
-from relrep_exp.store.survey import survey
 
 
 def record_of(seed, value=0.5, **more):

@@ -80,7 +80,7 @@ def test_the_floor_is_the_error_of_the_mean_training_image():
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_strip_holds_the_very_pixels(channels):
-    from relrep_exp.report.figures.png_strips import pixels
+    from relrep_exp.report.figures.style import pixels
 
     pictures = images(4, 6, channels)
     found = pixels(strip(pictures)).reshape(6, 4, 6, channels)

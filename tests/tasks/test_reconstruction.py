@@ -12,7 +12,7 @@ from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.config.schema import ConvConfig, TaskConfig
 from relrep_exp.data.image_samples import ArrayImages
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
-from relrep_exp.report.figures.png_strips import pixels
+from relrep_exp.report.figures.style import pixels
 from relrep_exp.tasks import reconstruction
 from relrep_exp.tasks.measure import DECODERS
 

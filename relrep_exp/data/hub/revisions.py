@@ -8,7 +8,7 @@ from pathlib import Path
 from relrep_exp.data.hub.problems import pin
 from relrep_exp.data.hub.repo import Repo
 from relrep_exp.store.files import write_atomic
-from relrep_exp.store.locks import key_lock
+from relrep_exp.store.once import key_lock
 
 FILE = "revisions.json"
 

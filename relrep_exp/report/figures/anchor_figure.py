@@ -10,9 +10,8 @@ from matplotlib import rc_context
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from relrep_exp.errors import user_error
-from relrep_exp.report.figures.png_strips import pixels
-from relrep_exp.report.figures.style import RC, blank_figure, hues
-from relrep_exp.report.tables.points import Drawing, base_points, of_methods, view_of
+from relrep_exp.report.figures.style import RC, Drawing, blank_figure, hues, pixels
+from relrep_exp.report.tables.points import base_points, of_methods, view_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,22 +9,24 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
-from relrep_exp.report.figures import geometry_marks as marks
 from relrep_exp.report.figures import geometry_views as views
-from relrep_exp.report.figures.geometry_marks import Rows
 from relrep_exp.report.figures.geometry_views import Space, part, spaces_of, value_of
-from relrep_exp.report.figures.style import RC, blank_figure, hues
-from relrep_exp.report.tables.points import Drawing
+from relrep_exp.report.figures.style import RC, Drawing, blank_figure, hues
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from relrep_exp.config.schema import ExperimentConfig
+    from relrep_exp.report.figures.geometry_views import Array
     from relrep_exp.report.tables.points import Point
 
 _COLLINEAR = "collinear"
 _COMPARED = {"cosine": ("^", 1), "wip": ("o", 0)}  # similarities of panel ii: marker, number of the hue
 _UNMOVED = 5e-4  # prints as 0.000
+_COLUMNS = ("panel", "encoder", "item", "cluster", "x", "y", "value")
+Rows = list[tuple[Any, ...]]
+
+_MARKERS = "osD^vPX<>h"
 
 
 def spaces_figure(experiment: ExperimentConfig, points: Sequence[Point]) -> Drawing:
@@ -54,7 +56,7 @@ def spaces_figure(experiment: ExperimentConfig, points: Sequence[Point]) -> Draw
                 _draw_rr(axes, point, space, spaces[0], rows)
                 shared = shared or axes
         figure.supxlabel("★ anchors   + origin   grey: RR of the original space", fontsize=8)
-    return Drawing(figure, marks.COLUMNS, rows)
+    return Drawing(figure, _COLUMNS, rows)
 
 
 def invariances_figure(experiment: ExperimentConfig, points: Sequence[Point]) -> Drawing:
@@ -79,7 +81,7 @@ def invariances_figure(experiment: ExperimentConfig, points: Sequence[Point]) ->
         _draw_turns(panels[0], usual, rows)
         _draw_shifts(panels[1], usual, rows)
         _draw_invariances(panels[2], usual, rows)
-    return Drawing(figure, marks.COLUMNS, rows)
+    return Drawing(figure, _COLUMNS, rows)
 
 
 def _original_and_deformed(spaces: list[Space]) -> list[Space]:
@@ -90,26 +92,26 @@ def _original_and_deformed(spaces: list[Space]) -> list[Space]:
 
 def _draw_space(axes: Axes, space: Space, rows: Rows) -> None:
     """The points of an encoder, its anchors and its origin."""
-    marks.scatter(axes, space.points, space.labels)
-    marks.mark_anchors(axes, space.anchors)
-    marks.mark_origin(axes)
-    marks.square(axes, space.points)
-    axes.set_title(f"space: {space.encoder}\n{marks.said(space.settings)}".strip())
-    rows += marks.sample_rows("space", space, space.points)
-    rows += marks.anchor_rows("space", space)
+    _scatter(axes, space.points, space.labels)
+    _mark_anchors(axes, space.anchors)
+    _mark_origin(axes)
+    _square(axes, space.points)
+    axes.set_title(f"space: {space.encoder}\n{_settings_said(space.settings)}".strip())
+    rows += _sample_rows("space", space, space.points)
+    rows += _anchor_rows("space", space)
 
 
 def _draw_rr(axes: Axes, point: Point, space: Space, original: Space, rows: Rows) -> None:
     """Relative representations, those of the original behind them, and the cosine between both."""
-    marks.scatter(axes, space.rr, space.labels)
-    rows += marks.sample_rows(point.method, space, space.rr)
+    _scatter(axes, space.rr, space.labels)
+    rows += _sample_rows(point.method, space, space.rr)
     if space.encoder == original.encoder:
         axes.set_title(f"RR: {views.label(point)}")
         return
     axes.scatter(original.rr[:, 0], original.rr[:, 1], s=9, color="0.82", linewidths=0, zorder=1)
     cosine = value_of(point, "rr_cosine", original.encoder, space.encoder)
     axes.set_title(f"cosine with original {cosine:.3f}")
-    rows.append(marks.number_row(point.method, space.encoder, "cosine with original", cosine))
+    rows.append(_number_row(point.method, space.encoder, "cosine with original", cosine))
 
 
 def _draw_collapse(panels: Sequence[Axes], methods: Sequence[Point], rows: Rows) -> None:
@@ -117,22 +119,22 @@ def _draw_collapse(panels: Sequence[Axes], methods: Sequence[Point], rows: Rows)
     bad = next((point for point in methods if part(point, "anchors") == _COLLINEAR), methods[-1])
     good = next((point for point in methods if part(point, "sim") == part(bad, "sim")), methods[0])
     first = spaces_of(good)[0]
-    marks.scatter(panels[0], first.points, first.labels)
-    marks.mark_origin(panels[0])
-    marks.mark_line(panels[0], spaces_of(bad)[0].anchors)
+    _scatter(panels[0], first.points, first.labels)
+    _mark_origin(panels[0])
+    _mark_line(panels[0], spaces_of(bad)[0].anchors)
     for axes, point, marker in zip(panels[1:], (good, bad), "*X", strict=True):
         space, name = spaces_of(point)[0], f"{part(point, 'anchors')} anchors"
-        marks.mark_anchors(panels[0], space.anchors, marker, name)
-        marks.scatter(axes, space.rr, space.labels)
+        _mark_anchors(panels[0], space.anchors, marker, name)
+        _scatter(axes, space.rr, space.labels)
         rank = value_of(point, "effective_rank", space.encoder, space.encoder)
         axes.set_title(f"RR by {part(point, 'sim')}, {name}:\neffective rank {rank:.2f}")
         axes.set(xlabel="similarity to anchor 1", ylabel="similarity to anchor 2")
-        rows += marks.sample_rows(f"i {name}", space, space.rr) + marks.anchor_rows(f"i {name}", space)
-        rows.append(marks.number_row(f"i {name}", space.encoder, "effective rank", rank))
-    marks.square(panels[0], first.points)
+        rows += _sample_rows(f"i {name}", space, space.rr) + _anchor_rows(f"i {name}", space)
+        rows.append(_number_row(f"i {name}", space.encoder, "effective rank", rank))
+    _square(panels[0], first.points)
     panels[0].set_title("i) linearly dependent anchors\ncollapse the dimension of RR")
     panels[0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, handletextpad=0.2)
-    rows += marks.sample_rows("i space", first, first.points)
+    rows += _sample_rows("i space", first, first.points)
 
 
 def _draw_turns(axes: Axes, usual: Sequence[Point], rows: Rows) -> None:
@@ -185,10 +187,12 @@ def _draw_invariances(axes: Axes, usual: Sequence[Point], rows: Rows) -> None:
         for row, other in enumerate(others):
             value = views.mean_value(usual, point.method, "nmse", first.encoder, other.encoder)
             _draw_cell(axes, column, row, value)
-            rows.append(marks.number_row(f"iii {point.method}", other.encoder, "nmse", value))
+            rows.append(_number_row(f"iii {point.method}", other.encoder, "nmse", value))
     names = [views.label(point).replace(", ", "\n") for point in methods]
     axes.set_xticks(range(len(methods)), names)
-    axes.set_yticks(range(len(others)), [f"{it.encoder}\n{marks.said(it.settings)}".strip() for it in others])
+    axes.set_yticks(
+        range(len(others)), [f"{it.encoder}\n{_settings_said(it.settings)}".strip() for it in others]
+    )
     axes.set(xlim=(-0.5, len(methods) - 0.5), ylim=(len(others) - 0.5, -0.5))
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -202,3 +206,70 @@ def _draw_cell(axes: Axes, column: int, row: int, value: float) -> None:
     axes.fill_between([column - 0.48, column + 0.48], row - 0.48, row + 0.48, color=str(shade), linewidth=0)
     axes.text(column, row, "0" if unmoved else f"{value:.3f}", ha="center", va="center",
               color="black" if shade > 0.55 else "white", weight="bold" if unmoved else "normal")  # fmt: skip
+
+
+def _scatter(axes: Axes, points: Array, labels: Sequence[int]) -> None:
+    """Dots [n, 2], clusters told apart by hue and by shape."""
+    shades = hues(len(_MARKERS))
+    for label in sorted(set(labels)):
+        own = points[np.asarray(labels) == label]
+        look = label % len(_MARKERS)
+        axes.scatter(
+            own[:, 0], own[:, 1], s=13, color=shades[look], marker=_MARKERS[look], linewidths=0, zorder=3
+        )
+
+
+def _mark_anchors(axes: Axes, anchors: Array, marker: str = "*", name: str | None = None) -> None:
+    """Anchors [m, 2] as large black marks."""
+    look: dict[str, Any] = {"marker": marker, "color": "black", "edgecolors": "white", "linewidths": 0.8}
+    axes.scatter(anchors[:, 0], anchors[:, 1], s=95, zorder=5, label=name, **look)
+
+
+def _mark_line(axes: Axes, anchors: Array) -> None:
+    """The line through the origin and the farthest of the anchors [m, 2]."""
+    reach = 1.3 * anchors[np.linalg.norm(anchors, axis=1).argmax()]
+    axes.plot(*np.stack([-reach, reach]).T, color="0.4", linestyle="--", linewidth=0.9, zorder=1)
+
+
+def _mark_origin(axes: Axes) -> None:
+    """A cross at (0, 0)."""
+    axes.plot(0, 0, "+", color="0.2", markersize=10, zorder=4)
+
+
+def _square(axes: Axes, points: Array) -> None:
+    """Limits that hold points [n, 2] and the origin, with the same scale in both directions."""
+    low, high = np.minimum(points.min(0), 0), np.maximum(points.max(0), 0)
+    middle, half = (low + high) / 2, 0.55 * (high - low).max()
+    axes.set(xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] - half, middle[1] + half))
+    axes.set_aspect("equal")
+
+
+def _sample_rows(panel: str, space: Space, points: Array) -> Rows:
+    """The CSV's rows of samples drawn at points [n, 2]."""
+    found = zip(points.tolist(), space.labels, strict=True)
+    return [(panel, space.encoder, f"sample {n}", label, x, y, "") for n, ((x, y), label) in enumerate(found)]
+
+
+def _anchor_rows(panel: str, space: Space) -> Rows:
+    """The CSV's rows of an encoder's anchors."""
+    found = enumerate(space.anchors.tolist(), 1)
+    return [(panel, space.encoder, f"anchor {n}", "", x, y, "") for n, (x, y) in found]
+
+
+def _number_row(panel: str, encoder: str, item: str, value: float) -> tuple[Any, ...]:
+    """The CSV's row of a single number."""
+    return (panel, encoder, item, "", "", "", float(value))
+
+
+def _settings_said(settings: dict[str, Any]) -> str:
+    """What a deformation does, in a few signs."""
+    signs = (
+        ("rotation", "{:g}°", 0),
+        ("condition", "{:g}:1", 1),
+        ("scale", "×{:g}", 1),
+        ("translation", "+{:g}", 0),
+        ("noise", "±{:g}", 0),
+    )
+    return ", ".join(
+        sign.format(settings[name]) for name, sign, idle in signs if settings.get(name, idle) != idle
+    )

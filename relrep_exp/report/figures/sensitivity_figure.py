@@ -12,9 +12,8 @@ from matplotlib.lines import Line2D
 
 from relrep_exp.errors import user_error
 from relrep_exp.report.figures.line_figure import is_wide
-from relrep_exp.report.figures.style import RC, blank_figure, marked_lines
+from relrep_exp.report.figures.style import RC, Drawing, blank_figure, marked_lines
 from relrep_exp.report.tables.effects import BASE, Effect, effects_of
-from relrep_exp.report.tables.points import Drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,12 +1,22 @@
-"""The one look of all figures: colour-blind safe, readable in grey, the same bytes every time."""
+"""What all figures share: one look, readable in grey, the same bytes every time; and how they are saved."""
 
 from __future__ import annotations
 
+import base64
+import csv
+import io
+from dataclasses import dataclass
 from itertools import cycle, islice
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from relrep_exp.store.files import write_atomic
 
 RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # ships with matplotlib, so a figure looks the same on every machine
@@ -38,8 +48,33 @@ _HUES = (
     "#000000",
 )
 _PALE = ("#88CCEE", "#DDCC77")  # too light for a thin line
+_DPI = 150
 _DASHES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure and what it draws.
+
+    Attributes:
+        figure: ready to be saved.
+        columns: the names of the numbers.
+        rows: the numbers, one tuple a row: the CSV beside the figure.
+    """
+
+    figure: Figure
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+    def save(self, folder: Path, name: str) -> None:
+        """Write the figure, and beside it `name.csv` with the numbers that it draws."""
+        save(self.figure, folder, name)
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows(self.rows)  # of a float its repr, so in full precision
+        write_atomic(folder / f"{name}.csv", stream.getvalue().encode())
 
 
 def hues(count: int) -> list[str]:
@@ -66,9 +101,26 @@ def arrow(better: int) -> str:
 
 def blank_figure(width: float, height: float) -> Figure:
     """A figure in inches on the Agg canvas; no window system, no global state."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
+    """Write `name.png` and `name.svg`, each whole or not at all; the same figure gives the same bytes."""
+    # matplotlib signs a file with its version or the date unless the entry is set to None.
+    unsigned: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None}}
+    paths = []
+    for kind, metadata in unsigned.items():
+        buffer = io.BytesIO()
+        with rc_context(RC):
+            figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata)
+        paths.append(folder / f"{name}.{kind}")
+        write_atomic(paths[-1], buffer.getvalue())
+    return paths[0], paths[1]
+
+
+def pixels(strip: str) -> np.ndarray[Any, Any]:
+    """The uint8 pixels [H, W] or [H, W, 3] of a PNG in base 64."""
+    with Image.open(io.BytesIO(base64.b64decode(strip))) as image:
+        return np.asarray(image)

@@ -11,12 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from relrep_exp.errors import user_error
-from relrep_exp.report.figures.style import RC, arrow, blank_figure, marked_lines
-from relrep_exp.report.measures import JOIN, Measure, measure_of
-from relrep_exp.report.tables.cells import Cell
-from relrep_exp.report.tables.gaps import is_absolute
-from relrep_exp.report.tables.points import Drawing
-from relrep_exp.report.tables.series import series_of, values_of
+from relrep_exp.report.figures.style import RC, Drawing, arrow, blank_figure, marked_lines
+from relrep_exp.report.tables.points import is_absolute, series_of, values_of
+from relrep_exp.report.tables.table import JOIN, Cell, Measure, measure_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from relrep_exp.report.page.embedded import embedded
-from relrep_exp.report.page.sections import Section, sections_of
-from relrep_exp.report.tables.seeds import Runs
+from relrep_exp.report.page.table_sections import Section, sections_of
+from relrep_exp.report.render.html import Runs
 from relrep_exp.store.files import write_atomic
 
 if TYPE_CHECKING:
     from relrep_exp.errors import Problem
-    from relrep_exp.report.page.stores import Library
+    from relrep_exp.report.page.library import Library
     from relrep_exp.store.records import Record
 
 FILL_COMMAND = "python run.py experiment=demo"
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_SHARED = ("git", "versions", "revisions", "platform")
+_OWN = ("device", "threads", "started", "finished", "command")
 
 
 @dataclass(frozen=True)
@@ -127,3 +130,52 @@ def _line(record: Record) -> RunLine:
         device=str(origin.get("device") or ""),
         command=str(origin.get("command") or ""),
     )
+
+
+@dataclass
+class Pool:
+    """Values, each of them once.
+
+    Attributes:
+        values: in order of appearance.
+    """
+
+    values: list[Any] = field(default_factory=list)
+    _places: dict[str, int] = field(default_factory=dict)
+
+    def add(self, value: Any) -> int:
+        """The place of a value that is JSON."""
+        text = json.dumps(value, sort_keys=True)
+        place = self._places.setdefault(text, len(self.values))
+        if place == len(self.values):
+            self.values.append(value)
+        return place
+
+
+def embedded(records: Sequence[Record], files: Mapping[str, Path]) -> str:
+    """What the script of the page reads: `{pool, runs}`, safe inside a script element.
+
+    A run holds what it shares with others, each part of its configuration among it, as places in the pool.
+
+    Args:
+        records: in the order in which cells name them by number.
+        files: the file of each record by its key.
+    """
+    pool = Pool()
+    runs = [_embedded_run(record, files[record.key], pool) for record in records]
+    text = json.dumps({"pool": pool.values, "runs": runs}, separators=(",", ":"))
+    return text.replace("<", "\\u003c")  # no name can close the element
+
+
+def _embedded_run(record: Record, file: Path, pool: Pool) -> dict[str, Any]:
+    origin = record.provenance
+    return {
+        "key": record.key,
+        "task": record.task,
+        "method": record.method,
+        "file": str(file),
+        "config": {name: pool.add(value) for name, value in record.config.items()},
+        "timings": {phase: taken and round(taken, 3) for phase, taken in record.timings.items()},
+        **{name: origin[name] for name in _OWN if origin.get(name) is not None},
+        "shared": {name: pool.add(origin[name]) for name in _SHARED if origin.get(name)},
+    }

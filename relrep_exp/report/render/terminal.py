@@ -1,21 +1,29 @@
-"""A table as terminal output and Markdown, and what any rendering says in a cell."""
+"""What a run prints when it has ended, a table in the terminal, and what any rendering says in a cell."""
 
 from __future__ import annotations
 
-import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from relrep_exp.report.tables.cells import Beside, Cell, Column, Line, Table
-from relrep_exp.report.tables.compare import MARKS
+from relrep_exp.report.tables.run_table import headline, run_table
+from relrep_exp.report.tables.table import (
+    MARKS,
+    Cell,
+    Column,
+    Line,
+    Table,
+    mean_of,
+    measure_of,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    from relrep_exp.report.measures import Measure
+    from relrep_exp.store.records import Record
 
 TERMINAL_WIDTH = 100
 BLANK = "-"
@@ -27,7 +35,27 @@ _FOLDED_NAME_WIDTH = 10  # where rows have two lines anyway
 _COLUMN_GAP = 2
 _ASCII = str.maketrans({"±": "+-", "≈": "=", "↑": ">", "↓": "<"})
 
-_MARKDOWN_SPECIAL = re.compile(r"([\\`*<>|\[\]])")
+
+def run_line(record: Record, number: int, seconds: float, fresh: bool) -> None:
+    """One line of a sweep: number, method, seed, the mean of its headline metric between encoders, time."""
+    metric = headline([record])
+    across = [row.value for row in record.rows if row.metric == metric and row.source != row.target]
+    within = [row.value for row in record.rows if row.metric == metric and row.source == row.target]
+    where, values = ("between", across) if across else ("within", within)
+    took = f"{seconds:.1f} s" if fresh else "cached"
+    name = "F1" if metric == "f1_weighted" else measure_of(metric).label
+    score = f"{name} {where} encoders {measure_of(metric).text(mean_of(values)):>6}"
+    print(f"#{number:<3} {record.method:<18} seed={record.config['seed']:<3} {score}   {took}", flush=True)
+
+
+def run_report(record: Record, path: Path, seconds: float, fresh: bool) -> None:
+    """The table of a single run, and where its record is."""
+    to_terminal(run_table(record))
+    phases = ", ".join(f"{phase} {taken:.1f} s" for phase, taken in record.timings.items())
+    print(
+        f"computed in {seconds:.1f} s ({phases})" if fresh else "read from the record: nothing was computed"
+    )
+    print(f"record: {path}")
 
 
 def cell_text(cell: Cell | None, line: Line, column: Column, table: Table) -> str:
@@ -40,7 +68,7 @@ def cell_text(cell: Cell | None, line: Line, column: Column, table: Table) -> st
     if cell.missing:
         return cell.missing
     measure = line.measure_in(column)
-    text = _spread(cell.mean, cell.std, measure)
+    text = measure.spread(cell.mean, cell.std)
     aside = ["default"] if cell.default else []
     if cell.change is not None and not cell.default:
         aside.append(measure.signed(cell.change))
@@ -57,28 +85,11 @@ def paper_text(cell: Cell | None, line: Line, column: Column) -> str:
     if cell is None or (beside := cell.beside) is None:
         return ""
     measure = line.measure_in(column)
-    text = _spread(beside.mean, beside.std, measure)
+    text = measure.spread(beside.mean, beside.std)
     if beside.difference is None:
         return text
-    return f"{text} ({' '.join([measure.signed(beside.difference), *_mark(beside)])})"
-
-
-def _mark(beside: Beside) -> list[str]:
-    return [MARKS[beside.verdict]] if beside.verdict else []
-
-
-def _spread(mean: float, std: float, measure: Measure) -> str:
-    spread = measure.text(std)
-    return measure.text(mean) + (f" ± {spread}" if spread != "nan" else "")
-
-
-def headings(table: Table) -> list[str]:
-    """The header; a column with fewer seeds than the others says how many."""
-    counts = [0, 0, *(table.seeds_of(column) for column in table.columns)]
-    return [
-        f"{name} (n={n})" if 0 < n < table.seeds else name
-        for name, n in zip(table.header, counts, strict=True)
-    ]
+    mark = f" {MARKS[beside.verdict]}" if beside.verdict else ""
+    return f"{text} ({measure.signed(beside.difference)}{mark})"
 
 
 def to_terminal(table: Table, stream: TextIO | None = None) -> None:
@@ -90,21 +101,28 @@ def to_terminal(table: Table, stream: TextIO | None = None) -> None:
     """
     from rich.console import Console
 
+    texts = [
+        [cell_text(cell, line, column, table) for cell, column in cells_of(line, table)]
+        for line in table.rows
+    ]
+    headings, notes = table.headings, table.notes("*")
     console = Console(file=stream, highlight=False)
     if not console.is_terminal:
         console.width = TERMINAL_WIDTH
-    grid = _rich_table(table, console)
+    grid = _rich_table(table, headings, texts, console)
     least = sum((column.width or column.min_width or 0) + _COLUMN_GAP for column in grid.columns)
     console.width = max(console.width, least)
     with console.capture() as captured:
         console.print(grid)
-        for line in table.notes("*"):
+        for line in notes:
             console.print(_encodable(line, console), style="dim", markup=False)
     # rich pads every line to its width, which is a nuisance in a log
     console.file.write("\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n")
 
 
-def _rich_table(table: Table, console: Console) -> RichTable:
+def _rich_table(
+    table: Table, headings: Sequence[str], texts: Sequence[Sequence[str]], console: Console
+) -> RichTable:
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -113,45 +131,47 @@ def _rich_table(table: Table, console: Console) -> RichTable:
     grid = RichTable(
         title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
     )
-    names = headings(table)
     rows = [
-        [_terminal_cell(cell, line, column, table, console) for cell, column in cells_of(line, table)]
-        for line in table.rows
+        [
+            _rich_cell(text, cell, line, column, table, console)
+            for text, (cell, column) in zip(own, cells_of(line, table), strict=True)
+        ]
+        for own, line in zip(texts, table.rows, strict=True)
     ]
     fold = _FOLDED_NAME_WIDTH if table.beside else TERMINAL_WIDTH
-    labels = [[line.target, _folded(line.source, fold)] for line in table.rows]
-    for name, *below in zip([_folded(name, fold) for name in names[:2]], *labels, strict=True):
+    sources = [_wrapped(line.source, fold) for line in table.rows]
+    targets = [line.target for line in table.rows]
+    for name, below in zip(headings[:2], (targets, sources), strict=True):
+        name = _wrapped(name, fold)
         grid.add_column(name, overflow="fold", min_width=min(_NAME_WIDTH, _widest([name, *below])))
-    for name, *texts in zip(map(_short_lines, names[2:]), *rows, strict=True):
-        width = _widest([name, *(text.plain for text in texts)])
+    for number, name in enumerate(headings[2:]):
+        name = _wrapped(name, _HEADING_WIDTH, whole_words=False)
+        width = _widest([name, *(row[number].plain for row in rows)])
         grid.add_column(Text(name), justify="right", width=width)
-    for (target, line), cells in zip(without_repeats(table), rows, strict=True):
+    for (target, line), source, cells in zip(without_repeats(table), sources, rows, strict=True):
         if line.closing and target:
             grid.add_section()
-        grid.add_row(Text(target), Text(_folded(line.source, fold)), *cells)
+        grid.add_row(Text(target), Text(source), *cells)
     return grid
 
 
-def _widest(texts: list[str]) -> int:
+def _widest(texts: Iterable[str]) -> int:
     """The length of the longest line."""
     return max(len(part) for text in texts for part in text.split("\n"))
 
 
-def _folded(name: str, width: int) -> str:
-    return "\n".join(textwrap.wrap(name, width, break_long_words=False)) or name
+def _wrapped(name: str, width: int, whole_words: bool = True) -> str:
+    return "\n".join(textwrap.wrap(name, width, break_long_words=not whole_words)) or name
 
 
-def _short_lines(name: str) -> str:
-    return "\n".join(textwrap.wrap(name, _HEADING_WIDTH)) or name
-
-
-def _terminal_cell(cell: Cell | None, line: Line, column: Column, table: Table, console: Console) -> Text:
+def _rich_cell(
+    text: str, cell: Cell | None, line: Line, column: Column, table: Table, console: Console
+) -> Text:
     """Ours, and under it the paper's."""
     from rich.text import Text
 
     best = cell is not None and cell.best
     mark = "*" if best else " " if table.ranking else ""
-    text = cell_text(cell, line, column, table)
     if cell is not None and cell.missing:
         text = "\n".join(textwrap.wrap(text, _MISSING_WIDTH))
     short = text.replace(" ± ", "±").replace(" (", "(")
@@ -170,36 +190,6 @@ def _encodable(text: str, console: Console) -> str:
     return text.translate(_ASCII).encode("ascii", "replace").decode()
 
 
-def to_markdown(table: Table) -> str:
-    """A pipe table with the title above and the notes below."""
-    names = [_markdown(name) for name in headings(table)]
-    lines = [
-        f"**{_markdown(table.title)}**",
-        "",
-        _pipes(names),
-        _pipes([":--", ":--", *["--:"] * len(table.columns)]),
-    ]
-    for line in table.rows:
-        cells = [
-            _under(bold(cell, cell_text(cell, line, column, table), "**{}**"), paper_text(cell, line, column))
-            for cell, column in cells_of(line, table)
-        ]
-        lines.append(_pipes([_markdown(line.target), _markdown(line.source), *cells]))
-    return "\n".join([*lines, "", *(_markdown(note) + "  " for note in table.notes("bold"))]) + "\n"
-
-
-def _under(ours: str, paper: str) -> str:
-    return f"{ours}<br>paper {paper}" if paper else ours
-
-
-def _pipes(fields: list[str]) -> str:
-    return f"| {' | '.join(fields)} |"
-
-
-def _markdown(text: str) -> str:
-    return _MARKDOWN_SPECIAL.sub(r"\\\1", text).replace("\n", " ")
-
-
 def bold(cell: Cell | None, text: str, mark: str) -> str:
     """The text, marked where the cell is the best of its row."""
     return mark.format(text) if cell is not None and cell.best else text
@@ -208,12 +198,6 @@ def bold(cell: Cell | None, text: str, mark: str) -> str:
 def cells_of(line: Line, table: Table) -> Iterator[tuple[Cell | None, Column]]:
     """Each cell of a row with its column."""
     return zip(line.cells, table.columns, strict=True)
-
-
-def texts_of(line: Line, table: Table) -> Iterator[tuple[Cell | None, str]]:
-    """Each cell of a row with what it says."""
-    for cell, column in cells_of(line, table):
-        yield cell, cell_text(cell, line, column, table)
 
 
 def without_repeats(table: Table) -> Iterator[tuple[str, Line]]:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.report.measures import Measure, measure_of
-from relrep_exp.report.tables.cells import Cell, cell_of, mean_of, std_of
-from relrep_exp.report.tables.pair_tables import headline
 from relrep_exp.report.tables.points import base_points, by_seed, of_methods, score
+from relrep_exp.report.tables.run_table import headline
+from relrep_exp.report.tables.table import Cell, Measure, cell_of, mean_of, measure_of, std_of
 
 if TYPE_CHECKING:
     from relrep_exp.config.schema import ExperimentConfig

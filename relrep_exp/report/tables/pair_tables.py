@@ -6,31 +6,49 @@ Nothing heavy is imported here: the closing table of a cached sweep is wanted at
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from relrep_exp.report.measures import Measure, measure_of
 from relrep_exp.report.paper_numbers import paper_table
-from relrep_exp.report.render.marks import mark_best, seeds_legend
-from relrep_exp.report.tables.cells import ABSOLUTE, RANKING, Cell, Column, Line, Table, cell_of, mean_of
-from relrep_exp.report.tables.gaps import base_gaps, by_method, is_absolute, methods_of, missing_cell
-from relrep_exp.report.tables.points import base_points
-from relrep_exp.report.tables.selection import keeps
+from relrep_exp.report.tables.points import (
+    base_gaps,
+    base_points,
+    by_method,
+    is_absolute,
+    keeps,
+    methods_of,
+    missing_cell,
+)
+from relrep_exp.report.tables.ranking import mark_best
+from relrep_exp.report.tables.run_table import (
+    MATCHING,
+    MEAN,
+    OFF_DIAGONAL,
+    RETRIEVAL,
+    Pair,
+    encoder_order,
+    kinds,
+    source_role,
+)
+from relrep_exp.report.tables.table import (
+    ABSOLUTE,
+    RANKING,
+    Cell,
+    Column,
+    Line,
+    Measure,
+    Table,
+    cell_of,
+    mean_of,
+    measure_of,
+    seeds_legend,
+)
 
 if TYPE_CHECKING:
     from relrep_exp.config.schema import ExperimentConfig
     from relrep_exp.report.tables.points import Gap, Point
     from relrep_exp.store.records import Record
-
-MEAN = "mean"
-OFF_DIAGONAL = "off-diagonal"
-MATCHING = "matching"
-RETRIEVAL = ("source_encoder", "zero_shot_encoder")
-
-Pair = tuple[str, str]  # (target, source)
-
-_HEADLINES = ("f1_weighted", "mse", "rr_cosine", "recall@1", "reconstruction_cosine", "accuracy@1")
 
 
 @dataclass(frozen=True)
@@ -163,32 +181,9 @@ def named_records(points: Sequence[Point]) -> list[Record]:
     return list(named.values())
 
 
-def headline(records: Sequence[Record]) -> str:
-    """The metric that a comparison of these records shows: a known headline, or else their first."""
-    metrics = dict.fromkeys(row.metric for record in records for row in record.rows)
-    return next((name for name in _HEADLINES if name in metrics), next(iter(metrics), _HEADLINES[0]))
-
-
-def source_role(records: Sequence[Record]) -> str:
-    """What a row's source does: a classifier or decoder was trained on it; in retrieval it searches."""
-    kinds = _kinds(records)
-    if kinds == {"reconstruction"}:
-        return "decoder"
-    return "source" if kinds and kinds <= {"retrieval", "geometry"} else "classifier"
-
-
-def encoder_order(pairs: Iterable[Pair]) -> list[str]:
-    """The encoders in the order in which pairs (source, target) name them."""
-    return list(dict.fromkeys(name for pair in pairs for name in pair))
-
-
-def _kinds(records: Sequence[Record]) -> set[str | None]:
-    return {(record.config.get("task") or {}).get("kind") for record in records}
-
-
 def _fields(records: Sequence[Record]) -> Pair:
     """What a CSV calls the two names of a row: retrieval goes by the source, the rest by the test encoder."""
-    if _kinds(records) == {"retrieval"}:
+    if kinds(records) == {"retrieval"}:
         return RETRIEVAL
     return "test_encoder", f"{source_role(records)}_encoder"
 

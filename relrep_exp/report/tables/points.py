@@ -1,17 +1,16 @@
-"""What tables and figures of an experiment are made of: its finished runs, each with its place in it."""
+"""The runs of an experiment: with and without record, what is shown of them, and along its axis."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.report.measures import JOIN
-from relrep_exp.report.tables.cells import ABSOLUTE, mean_of
+from relrep_exp.report.tables.table import ABSOLUTE, JOIN, Cell, cell_of, mean_of
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+    from relrep_exp.config.schema import ExperimentConfig
     from relrep_exp.store.records import Record
 
 
@@ -49,21 +48,6 @@ class Gap:
     varied: tuple[str, Any] | None
     reason: str
     command: str
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A figure and what it draws.
-
-    Attributes:
-        figure: ready to be saved.
-        columns: the names of the numbers.
-        rows: the numbers, one tuple a row: the CSV beside the figure.
-    """
-
-    figure: Figure
-    columns: tuple[str, ...]
-    rows: list[tuple[Any, ...]]
 
 
 def base_points(points: Sequence[Point]) -> list[Point]:
@@ -121,3 +105,142 @@ def _seconds_to_join(record: Record) -> float | None:
 def view_of(record: Record, kind: str) -> dict[str, Any] | None:
     """The record's first view of a kind; None where it has none."""
     return next((view for view in record.views if view.get("kind") == kind), None)
+
+
+def is_absolute(experiment: ExperimentConfig, method: str) -> bool:
+    """Whether a method reads nothing but its own encoder, so that no table has it between two."""
+    return method == ABSOLUTE or "aligner=absolute" in experiment.methods.get(method, ())
+
+
+def methods_of(experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Gap] = ()) -> list[str]:
+    """Every method of the experiment in its order, `absolute` first, whether it has a record or not."""
+    found = dict.fromkeys([*experiment.methods, *of_methods(points), *(gap.method for gap in gaps)])
+    return sorted(found, key=lambda method: not is_absolute(experiment, method))
+
+
+def base_gaps(gaps: Sequence[Gap]) -> list[Gap]:
+    """Those in which every method has its own setting."""
+    return [gap for gap in gaps if gap.varied is None]
+
+
+def missing_cell(gaps: Iterable[Gap]) -> Cell:
+    """A cell without a value that says why; without gaps, that nobody ran it.
+
+    `failed: out of memory` is `missing: failed` there; the notes below the table have the rest.
+    """
+    reasons = dict.fromkeys(_short(gap.reason) for gap in gaps) or ["not run"]
+    return Cell(math.nan, math.nan, 0, missing=f"missing: {', '.join(reasons)}")
+
+
+def by_method(gaps: Iterable[Gap]) -> Mapping[str, list[Gap]]:
+    """The gaps of each method."""
+    found: dict[str, list[Gap]] = {}
+    for gap in gaps:
+        found.setdefault(gap.method, []).append(gap)
+    return found
+
+
+def described(gap: Gap) -> str:
+    """The run, the reason, and the command that makes it."""
+    places = dict(gap.at) | dict([gap.varied] if gap.varied else [])
+    where = " ".join([gap.method, *(f"{key}={value}" for key, value in places.items())])
+    return f"{where}: {gap.reason}; {gap.command}"
+
+
+def _short(reason: str) -> str:
+    """`failed: ...` and `killed (signal 9)` in one word, `not run yet` in two."""
+    return reason.split(":")[0].split("(")[0].strip().removesuffix(" yet")
+
+
+def keeps(experiment: ExperimentConfig, target: str, source: str) -> bool:
+    """Whether what happens between these two is shown."""
+    among = not experiment.encoders or {target, source} <= set(experiment.encoders)
+    tested = not experiment.test_encoders or target in experiment.test_encoders
+    return among and tested and (not experiment.sources or source in experiment.sources)
+
+
+def selected(experiment: ExperimentConfig, points: Sequence[Point]) -> list[Point]:
+    """The points with what is shown of their numbers and views."""
+    if not said(experiment):
+        return list(points)
+    return [replace(point, record=_selected(experiment, point.record)) for point in points]
+
+
+def said(experiment: ExperimentConfig) -> list[str]:
+    """What there is to say about the selection; nothing where everything is shown."""
+    parts = {
+        "among": experiment.encoders,
+        "with the test encoders": experiment.test_encoders,
+        "with the sources": experiment.sources,
+    }
+    shown = [f"{what} {', '.join(names)}" for what, names in parts.items() if names]
+    return [f"Of all pairs only those {', '.join(shown)}."] if shown else []
+
+
+def _selected(experiment: ExperimentConfig, record: Any) -> Any:
+    rows = [row for row in record.rows if keeps(experiment, row.target, row.source)]
+    views = [view for view in record.views if _keeps_view(experiment, view)]
+    return replace(record, rows=rows, views=views)
+
+
+def _keeps_view(experiment: ExperimentConfig, view: dict[str, Any]) -> bool:
+    """A view of other kinds than pairs of encoders names none, and is shown where nothing is selected."""
+    return keeps(experiment, str(view.get("target")), str(view.get("source")))
+
+
+@dataclass(frozen=True)
+class Series:
+    """One metric of one method along the axis.
+
+    Attributes:
+        method: as the experiment calls it.
+        cells: value of the axis -> mean and std over the seeds; None where the runs do not have the metric.
+        flat: whether the method does not depend on the axis, so that its runs are the same at every value.
+    """
+
+    method: str
+    cells: dict[Any, Cell | None]
+    flat: bool
+
+
+def series_of(experiment: ExperimentConfig, points: Sequence[Point], metric: str) -> list[Series]:
+    """The methods along `experiment.x`, each value the off-diagonal mean (of `absolute`: the matching one).
+
+    Raises:
+        ValueError: the runs differ in more than method, seed and the axis.
+    """
+    x = experiment.x
+    assert x is not None, "the schema asks for an axis"
+    found = []
+    for method, members in of_methods(base_points(points)).items():
+        places: dict[Any, list[Point]] = {}
+        for point in sorted(members, key=lambda point: natural(point.at[x])):
+            places.setdefault(point.at[x], []).append(point)
+        cells = {place: _cell(there, metric) for place, there in places.items()}
+        found.append(Series(method, cells, _flat(places)))
+    return found
+
+
+def values_of(series: Sequence[Series]) -> list[Any]:
+    """Every value of the axis, numbers by size and before names."""
+    return sorted({x for one in series for x in one.cells}, key=natural)
+
+
+def natural(value: object) -> tuple[bool, float, str]:
+    """A key to sort by: numbers by size, then everything else by name."""
+    number = isinstance(value, int | float)
+    return not number, float(value) if isinstance(value, int | float) else 0.0, str(value)
+
+
+def _cell(points: Sequence[Point], metric: str) -> Cell | None:
+    records = by_seed(points).values()
+    scores = {record.key: value for record in records if (value := score(record, metric)) is not None}
+    return cell_of(list(scores.values()), list(scores))
+
+
+def _flat(places: dict[Any, list[Point]]) -> bool:
+    """Whether every seed has one and the same record wherever it is on the axis."""
+    keys = [{point.record.config["seed"]: point.record.key for point in there} for there in places.values()]
+    return len(keys) > 1 and all(
+        here[seed] == there[seed] for here in keys for there in keys for seed in here.keys() & there.keys()
+    )

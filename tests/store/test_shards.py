@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from relrep_exp.errors import UserError
+from relrep_exp.store import shards
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.shards import Plan, ShardStore
 from relrep_exp.store.tensors import TensorStore
@@ -136,7 +137,7 @@ def test_what_was_finished_is_not_made_again(store, stop):
 
 def test_an_entry_whose_shards_are_all_finished_needs_no_maker(store, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(ShardStore, "_install", lambda *_: (_ for _ in ()).throw(StoppedError))
+        patched.setattr(shards, "_install", lambda *_: (_ for _ in ()).throw(StoppedError))
         assert make(store)[0] == [0, 1, 2]
     made, stored = make(store)
     assert made == []

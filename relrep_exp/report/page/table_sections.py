@@ -1,34 +1,38 @@
-"""The parts of the page: one for each experiment, one for each comparison of the records besides."""
+"""The page's sections: a table each, of every experiment and of every comparison of the other records."""
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.errors import Problem
-from relrep_exp.report.page.shown import table_and_figure
-from relrep_exp.report.render.html import to_html
+from relrep_exp.report.experiment import FILE, experiment_table, write_experiment
+from relrep_exp.report.render.html import Runs, to_html
 from relrep_exp.report.tables.groups import Group, homogeneous
-from relrep_exp.report.tables.pair_tables import comparison, headline
-from relrep_exp.report.tables.seeds import Runs
+from relrep_exp.report.tables.pair_tables import comparison
+from relrep_exp.report.tables.run_table import headline
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from relrep_exp.report.closing_file import Closing
-    from relrep_exp.report.page.stores import Ended, Library
-    from relrep_exp.report.tables.cells import Table
+    from relrep_exp.report.experiment import Closing
+    from relrep_exp.report.page.library import Ended, Library
     from relrep_exp.report.tables.points import Gap
+    from relrep_exp.report.tables.table import Table
     from relrep_exp.store.records import Record
 
 _LOG = logging.getLogger("relrep_exp")
 _ORIGIN = ("command", "git", "versions", "device", "platform")
 _SHOWN_VALUES = 3
+_KINDS = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ def _experiment(ended: Ended, found: Library, runs: Runs, ids: _Ids, problems: l
     closing = ended.closing
     empty = _without_table(closing, found, ids)
     try:
-        table, figure = table_and_figure(ended, found)
+        table, figure = _table_and_figure(ended, found)
     except Exception as error:  # one experiment that cannot be shown must not hide the others
         _LOG.debug("%s cannot be shown", closing.experiment.name, exc_info=True)
         why = f"{type(error).__name__}: {error}"
@@ -185,3 +189,41 @@ def _text(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_text(part)}" for key, part in value.items())
     return json.dumps(value, default=str)
+
+
+def _table_and_figure(ended: Ended, found: Library) -> tuple[Table, str]:
+    """The table, and the figure as a data URI, "" where none can be drawn.
+
+    Raises:
+        ValueError: the records do not belong in one table.
+        UserError: the experiment names numbers of the paper that there are not.
+    """
+    if (kept := _inlined(ended.folder)) and _is_current(ended, found.files):
+        return experiment_table(ended.closing, found.records)[0], kept
+    with TemporaryDirectory() as folder:  # the experiment's own files are the experiment's to write
+        table = write_experiment(ended.closing, found.records, Path(folder))
+        return table, _inlined(Path(folder))
+
+
+def _figures(folder: Path) -> list[Path]:
+    return [path for kind in _KINDS if (path := folder / f"figure{kind}").exists()]
+
+
+def _is_current(ended: Ended, files: Mapping[str, Path]) -> bool:
+    """Whether the figure in the folder was drawn from the records of now: the same ones, none made later.
+
+    Drawing is most of the time that a page takes.
+    """
+    drawn = {place.key for place in ended.closing.places if not place.reason}
+    present = {place.key for place in ended.closing.places if place.key in files}
+    made = min(path.stat().st_mtime for path in _figures(ended.folder))
+    sources = [ended.folder / FILE, *(files[key] for key in present)]
+    return drawn == present and all(path.stat().st_mtime <= made for path in sources)
+
+
+def _inlined(folder: Path) -> str:
+    """The figure in its smaller format."""
+    if not (figures := _figures(folder)):
+        return ""
+    path = min(figures, key=lambda path: path.stat().st_size)
+    return f"data:{_KINDS[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -1,4 +1,4 @@
-"""What a table is made of."""
+"""What a table is made of: measures, cells, columns, lines."""
 
 from __future__ import annotations
 
@@ -7,12 +7,93 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from relrep_exp.report.measures import Measure
-
 ABSOLUTE = "absolute"
 RANKING = "best per row besides absolute"
 
 _SHOWN_MISSING = 6
+WITHIN, HIGHER, LOWER = "within noise", "higher", "lower"
+MARKS = {WITHIN: "≈", HIGHER: "↑", LOWER: "↓"}
+JOIN = "join_seconds"  # of a record's timings, not of its rows: seconds until a new encoder can be read
+RESCALED = "accuracy@"  # followed by the factor
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One metric as a reader sees it.
+
+    Attributes:
+        name: the metric's name in a `Row`.
+        label: its name in a table.
+        percent: whether the fraction is printed as a percentage, as the paper does.
+        decimals: digits after the point.
+        better: +1 if higher is better, -1 if lower is, 0 if it is a description and no score.
+        per_encoder: whether it describes the test encoder alone, so that one row serves every classifier.
+    """
+
+    name: str
+    label: str
+    percent: bool = False
+    decimals: int = 3
+    better: int = 1
+    per_encoder: bool = False
+
+    def text(self, value: float) -> str:
+        """The value as printed; `nan` where it is not defined."""
+        if math.isnan(value):
+            return "nan"
+        return f"{value * 100 if self.percent else value:.{self.decimals}f}"
+
+    def spread(self, mean: float, std: float) -> str:
+        """`89.59 ± 0.19`; the mean alone where there is no deviation."""
+        spread = self.text(std)
+        return self.text(mean) + (f" ± {spread}" if spread != "nan" else "")
+
+    def signed(self, value: float) -> str:
+        """A difference as printed, with its sign; what rounds to nothing is positive."""
+        return f"{value * 100 if self.percent else value:+z.{self.decimals}f}"
+
+    @property
+    def unit(self) -> str:
+        """The label with its unit, e.g. `weighted F1 in %`."""
+        return f"{self.label} in %" if self.percent else self.label
+
+
+_KNOWN = (
+    Measure("f1_weighted", "weighted F1", percent=True, decimals=2),
+    Measure("accuracy", "accuracy", percent=True, decimals=2),
+    Measure("mse", "MSE", decimals=4, better=-1),
+    Measure("own_mse", "own MSE", decimals=4, better=-1),
+    Measure("psnr", "PSNR", decimals=2),
+    Measure("ssim", "SSIM"),
+    Measure("variance", "variance", decimals=4, better=0, per_encoder=True),
+    Measure("autoencoder_mse", "AE MSE", decimals=4, better=0, per_encoder=True),
+    Measure("mrr", "MRR"),
+    Measure("recall@1", "R@1", percent=True, decimals=2),
+    Measure("recall@5", "R@5", percent=True, decimals=2),
+    Measure("nmse", "nMSE", better=-1),
+    Measure("cka", "CKA"),
+    Measure("overlap", "overlap"),
+    Measure("rr_cosine", "RR cosine"),
+    Measure("shift_near", "shift near 0", better=-1),
+    Measure("shift_far", "shift far off", better=-1),
+    Measure("rr_std", "RR std", better=0, per_encoder=True),
+    Measure(JOIN, "join in s", decimals=4, better=0, per_encoder=True),
+    Measure("parallel_points", "parallel points", decimals=0, better=0, per_encoder=True),
+    Measure("reconstruction_cosine", "cosine to the original", decimals=4, per_encoder=True),
+    Measure("reconstruction_relative_error", "relative error", decimals=4, better=-1, per_encoder=True),
+    Measure("reconstruction_rank", "rank of the anchors", decimals=1, better=0, per_encoder=True),
+    Measure("reconstruction_condition", "condition", decimals=0, better=0, per_encoder=True),
+    Measure("effective_rank", "eff. rank", decimals=1, better=0, per_encoder=True),
+)
+_BY_NAME = {measure.name: measure for measure in _KNOWN}
+
+
+def measure_of(metric: str) -> Measure:
+    """The known measure of that name; an unknown metric prints under its own name and is not ranked."""
+    if metric.startswith(RESCALED):
+        factor = metric.removeprefix(RESCALED)
+        return Measure(metric, f"accuracy at {factor}x", True, decimals=2, better=0, per_encoder=True)
+    return _BY_NAME.get(metric) or Measure(metric, metric, better=0)
 
 
 @dataclass(frozen=True)
@@ -24,7 +105,7 @@ class Beside:
         std: the paper's; NaN where it states none.
         n: the paper's number of seeds.
         difference: ours less the paper's; None where the two are not to be compared.
-        verdict: of the test of the two means, one of `compare.MARKS`; "" where there was no test.
+        verdict: of the test of the two means, one of `MARKS`; "" where there was no test.
         p: its p-value; None where there was no test.
         reason: why there was no test; "" where there was one.
     """
@@ -145,6 +226,13 @@ class Table:
         return (*self.names, *(column.label for column in self.columns))
 
     @property
+    def headings(self) -> list[str]:
+        """The header; a column with fewer seeds than the others says how many."""
+        counts = [0, 0, *(self.seeds_of(column) for column in self.columns)]
+        shown = zip(self.header, counts, strict=True)
+        return [f"{name} (n={n})" if 0 < n < self.seeds else name for name, n in shown]
+
+    @property
     def compares(self) -> bool:
         """Whether cells say how far they are from a base."""
         return any(cell.change is not None for line in self.rows for cell in line.cells if cell)
@@ -188,3 +276,15 @@ def std_of(values: Sequence[float]) -> float:
 def cell_of(values: Sequence[float], keys: Sequence[str] = ()) -> Cell | None:
     """The cell of one value for each seed, with the keys of their records; None where there is none."""
     return Cell(mean_of(values), std_of(values), len(values), keys=tuple(keys)) if values else None
+
+
+def seeds_legend(table: Table, what: str) -> str:
+    """What a cell holds: how many seeds of what, e.g. `mean ± std over 3 seeds, weighted F1 in %`."""
+    counts = {cell.n for line in table.rows for cell in line.cells if cell and cell.n}
+    if not counts:
+        return "no values"
+    if counts == {1}:
+        return f"one seed, {what}"
+    if len(counts) == 1:
+        return f"mean ± std over {table.seeds} seeds, {what}"
+    return f"mean ± std over {table.seeds} seeds (n where it is fewer), {what}"

@@ -10,10 +10,9 @@ import numpy as np
 from matplotlib import rc_context
 
 from relrep_exp.errors import user_error
-from relrep_exp.report.figures.png_strips import pixels
-from relrep_exp.report.figures.style import RC, blank_figure, hues
-from relrep_exp.report.tables.cells import mean_of
-from relrep_exp.report.tables.points import Drawing, Point, view_of
+from relrep_exp.report.figures.style import RC, Drawing, blank_figure, hues, pixels
+from relrep_exp.report.tables.points import Point, view_of
+from relrep_exp.report.tables.table import mean_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,6 @@ import sys
 import pytest
 import torch
 
-from relrep_exp.store import folders
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.tensors import TensorStore
 
@@ -96,11 +95,6 @@ def test_recompute_replaces_and_removes_the_old(store):
         assert value(store.get_or_compute(KEY, compute, recompute=True)) == call
         assert value(store.find(KEY)) == call
     assert {path.name for path in store.root.iterdir()} == {KEY, ".locks"}
-
-
-def test_recompute_works_where_names_cannot_be_exchanged(store, monkeypatch):
-    monkeypatch.setattr(folders, "_exchange", lambda *_names: False)
-    test_recompute_replaces_and_removes_the_old(store)
 
 
 def test_what_was_read_before_a_recompute_stays_readable(store):

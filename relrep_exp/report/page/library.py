@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from relrep_exp.errors import Problem
-from relrep_exp.report.closing_file import FILE, Closing
-from relrep_exp.store.sealed import CorruptError, OtherSchemaError
-from relrep_exp.store.survey import survey, unusable
+from relrep_exp.report.experiment import FILE, Closing
+from relrep_exp.store.files import CorruptError, OtherSchemaError
+from relrep_exp.store.frame import survey, unusable
 
 if TYPE_CHECKING:
     from relrep_exp.store.records import Record

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,22 +11,11 @@ from matplotlib import rc_context
 from matplotlib.lines import Line2D
 
 from relrep_exp.errors import user_error
-from relrep_exp.report.figures.style import RC, blank_figure, hues, line_styles
-from relrep_exp.report.measures import measure_of
-from relrep_exp.report.tables.cells import Table
-from relrep_exp.report.tables.gaps import is_absolute
-from relrep_exp.report.tables.pair_tables import (
-    OFF_DIAGONAL,
-    Pair,
-    comparison,
-    encoder_order,
-    headline,
-    named_records,
-    source_role,
-)
-from relrep_exp.report.tables.points import Drawing, base_points, view_of
-from relrep_exp.report.tables.series import natural
-from relrep_exp.store.files import write_atomic
+from relrep_exp.report.figures.style import RC, Drawing, blank_figure, hues, line_styles
+from relrep_exp.report.tables.pair_tables import comparison, named_records
+from relrep_exp.report.tables.points import base_points, is_absolute, natural, view_of
+from relrep_exp.report.tables.run_table import OFF_DIAGONAL, Pair, encoder_order, headline, source_role
+from relrep_exp.report.tables.table import Table, measure_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +28,6 @@ if TYPE_CHECKING:
 _SAMPLE_COLUMNS = ("method", "encoder", "sample", "label", "x", "y")
 _PANELS_PER_ROW = 5
 _LEGEND_CLASSES = 10
-_DPI = 150
 
 
 def samples_figure(experiment: ExperimentConfig, points: Sequence[Point]) -> Drawing:
@@ -120,30 +105,6 @@ def loss_curves(record: Record) -> Figure:
         else:
             figure.suptitle(f"{record.method}: no loss curves in the record")
     return figure
-
-
-def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
-    """Write `name.png` and `name.svg`, each whole or not at all; the same figure gives the same bytes."""
-    # matplotlib signs a file with its version or the date unless the entry is set to None.
-    unsigned: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None}}
-    paths = []
-    for kind, metadata in unsigned.items():
-        buffer = io.BytesIO()
-        with rc_context(RC):
-            figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata)
-        paths.append(folder / f"{name}.{kind}")
-        write_atomic(paths[-1], buffer.getvalue())
-    return paths[0], paths[1]
-
-
-def save_drawing(drawing: Drawing, folder: Path, name: str) -> None:
-    """Write the figure, and beside it `name.csv` with the numbers that it draws."""
-    save(drawing.figure, folder, name)
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(drawing.columns)
-    writer.writerows(drawing.rows)  # of a float its repr, so in full precision
-    write_atomic(folder / f"{name}.csv", stream.getvalue().encode())
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:

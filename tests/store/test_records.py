@@ -9,9 +9,10 @@ import threading
 import pytest
 
 from relrep_exp.errors import UserError
+from relrep_exp.store import records
+from relrep_exp.store.files import CorruptError, OtherSchemaError
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.records import Record, RecordStore, Row
-from relrep_exp.store.sealed import CorruptError, OtherSchemaError
 
 
 def make(seed=0, value=0.5, **changes):
@@ -251,15 +252,15 @@ def test_a_good_record_that_came_meanwhile_is_not_moved_aside(store, monkeypatch
     store.put(make())
     good = store.path(KEY).read_text()
     store.path(KEY).write_text("garbage")
-    read = store.read
+    read = records.read_entry
 
-    def read_then_mend(key):
+    def read_then_mend(*args):
         try:
-            return read(key)
+            return read(*args)
         finally:
             store.path(KEY).write_text(good)
 
-    monkeypatch.setattr(store, "read", read_then_mend)
+    monkeypatch.setattr(records, "read_entry", read_then_mend)
     assert same(store.find(KEY), make())
     assert names(store) == [f"{KEY}.json"]
 

@@ -6,8 +6,9 @@ import time
 import pytest
 
 from relrep_exp.errors import UserError
-from relrep_exp.store import locks
-from relrep_exp.store.locks import LockBusyError, key_lock
+from relrep_exp.store import once
+from relrep_exp.store.files import temp_beside
+from relrep_exp.store.once import LockBusyError, key_lock, sweep_temps
 
 
 def hold(path, held, release):
@@ -60,7 +61,7 @@ def test_who_does_not_wait_is_told(tmp_path, holder):
 
 
 def test_a_long_wait_is_explained_in_one_line_and_ends(tmp_path, holder, monkeypatch, capsys):
-    monkeypatch.setattr(locks, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(once, "_PATIENCE_SECONDS", 0.1)
     threading.Timer(0.4, holder.set).start()
     with key_lock(tmp_path / "k"):
         assert holder.is_set()
@@ -91,3 +92,15 @@ def test_a_place_that_cannot_hold_locks_is_the_users_to_mend(tmp_path):
         key_lock(tmp_path / "file" / "k"),
     ):
         pass
+
+
+def test_a_sweep_takes_the_temps_of_that_name_and_nothing_else(tmp_path):
+    mine, folder = temp_beside(tmp_path / "a"), temp_beside(tmp_path / "a")
+    others = [temp_beside(tmp_path / name) for name in ("a.json", "aa", "b")]
+    keep = [*others, tmp_path / "a", tmp_path / ".a.tmp", tmp_path / "a.corrupt-1"]
+    for path in [mine, *keep]:
+        path.write_text("x")
+    (folder / "inside").mkdir(parents=True)
+    sweep_temps(tmp_path, "a")
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in keep}
+    sweep_temps(tmp_path / "absent", "a")

@@ -11,9 +11,9 @@ import pytest
 from relrep_exp.errors import UserError
 from relrep_exp.store import files
 from relrep_exp.store.files import (
+    install_folder,
     move_aside,
     require_writable,
-    sweep_temps,
     temp_beside,
     translated_oserrors,
     write_atomic,
@@ -152,18 +152,6 @@ def test_moving_aside_never_overwrites(tmp_path):
     assert not (tmp_path / "f").exists()
 
 
-def test_a_sweep_takes_the_temps_of_that_name_and_nothing_else(tmp_path):
-    mine, folder = temp_beside(tmp_path / "a"), temp_beside(tmp_path / "a")
-    others = [temp_beside(tmp_path / name) for name in ("a.json", "aa", "b")]
-    keep = [*others, tmp_path / "a", tmp_path / ".a.tmp", tmp_path / "a.corrupt-1"]
-    for path in [mine, *keep]:
-        path.write_text("x")
-    (folder / "inside").mkdir(parents=True)
-    sweep_temps(tmp_path, "a")
-    assert names(tmp_path) == sorted(path.name for path in keep)
-    sweep_temps(tmp_path / "absent", "a")
-
-
 def test_a_temp_name_says_whose_it_is_and_is_new_each_time(tmp_path):
     one, other = temp_beside(tmp_path / "target"), temp_beside(tmp_path / "target")
     assert one != other
@@ -185,3 +173,36 @@ def test_a_full_disk_is_a_problem_before_anything_is_computed(tmp_path, monkeypa
     [problem] = require_writable(tmp_path)
     assert "the disk is full" in problem.what
     assert names(tmp_path) == []
+
+
+def prepare(tmp_path, content):
+    prepared = tmp_path / "prepared"
+    prepared.mkdir()
+    (prepared / "f").write_text(content)
+    return prepared
+
+
+def test_a_folder_is_created_and_replaced_and_leaves_nothing_else(tmp_path):
+    for content in ("a", "b", "c"):
+        install_folder(prepare(tmp_path, content), tmp_path / "k")
+        assert (tmp_path / "k" / "f").read_text() == content
+        assert names(tmp_path) == ["k"]
+
+
+def test_a_folder_is_whole_or_missing_at_every_step_of_its_replacement(tmp_path, monkeypatch):
+    folder, there = tmp_path / "k", []
+    install_folder(prepare(tmp_path, "a"), folder)
+    rename, remove = Path.rename, files.remove_temp
+
+    def logged(step):
+        def run(*args):
+            result = step(*args)
+            there.append((folder / "f").exists())
+            return result
+
+        return run
+
+    monkeypatch.setattr(Path, "rename", logged(rename))
+    monkeypatch.setattr(files, "remove_temp", logged(remove))
+    install_folder(prepare(tmp_path, "b"), folder)
+    assert there == [False, True, True]
