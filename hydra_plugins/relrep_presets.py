@@ -16,10 +16,10 @@ class PresetsPlugin(SearchPathPlugin):
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Forget the stored configurations that our files replace; other applications keep them."""
-        from relrep_exp.config.load import conf_dir
+        from relrep_exp.store.files import CONF
 
-        if not any(str(source.path).endswith(str(conf_dir())) for source in search_path.get_path()):
+        if not any(str(source.path).endswith(str(CONF)) for source in search_path.get_path()):
             return
         stored = ConfigStore.instance().repo.get("hydra", {}).get("launcher", {})
-        for file in (conf_dir() / "hydra" / "launcher").glob("*.yaml"):
+        for file in (CONF / "hydra" / "launcher").glob("*.yaml"):
             stored.pop(file.name, None)

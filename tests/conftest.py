@@ -137,7 +137,7 @@ def run(config_of, tmp_path):
     from relrep_exp.app.request import Request
     from relrep_exp.app.run import run as make_record
 
-    return lambda *more: make_record(Request(config_of(*more)), tmp_path / "run", "python run.py")
+    return lambda *more: make_record(Request(config_of(*more)), "python run.py", tmp_path / "run")
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def any_run(small, tmp_path):
     def make(*more):
         decoder = [] if any(word.startswith("decoder=") for word in more) else ["decoder=linear"]
         [asked] = make_plan([*small, *decoder, *more], sweep=False)
-        return make_record(asked.request, tmp_path / "run", asked.command)
+        return make_record(asked.request, asked.command, tmp_path / "run")
 
     return make
 

@@ -22,8 +22,9 @@ from relrep_exp.app import log, run
 from relrep_exp.app.request import Request, load_plugins
 from relrep_exp.config import overrides as words
 from relrep_exp.config.compose import compose_run, run_composed
-from relrep_exp.config.load import conf_dir, load
+from relrep_exp.config.load import load
 from relrep_exp.errors import UserError, every, tell, user_error
+from relrep_exp.store.files import CONF
 
 SWEEP_FLAGS = ("-m", "--multirun")
 LOG_FLAGS = {"-v": "debug", "-q": "warning"}
@@ -69,9 +70,10 @@ def _serve(arguments: list[str]) -> int:
     if asked:
         return _hydra(_information([a for a in arguments if a not in LOG_FLAGS]))
     sweep = any(flag in arguments for flag in SWEEP_FLAGS)
-    given = words.parse(a for a in arguments if not a.startswith("-"))
-    load_plugins(words.plugin_paths(given))
     log.to_terminal(*levels)
+    given = words.parse(a for a in arguments if not a.startswith("-"))
+    if paths := words.plugin_paths(given):
+        load_plugins(paths)
     single = not sweep and not any(
         override.key_or_group in ("experiment", "plan") or override.is_sweep_override() for override in given
     )
@@ -92,13 +94,12 @@ def _run(given: Sequence[Override]) -> int:
         raise user_error(f"configuration: {reason}", "python run.py --help lists the choices") from None
     config = load(composed)
     own = [str(override.input_line) for override in given if words.of_run(override)]
-    command = words.command(words.alone(own, config.task.name))
+    command, launcher = words.command(words.alone(own, config.task.name)), words.launcher_of(given)
     request = Request(config)
-    request.require(words.launcher_of(given))
-    if request.settled:  # it needs no folder of its own, and works where nothing can be written
-        outcome = run.run(request, None, command)
-    else:
-        outcome = run_composed(composed, lambda folder: run.run(request, folder, command))
+    request.require(launcher)
+    work = partial(run.run, request, command)
+    # A run that only reads needs no folder of its own, and works where nothing can be written.
+    outcome = work() if request.settled else run_composed(composed, work)
     run_report(outcome.record, outcome.path, outcome.seconds, outcome.fresh)
     return 0
 
@@ -146,7 +147,7 @@ def job(composed: DictConfig) -> run.Outcome:
     request = Request(config)
     request.require()
     command = words.command(words.alone(settings.overrides.task, config.task.name))
-    return run.run(request, Path(settings.runtime.output_dir), command)
+    return run.run(request, command, Path(settings.runtime.output_dir))
 
 
 def _information(arguments: list[str]) -> list[str]:
@@ -167,7 +168,7 @@ def _hydra(arguments: Sequence[str]) -> int:
     before = sys.argv
     sys.argv = [before[0], *arguments]
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
         return 0
     finally:
         sys.argv = before

@@ -13,8 +13,6 @@ from relrep_exp.config import misfits, plugins
 from relrep_exp.config.schema import GROUPS, Config, PrecomputedZoo
 from relrep_exp.config.views import own_pairs, views
 from relrep_exp.data import hub
-from relrep_exp.data.hub.repo import Repo
-from relrep_exp.data.samples import Samples
 from relrep_exp.data.sources import Dataset
 from relrep_exp.encoders import embed, precomputed, zoo
 from relrep_exp.encoders.zoo import EncoderSource
@@ -39,44 +37,37 @@ _SLURM = ("sbatch", "srun")
 class Request:
     """One configuration, with everything that follows from it and from what is on this machine.
 
-    Nothing heavy is imported or loaded, and the network is asked only where it has to be. Each property is
-    worked out when it is first asked for, once: what a run asks for does not change while it runs.
+    Nothing heavy is imported or loaded, and the network is asked only where it has to be. What a run asks for
+    does not change while it runs: each fact is worked out once, here.
 
     Attributes:
         config: the run.
         views: what its encoders read; none for precomputed embeddings.
+        own: the task's own samples.
+        paired: samples that are parallel across encoders; the same object where the task's own are.
+        missing: encoders that cannot be had and may be left out (`zoo.skip_missing`), with the reasons.
+        names: the encoders that are left; none where only a file that is not here would tell.
+        wanted: everything of the hub that the run would use, none twice.
+        repos: the same, less the encoders that are left out.
         records: where its record goes.
     """
 
     def __init__(self, config: Config):
+        offline, has_pairs = config.runtime.offline, own_pairs(config)
         self.config, self.views = config, views(config)
+        self.missing, models = zoo.missing(config), zoo.models(config)
+        self.names = [name for name in config.zoo.encoders or () if name not in self.missing]
+        self.own = Dataset(config.data, offline)
+        self.paired = self.own if has_pairs else Dataset(config.parallel, offline)
+        found = [*(samples.repo(self.views) for samples in self._groups), *models.values()]
+        self.wanted = [repo for repo in dict.fromkeys(found) if repo is not None]
+        self.repos = [repo for repo in self.wanted if repo not in map(models.get, self.missing)]
         self.records = RecordStore(Path(config.paths.outputs) / "records")
-        self.own = Dataset(config.data, config.runtime.offline)
-        self.paired = self.own if own_pairs(config) else Dataset(config.parallel, config.runtime.offline)
-
-    @cached_property
-    def missing(self) -> Mapping[str, Problem]:
-        """Encoders that cannot be had and may be left out (`zoo.skip_missing`), with the reasons."""
-        return zoo.missing(self.config)
-
-    @cached_property
-    def wanted(self) -> Sequence[Repo]:
-        """Everything of the hub that the run would use, in the order of the configuration; none twice."""
-        found = [samples.repo(self.views) for samples in dict.fromkeys((self.own, self.paired))]
-        found += zoo.models(self.config).values()
-        return list(dict.fromkeys(repo for repo in found if repo is not None))
-
-    @cached_property
-    def repos(self) -> Sequence[Repo]:
-        """The same, less the encoders that are left out."""
-        models = zoo.models(self.config)
-        dropped = {models[name] for name in self.missing}
-        return [repo for repo in self.wanted if repo not in dropped]
 
     @property
-    def names(self) -> list[str]:
-        """The encoders that are not left out; none where only a file that is not here would tell."""
-        return [name for name in self.config.zoo.encoders or () if name not in self.missing]
+    def _groups(self) -> list[Dataset]:
+        """The samples of the run, each once."""
+        return list(dict.fromkeys((self.own, self.paired)))
 
     @cached_property
     def encoders(self) -> Mapping[str, EncoderSource]:
@@ -85,32 +76,8 @@ class Request:
         Raises:
             UserError: files of the user's own are missing, or fewer than two encoders are left.
         """
-        if isinstance(self.config.zoo, PrecomputedZoo):
-            return {}
-        return zoo.sources(self.config, self.own, zoo.left(self.config, self.missing))
-
-    def embedding_keys(self, samples: Dataset) -> Mapping[str, str]:
-        """Encoder -> the identity of its embeddings of these samples, where none is left out; none is read.
-
-        Raises:
-            UserError: files are missing; every problem.
-        """
-        if isinstance(self.config.zoo, PrecomputedZoo):
-            return precomputed.keys(self.config.zoo)
-        return embed.keys(self.encoders, samples.identity(self.views))
-
-    def load_samples(self) -> tuple[Samples, Samples] | None:
-        """Read the task's own samples, and the paired ones: the same object where the task's own are paired.
-
-        None where the embeddings are there already.
-
-        Raises:
-            UserError: the files are not what the configuration says; every problem.
-        """
-        if isinstance(self.config.zoo, PrecomputedZoo):
-            return None
-        own = self.own.load(self.views)
-        return own, own if self.paired is self.own else self.paired.load(self.views)
+        given = isinstance(self.config.zoo, PrecomputedZoo)
+        return {} if given else zoo.sources(self.config, self.own, zoo.left(self.config, self.missing))
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -123,13 +90,16 @@ class Request:
         if isinstance(config.zoo, PrecomputedZoo):
             of = {"data": {"name": config.data.name}, "encoders": precomputed.identity(config.zoo)}
         else:
-            groups = dict.fromkeys((self.own, self.paired))
-            of = zoo.identity(config, groups, lambda: self.encoders, self.missing)
+            of = zoo.identity(config, self._groups, lambda: self.encoders, self.missing)
         return record_identity(config, of)
 
     @cached_property
     def key(self) -> str:
-        """The key of the record."""
+        """The key of the record.
+
+        Raises:
+            UserError: a file that belongs to it is missing.
+        """
         return content_key(self.identity)
 
     @cached_property
@@ -160,32 +130,43 @@ class Request:
         Raises:
             UserError: every problem found.
         """
-        unfit = misfits.of_samples(self.config)
-        found = [*_launcher(launcher), *(unfit or self._absent()), *misfits.of_method(self.config)]
+        unfit, odd = misfits.of_samples(self.config), misfits.of_method(self.config)
+        found = [*_launcher(launcher), *(unfit or self._absent()), *odd]
         if found := [*found, *_logger(self.config), *_device(self.config)]:
             raise UserError(found)
 
     def own_problems(self) -> list[Problem]:
         """What is wrong with files of the user's own; what comes from the hub is not looked at."""
-        jobs: dict[Any, Any] = {
-            samples: partial(samples.identity, self.views)
-            for samples in dict.fromkeys((self.own, self.paired))
-            if samples.repo(self.views) is None
-        }
-        return _problems_of({**jobs, "encoders": lambda: self.encoders})
+        own = [samples for samples in self._groups if samples.repo(self.views) is None]
+        jobs: dict[Any, Any] = {samples: partial(samples.identity, self.views) for samples in own}
+        try:
+            every({**jobs, "encoders": lambda: self.encoders})
+        except UserError as error:
+            return error.problems
+        return []
+
+    def embedding_keys(self, samples: Dataset) -> Mapping[str, str]:
+        """Encoder -> the identity of its embeddings of these samples, where none is left out; none is read.
+
+        Raises:
+            UserError: files are missing; every problem.
+        """
+        if isinstance(self.config.zoo, PrecomputedZoo):
+            return precomputed.keys(self.config.zoo)
+        return embed.keys(self.encoders, samples.identity(self.views))
 
     def _absent(self) -> list[Problem]:
         """What is not here and cannot be had; it matters only to a run that has no record yet.
 
         Whether it has one is asked without the network where that can be, so that a finished run needs none.
         """
-        known = not _problems_of({repo: partial(hub.commit, repo, True) for repo in self.repos})
-        if known and self.known_key is not None:
-            try:
-                if self.settled:
-                    return []
-            except UserError as error:
-                return error.problems
+        try:
+            for repo in self.repos:
+                hub.commit(repo, offline=True)  # a user's error where only the network would tell
+            if self.settled:
+                return []
+        except UserError:
+            pass  # told below, together with all else that is missing
         if self.repos and (lacking := hub.check(self.repos, self.config.runtime.offline)):
             return list(dict.fromkeys([*lacking.values(), *self.own_problems()]))
         try:
@@ -200,8 +181,7 @@ def load_plugins(paths: Sequence[str]) -> None:
     Raises:
         UserError: a file is missing, cannot be imported or registers nothing.
     """
-    if paths:
-        plugins.load(paths, _registered)
+    plugins.load(paths, _registered)
 
 
 def _registered() -> set[tuple[str, str]]:
@@ -211,15 +191,6 @@ def _registered() -> set[tuple[str, str]]:
 
     kinds = {(group, name) for group, known in GROUPS.items() for name in known}
     return kinds | {("anchors", name) for name in ANCHORS} | {("sim", name) for name in SIMILARITIES}
-
-
-def _problems_of(jobs: Mapping[Any, Any]) -> list[Problem]:
-    """What keeps some jobs from being done."""
-    try:
-        every(jobs)
-    except UserError as error:
-        return error.problems
-    return []
 
 
 def _launcher(name: str) -> list[Problem]:

@@ -47,13 +47,13 @@ class Outcome:
     seconds: float
 
 
-def run(request: Request, folder: Path | None, command: str) -> Outcome:
+def run(request: Request, command: str, folder: Path | None = None) -> Outcome:
     """Return the record of a run, computing it if the store lacks it.
 
     Args:
         request: the run, checked.
-        folder: where its log and a logger's files go; None where the run only reads.
         command: what makes this record again, for its provenance.
+        folder: where its log and a logger's files go; None where the run only reads.
 
     Raises:
         UserError: the request cannot be served; nothing is half-written.
@@ -97,7 +97,7 @@ def compute(request: Request, command: str, tracker: Tracker) -> Record:
         if request.paired is request.own
         else f"{config.data.name}, paired: {config.parallel.name}",
     )
-    samples = request.load_samples()
+    samples = load_samples(request)
     embeddings = embed_all(request, samples, runtime).to(runtime.device)
     seconds = time.perf_counter() - start
     checks.require(config, embeddings)
@@ -122,6 +122,20 @@ def compute(request: Request, command: str, tracker: Tracker) -> Record:
         timings={"embed": seconds, **result.timings},
         provenance=provenance.end(begun),
     )
+
+
+def load_samples(request: Request) -> tuple[Samples, Samples] | None:
+    """Read the task's own samples, and the paired ones: the same object where the task's own are paired.
+
+    None where the embeddings are there already.
+
+    Raises:
+        UserError: the files are not what the configuration says; every problem.
+    """
+    if isinstance(request.config.zoo, PrecomputedZoo):
+        return None
+    own = request.own.load(request.views)
+    return own, own if request.paired is request.own else request.paired.load(request.views)
 
 
 def embed_all(request: Request, samples: tuple[Samples, Samples] | None, runtime: Runtime) -> Embeddings:

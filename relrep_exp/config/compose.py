@@ -22,9 +22,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from relrep_exp.config import overrides as words
 from relrep_exp.config.choices import Composed, composed
-from relrep_exp.config.load import conf_dir, folder_of, load_experiment, of_profile, profiles_of
+from relrep_exp.config.load import folder_of, load_experiment, of_profile, profiles_of
 from relrep_exp.config.schema import Config, ExperimentConfig
 from relrep_exp.errors import Problem, UserError, user_error
+from relrep_exp.store.files import CONF
 
 T = TypeVar("T")
 OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
@@ -51,7 +52,7 @@ def compose_run(given: Sequence[Override]) -> DictConfig:
     Raises:
         HydraException: a name does not exist.
     """
-    with initialize_config_dir(str(conf_dir()), job_name="run", version_base="1.3"):
+    with initialize_config_dir(str(CONF), job_name="run", version_base="1.3"):
         return compose("config", [str(o.input_line) for o in given], return_hydra_config=True)
 
 
@@ -62,7 +63,7 @@ def run_composed(composed: DictConfig, task: Callable[[Path], T]) -> T:
         composed: by `compose_run`.
         task: takes the folder.
     """
-    with initialize_config_dir(str(conf_dir()), job_name="run", version_base="1.3"):
+    with initialize_config_dir(str(CONF), job_name="run", version_base="1.3"):
         context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks(composed))
         done = run_job(
             lambda _: task(Path(HydraConfig.get().runtime.output_dir)),
@@ -83,7 +84,7 @@ class Composer:
     def __enter__(self) -> Self:
         self._outside = Singleton.get_state()  # Hydra itself may be running, as it is around a sweeper
         GlobalHydra.instance().clear()
-        self._hydra = initialize_config_dir(str(conf_dir()), version_base="1.3")
+        self._hydra = initialize_config_dir(str(CONF), version_base="1.3")
         self._hydra.__enter__()
         self._loader = GlobalHydra.instance().config_loader()
         return self

@@ -15,7 +15,6 @@ from pydantic.dataclasses import rebuild_dataclass
 
 from relrep_exp.config.schema import GROUPS, Config, ExperimentConfig, ProfileConfig
 from relrep_exp.errors import Problem, UserError, nearest
-from relrep_exp.store.files import conf_dir as conf_dir  # alignment reads Table 5 there, too
 
 _EXPERIMENT = TypeAdapter(ExperimentConfig)
 

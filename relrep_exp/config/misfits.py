@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from relrep_exp.config import plugins
-from relrep_exp.config.load import conf_dir
 from relrep_exp.config.schema import (
     CaptionedData,
     ClustersData,
@@ -20,6 +19,7 @@ from relrep_exp.config.schema import (
 )
 from relrep_exp.config.views import IMAGE, POINT, own_pairs, views
 from relrep_exp.errors import Problem, nearest
+from relrep_exp.store.files import CONF
 
 _READ = {IMAGE: "images", POINT: "points"}  # every other view is a language
 # What encoders read -> some data of it
@@ -41,7 +41,7 @@ def of_method(config: Config) -> list[Problem]:
     problems, aligner, task = [], config.aligner, config.task
     for group in config.parts_of_method:
         name = getattr(config, group).name
-        known = [path.stem for path in (conf_dir() / group).glob("*.yaml")] + plugins.names(group)
+        known = [path.stem for path in (CONF / group).glob("*.yaml")] + plugins.names(group)
         if name not in known:
             problems.append(Problem(f"{group}.name={name}: there is no such choice", nearest(name, known)))
     if config.parts_of_method == ("anchors",) and not problems:

@@ -42,6 +42,10 @@ _CAUSES: dict[int, tuple[str, str]] = {
     errno.ENOLCK: ("the file system cannot lock files", "choose another folder: paths.outputs=DIR"),
 }
 
+_PACKAGE = Path(__file__).resolve().parents[1]
+# The configuration: inside the package when installed, beside it in a checkout.
+CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
+
 _PROBE_BYTES = 4096  # an empty probe would succeed on a full disk
 _MINUS_ZERO = re.compile(r"-0\.0(?!\d)")
 
@@ -56,13 +60,6 @@ class OtherSchemaError(Exception):
     def __init__(self, found: int, expected: int):
         self.found, self.newer = found, found > expected
         super().__init__(f"it has schema {found}, and this version reads schema {expected}")
-
-
-def conf_dir() -> Path:
-    """The folder of configuration files: inside the package when installed, beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from relrep_exp.config.load import conf_dir
+from relrep_exp.store.files import CONF
 
 PICKED = ("random", "fps", "kmeans")
 PAIRWISE = ("affine", "linear", "l_ortho", "ortho", "inverse_relative")
@@ -25,7 +25,7 @@ def words(tiny_words, file, outputs):
 
 
 def test_no_aligner_is_left_out():
-    names = {path.stem for path in (conf_dir() / "aligner").glob("*.yaml")}
+    names = {path.stem for path in (CONF / "aligner").glob("*.yaml")}
     assert {words[0].removeprefix("aligner=") for words in METHODS} == names
 
 

@@ -16,7 +16,7 @@ import relrep_exp
 from relrep_exp.alignment.param.learn import ParamSettings
 from relrep_exp.app.plan import make_plan
 from relrep_exp.config import schema
-from relrep_exp.config.load import conf_dir
+from relrep_exp.store.files import CONF
 
 # A new file is counted here, and so is known to be composed below.
 OPTIONS = {
@@ -168,16 +168,16 @@ OPEN = {"coverage_chunk": 16384, "init_std": 1.0, "start": "normal"}
 
 
 def values(group, name):
-    return yaml.safe_load((conf_dir() / group / f"{name}.yaml").read_text())
+    return yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
 
 
 def test_every_file_is_counted():
     found = {}
-    for path in conf_dir().rglob("*.y*ml"):
-        found.setdefault(path.parent.relative_to(conf_dir()).as_posix(), set()).add(path.stem)
+    for path in CONF.rglob("*.y*ml"):
+        found.setdefault(path.parent.relative_to(CONF).as_posix(), set()).add(path.stem)
     assert found.pop(".") == {"config"}
     assert found == OPTIONS
-    assert len([path for path in conf_dir().rglob("*") if path.is_file()]) == FILES == 119
+    assert len([path for path in CONF.rglob("*") if path.is_file()]) == FILES == 119
 
 
 @cache
@@ -208,7 +208,7 @@ def test_every_option_makes_a_valid_run(file, group, name):
 
 
 def test_every_file_says_what_it_is():
-    for path in conf_dir().rglob("*.yaml"):
+    for path in CONF.rglob("*.yaml"):
         if path.parent.name != "help":
             assert "# " in path.read_text()[:60], path
 
@@ -244,9 +244,9 @@ def test_table_5_stands_in_one_place():
     """Beside its hyperparameters' names no other file has its numbers."""
     for one in fields(schema.ParamAnchors):
         assert one.default is MISSING, one.name
-    here = conf_dir() / "anchors" / "param.yaml"
+    here = CONF / "anchors" / "param.yaml"
     package = Path(relrep_exp.__file__).parent
-    searched = [*package.rglob("*.py"), *(path for path in conf_dir().rglob("*.yaml") if path != here)]
+    searched = [*package.rglob("*.py"), *(path for path in CONF.rglob("*.yaml") if path != here)]
     assert len(searched) > 200
     for key, value in {**TABLE_5, "coverage_chunk": 16384}.items():
         if key != "m":  # of every anchor strategy
@@ -366,7 +366,7 @@ sys.exit(code or f"imported {sorted(heavy)}" if heavy else code)
 
 def test_help_imports_nothing_heavy_and_names_every_choice(environment):
     command = [sys.executable, "-c", HELP]
-    done = subprocess.run(command, env=environment, cwd=conf_dir().parent, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment, cwd=CONF.parent, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for group, names in OPTIONS.items():
         if "/" not in group:

@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from relrep_exp.app.closing import tables_of
 from relrep_exp.app.plan import make_plan, spelled_out
-from relrep_exp.config.load import conf_dir, of_profile
+from relrep_exp.config.load import of_profile
 from relrep_exp.config.schema import ExperimentConfig, ProfileConfig
 from relrep_exp.errors import UserError
+from relrep_exp.store.files import CONF
 
 TINY = [
     "~zoo.encoders.vit",
@@ -71,7 +72,7 @@ def test_what_local_experiments_run():
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 6, 7])
 def test_every_table_of_the_paper_has_a_local_form_on_one_thread_that_says_what_stands_in(number):
-    values = yaml.safe_load((conf_dir() / "experiment" / f"table{number}.yaml").read_text())["experiment"]
+    values = yaml.safe_load((CONF / "experiment" / f"table{number}.yaml").read_text())["experiment"]
     assert values["paper"]["numbers"] == f"table{number}"
     local = values["profiles"]["local"]
     assert "stand in for" in local["note"] and "runtime.threads=1" in local["set"]

@@ -15,9 +15,9 @@ from relrep_exp.app.plan import distinct, make_parts, make_plan
 from relrep_exp.app.run import run as make_record
 from relrep_exp.app.status import Pace, look_ahead
 from relrep_exp.config.compose import Composer
-from relrep_exp.config.load import conf_dir
 from relrep_exp.config.overrides import parse
 from relrep_exp.errors import UserError
+from relrep_exp.store.files import CONF
 from relrep_exp.store.records import RecordStore
 
 LOCAL = ["experiment=demo", "profile=local"]
@@ -25,7 +25,7 @@ LOCAL = ["experiment=demo", "profile=local"]
 
 def forms(name):
     """The forms that an experiment's file names."""
-    content = yaml.safe_load((conf_dir() / "experiment" / f"{name}.yaml").read_text())
+    content = yaml.safe_load((CONF / "experiment" / f"{name}.yaml").read_text())
     return content["experiment"].get("profiles", {"paper": {}})
 
 
@@ -49,7 +49,7 @@ def store(file, tiny_words, tmp_path_factory):
     words = tiny_words(file, folder / "outputs")
     runs = make_plan([*words, "anchors=random", "seed=0,1"], sweep=True)
     runs += make_plan([*words, "aligner=absolute"], sweep=True)
-    return words, [make_record(run.request, folder / "run", run.command).record for run in runs]
+    return words, [make_record(run.request, run.command, folder / "run").record for run in runs]
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_a_folder_that_cannot_be_written_can_be_planned_in(environment, words, r
     )
     command = [sys.executable, "-c", guard, "plan", *words, "anchors=random"]
     outputs.chmod(0o555)
-    done = subprocess.run(command, env=environment, cwd=conf_dir().parent, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment, cwd=CONF.parent, capture_output=True, text=True)
     outputs.chmod(0o755)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 run: 1 done, 0 to do" in done.stdout
@@ -220,8 +220,8 @@ def test_several_experiments_have_each_run_once():
 
 
 def test_all_is_every_experiment_that_has_the_form():
-    listed = yaml.safe_load((conf_dir() / "experiment" / "all.yaml").read_text())["experiments"]
-    files = {path.stem for path in (conf_dir() / "experiment").glob("*.yaml")} - {"all", "irp"}  # collections
+    listed = yaml.safe_load((CONF / "experiment" / "all.yaml").read_text())["experiments"]
+    files = {path.stem for path in (CONF / "experiment").glob("*.yaml")} - {"all", "irp"}  # collections
     assert set(listed) == files and len(listed) == len(files)
     with Composer() as composer:
         named = composer.experiments(parse(["seed=0", "experiment=all", "profile=local"]))

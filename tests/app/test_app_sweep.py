@@ -26,7 +26,7 @@ def finish(sweep, tmp_path):
 
     def make(*more):
         for run in sweep(*more).left:
-            make_record(run.request, tmp_path / "run", run.command)
+            make_record(run.request, run.command, tmp_path / "run")
 
     return make
 

@@ -29,7 +29,7 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> Scores:
 
 def f1(outputs: Path, words: list[str]) -> dict[tuple[str, str], float]:
     (run,) = make_plan([*words, f"paths.outputs={outputs}", "logger=none", "seed=0"], sweep=False)
-    record = make_record(run.request, outputs / "run", "").record
+    record = make_record(run.request, "", outputs / "run").record
     return {(row.target, row.source): row.value for row in record.rows if row.metric == "f1_weighted"}
 
 

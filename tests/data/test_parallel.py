@@ -15,17 +15,17 @@ import reading as sources
 import yaml
 from pydantic import TypeAdapter
 
-from relrep_exp.config.load import conf_dir
 from relrep_exp.config.schema import ParallelConfig
 from relrep_exp.data import hub
 from relrep_exp.errors import UserError
+from relrep_exp.store.files import CONF
 
 NAMES = ["files", "ntrex", "own", "paws_x", "sib200", "translated", "xnli"]
 COUNT = 30
 
 
 def parallel(name, **changes):
-    values = yaml.safe_load((conf_dir() / "parallel" / f"{name}.yaml").read_text())
+    values = yaml.safe_load((CONF / "parallel" / f"{name}.yaml").read_text())
     return TypeAdapter(ParallelConfig).validate_python({**values, **changes})
 
 
@@ -98,7 +98,7 @@ def paws(root, languages=("de", "en")):
 
 
 def test_every_source_of_ours_is_a_valid_configuration():
-    found = sorted(path.stem for path in (conf_dir() / "parallel").glob("*.yaml"))
+    found = sorted(path.stem for path in (CONF / "parallel").glob("*.yaml"))
     assert found == NAMES
     for name in NAMES:
         assert parallel(name, **({"path": "x.csv"} if name == "translated" else {})).name == name

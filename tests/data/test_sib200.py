@@ -10,10 +10,10 @@ import reading as sources
 import yaml
 from pydantic import TypeAdapter
 
-from relrep_exp.config.load import conf_dir
 from relrep_exp.config.schema import DataConfig
 from relrep_exp.data import hub
 from relrep_exp.errors import UserError
+from relrep_exp.store.files import CONF
 
 TOPICS = ["travel", "health", "sports"]
 CODES = {"de": "deu_Latn", "en": "eng_Latn", "zh": "zho_Hans"}
@@ -21,7 +21,7 @@ SPLITS = {"train": range(9), "dev": range(20, 23), "test": range(100, 106)}
 
 
 def sib200(root, **changes):
-    values = {**yaml.safe_load((conf_dir() / "data" / "sib200.yaml").read_text()), "root": root and str(root)}
+    values = {**yaml.safe_load((CONF / "data" / "sib200.yaml").read_text()), "root": root and str(root)}
     return TypeAdapter(DataConfig).validate_python({**values, **changes})
 
 

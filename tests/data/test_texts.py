@@ -19,10 +19,10 @@ import reading as sources
 import yaml
 from pydantic import TypeAdapter
 
-from relrep_exp.config.load import conf_dir
 from relrep_exp.config.schema import DataConfig
 from relrep_exp.data import hub, layouts
 from relrep_exp.errors import UserError
+from relrep_exp.store.files import CONF
 
 ROOT = Path(__file__).resolve().parents[2]
 ODD = ["NA", "None", "007", "", 'say "hi", now', "two\nlines", "a\u2028b", "Größe 尺寸", "2019-01-01", '"']
@@ -30,7 +30,7 @@ ODD = ["NA", "None", "007", "", 'say "hi", now', "two\nlines", "a\u2028b", "Grö
 
 def marc(root, **changes):
     values = {
-        **yaml.safe_load((conf_dir() / "data" / "marc.yaml").read_text()),
+        **yaml.safe_load((CONF / "data" / "marc.yaml").read_text()),
         "root": root and str(root),
         **changes,
     }

@@ -287,7 +287,7 @@ def test_a_subset_is_the_file_with_the_others_left_out(run, tmp_path, arrays):
 def test_fits_of_a_subset_serve_the_whole(tmp_path, file, tiny_words):
     def fits(*more):
         words = [*tiny_words(file, tmp_path), "anchors=param_single", "anchors.epochs=1", *more]
-        make_record(make_plan(words, sweep=False)[0].request, tmp_path, "")
+        make_record(make_plan(words, sweep=False)[0].request, "", tmp_path)
         return {
             path.parent.name: path.stat().st_mtime_ns for path in tmp_path.glob("checkpoints/*/manifest.json")
         }

@@ -8,11 +8,12 @@ from typing import Any
 
 import yaml
 
-from relrep_exp.config.load import conf_dir, load_experiment, of_profile
+from relrep_exp.config.load import load_experiment, of_profile
 from relrep_exp.config.schema import ExperimentConfig
 from relrep_exp.report.experiment import Closing, Place
 from relrep_exp.report.paper_numbers import PaperValue, paper_table
 from relrep_exp.report.tables.run_table import RETRIEVAL
+from relrep_exp.store.files import CONF
 from relrep_exp.store.records import Record, Row
 
 from .synthetic import record
@@ -25,7 +26,7 @@ def experiment_of(name: str, profile: str = "paper") -> ExperimentConfig:
     """What conf/experiment says."""
     from omegaconf import OmegaConf
 
-    values = yaml.safe_load((conf_dir() / "experiment" / f"{name}.yaml").read_text())["experiment"]
+    values = yaml.safe_load((CONF / "experiment" / f"{name}.yaml").read_text())["experiment"]
     experiment = load_experiment(OmegaConf.create(values))
     assert experiment is not None
     return of_profile(experiment, profile)[0]

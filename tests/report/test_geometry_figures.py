@@ -23,7 +23,7 @@ def runs(tmp_path_factory):
 
     def made(name, *words):
         plan = make_plan([f"experiment={name}", *less, *words], sweep=False)
-        records = [make_record(run.request, folder / "run", run.command).record for run in plan]
+        records = [make_record(run.request, run.command, folder / "run").record for run in plan]
         points = [
             Point(r.arm.method, r.arm.at, None, record) for r, record in zip(plan, records, strict=True)
         ]

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from relrep_exp.config.load import conf_dir
 from relrep_exp.errors import UserError
 from relrep_exp.report import paper_numbers
 from relrep_exp.report.paper_numbers import numbers, paper_table
 from relrep_exp.report.tables.table import measure_of
+from relrep_exp.store.files import CONF
 
 FOLDER = Path(paper_numbers.__file__).parent / "paper"
 METHODS = ["absolute", "random-cosine", "param-wip", "param_single-wip"]
@@ -106,7 +106,7 @@ def test_tables_2_and_3_are_parts_of_6_and_7():
 @pytest.mark.parametrize("name", COUNTS)
 def test_its_names_are_ours(name):
     zoo = {"table2": "bert", "table6": "bert", "table3": "slm", "table7": "slm"}.get(name, "vision")
-    ours = yaml.safe_load((conf_dir() / "zoo" / f"{zoo}.yaml").read_text())["encoders"]
+    ours = yaml.safe_load((CONF / "zoo" / f"{zoo}.yaml").read_text())["encoders"]
     assert paper_table(name).encoders <= set(ours)
     for first, second, method, metric in paper_table(name).values:
         assert method in METHODS and measure_of(metric).label != metric
@@ -130,7 +130,7 @@ def test_a_table_that_there_is_not_is_told_with_those_that_there_are():
 def test_the_figures_on_latent_translation():
     header, *found = lines("lst")
     assert header == ["experiment", "dataset", "setting", "method", "metric", "mean", "std"]
-    assert {line[0] for line in found} <= {path.stem for path in (conf_dir() / "experiment").iterdir()}
+    assert {line[0] for line in found} <= {path.stem for path in (CONF / "experiment").iterdir()}
     found = [line[1:] for line in found]
     assert len(found) == len({tuple(line[:4]) for line in found}) == 21
     assert {line[5] for line in found} == {""}  # none is stated

@@ -164,7 +164,7 @@ def test_the_task_from_its_configuration_to_its_record(outputs, tmp_path):
     words = ["task=geometry", "sim=wip", "anchors.m=2", "data.train=60", "data.test=20", "logger=none"]
     words += [f"paths.outputs={outputs}", "aligner.shrinkage=0", "aligner.eps=0"]
     config = make_plan(words, sweep=False)[0].config
-    record = make_record(Request(config), tmp_path, "python run.py").record
+    record = make_record(Request(config), "python run.py", tmp_path).record
     found = {(row.source, row.target): row.value for row in record.rows if row.metric == "rr_cosine"}
     names = list(config.zoo.encoders)
     assert found.keys() == {(a, b) for a in names for b in names if a != b}

@@ -19,7 +19,7 @@ from relrep_exp.alignment.param.fast import Precision, Products
 from relrep_exp.alignment.similarity import SIMILARITIES, Similarity
 from relrep_exp.alignment.whitening import Moments
 from relrep_exp.errors import UserError, user_error
-from relrep_exp.store.files import conf_dir
+from relrep_exp.store.files import CONF
 from relrep_exp.training.device import Training
 from relrep_exp.training.fit import CurvesModule, EpochBatches, fit
 from relrep_exp.training.seeding import generator
@@ -30,7 +30,7 @@ ANCHORS_A_DIMENSION = 4  # of start=consensus: two of them start from it, two fr
 
 
 # Table 5 stands in this file alone; the first argument of its interpolation of `batch` is the paper's number.
-_TABLE_5: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / "anchors" / "param.yaml"))
+_TABLE_5: Any = OmegaConf.to_container(OmegaConf.load(CONF / "anchors" / "param.yaml"))
 _TABLE_5["batch"] = int(_TABLE_5["batch"].removeprefix("${param_batch:").partition(",")[0])
 
 

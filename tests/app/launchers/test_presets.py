@@ -14,14 +14,14 @@ from hydra.core.global_hydra import GlobalHydra
 
 from relrep_exp.app.launch import threads_of
 from relrep_exp.app.request import LAUNCHERS
-from relrep_exp.config.load import conf_dir
 from relrep_exp.config.schema import RuntimeConfig
+from relrep_exp.store.files import CONF
 from relrep_exp.training import threads
 from relrep_exp.training.device import Runtime
 
 from .conftest import ROOT
 
-PRESETS = sorted(path.stem for path in (conf_dir() / "hydra" / "launcher").glob("*.yaml"))
+PRESETS = sorted(path.stem for path in (CONF / "hydra" / "launcher").glob("*.yaml"))
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def hydra_in():
 @pytest.mark.parametrize("name", PRESETS)
 def test_our_file_wins_over_what_the_launchers_package_stores(hydra_in, name, recwarn):
     ConfigStore.instance().store(group="hydra/launcher", name=name, node={"_target_": "theirs", "theirs": 1})
-    with hydra_in(conf_dir()):
+    with hydra_in(CONF):
         composed = compose("config", [f"hydra/launcher={name}"], return_hydra_config=True).hydra.launcher
     assert "theirs" not in composed and composed["_target_"] != "theirs"
     assert not [one for one in recwarn if "validated against" in str(one.message)]
