@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
-from functools import lru_cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -16,6 +15,7 @@ from pydantic.dataclasses import rebuild_dataclass
 from relrep_exp.config.schema import GROUPS, Config, ExperimentConfig, ProfileConfig
 from relrep_exp.errors import Problem, UserError, nearest
 
+_VALIDATORS: dict[int, TypeAdapter[Config]] = {}  # how many kinds were added -> what knows all of them
 _EXPERIMENT = TypeAdapter(ExperimentConfig)
 
 
@@ -53,17 +53,14 @@ def typed(values: Mapping[Any, Any]) -> Config:
     """
     for group, kinds in GROUPS.items():
         kinds.look_up(values.get(group))
+    added = sum(kinds.added for kinds in GROUPS.values())
+    if added not in _VALIDATORS:
+        rebuild_dataclass(Config, force=True)  # type: ignore[arg-type]  # pydantic's own dataclass
+        _VALIDATORS[added] = TypeAdapter(Config)
     try:
-        return _validator(sum(kinds.added for kinds in GROUPS.values())).validate_python(values)
+        return _VALIDATORS[added].validate_python(values)
     except ValidationError as error:
         raise UserError(_problems(error.errors(), values)) from None
-
-
-@lru_cache(maxsize=1)
-def _validator(_added: int) -> TypeAdapter[Config]:
-    """What validates a configuration, with the kinds that have been added until now."""
-    rebuild_dataclass(Config, force=True)  # type: ignore[arg-type]  # pydantic's own dataclass
-    return TypeAdapter(Config)
 
 
 def load_experiment(node: Any) -> ExperimentConfig | None:

@@ -33,11 +33,11 @@ def record_identity(config: Config, embeddings: Mapping[str, Any]) -> dict[str, 
     """
     used = {group: getattr(config, group) for group in config.parts_of_method}
     method: dict[str, Any] = {"name": method_name(config), "aligner": asdict(config.aligner)}
+    if "sim" in used:  # of what uses anchors alone, none learns them
+        method |= learned_in(config)
     if used:  # an aligner that uses none has no such key
         method |= {group: asdict(choice) for group, choice in used.items()}
         method["plugins"] = plugins.digests(**{group: choice.name for group, choice in used.items()})
-    if "sim" in used:  # of what uses anchors alone, none learns them
-        method |= learned_in(config)
     own = plugins.digests(**{group: str(kinds.kind_of(getattr(config, group))) for group, kinds in _OWN})
     return {
         "task": asdict(config.task),
