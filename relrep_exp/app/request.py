@@ -49,6 +49,7 @@ class Request:
         names: the encoders that are left; none where only a file that is not here would tell.
         wanted: everything of the hub that the run would use, none twice.
         repos: the same, less the encoders that are left out.
+        encoders: before they are loaded, in the zoo's order; there as soon as `identity` is.
         records: where its record goes.
     """
 
@@ -59,25 +60,12 @@ class Request:
         self.names = [name for name in config.zoo.encoders or () if name not in self.missing]
         self.own = Dataset(config.data, offline)
         self.paired = self.own if has_pairs else Dataset(config.parallel, offline)
+        self._groups = [self.own] if has_pairs else [self.own, self.paired]
+        self.encoders: Mapping[str, EncoderSource] = {}
         found = [*(samples.repo(self.views) for samples in self._groups), *models.values()]
         self.wanted = [repo for repo in dict.fromkeys(found) if repo is not None]
         self.repos = [repo for repo in self.wanted if repo not in map(models.get, self.missing)]
         self.records = RecordStore(Path(config.paths.outputs) / "records")
-
-    @property
-    def _groups(self) -> list[Dataset]:
-        """The samples of the run, each once."""
-        return list(dict.fromkeys((self.own, self.paired)))
-
-    @cached_property
-    def encoders(self) -> Mapping[str, EncoderSource]:
-        """The encoders before they are loaded, in the zoo's order; none where their embeddings are given.
-
-        Raises:
-            UserError: files of the user's own are missing, or fewer than two encoders are left.
-        """
-        given = isinstance(self.config.zoo, PrecomputedZoo)
-        return {} if given else zoo.sources(self.config, self.own, zoo.left(self.config, self.missing))
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -90,7 +78,7 @@ class Request:
         if isinstance(config.zoo, PrecomputedZoo):
             of = {"data": {"name": config.data.name}, "encoders": precomputed.identity(config.zoo)}
         else:
-            of = zoo.identity(config, self._groups, lambda: self.encoders, self.missing)
+            of, self.encoders = zoo.identity(config, self._groups, self.missing)
         return record_identity(config, of)
 
     @cached_property
@@ -140,7 +128,7 @@ class Request:
         own = [samples for samples in self._groups if samples.repo(self.views) is None]
         jobs: dict[Any, Any] = {samples: partial(samples.identity, self.views) for samples in own}
         try:
-            every({**jobs, "encoders": lambda: self.encoders})
+            every({**jobs, "encoders": partial(zoo.sources, self.config, self.own, self.names)})
         except UserError as error:
             return error.problems
         return []
@@ -153,6 +141,7 @@ class Request:
         """
         if isinstance(self.config.zoo, PrecomputedZoo):
             return precomputed.keys(self.config.zoo)
+        _ = self.identity  # makes the encoders
         return embed.keys(self.encoders, samples.identity(self.views))
 
     def _absent(self) -> list[Problem]:

@@ -62,11 +62,15 @@ def run(request: Request, command: str, folder: Path | None = None) -> Outcome:
     if request.missing:
         names = ", ".join(request.missing)
         _LOG.warning("zoo.skip_missing=true leaves out %s; the record says why", names)
-    tracker = open_tracker(request.config, key, folder or Path())
     with log.kept_in(folder):
+        config = request.config
+        if folder is not None:
+            what = config.task.name, method_name(config), config.seed, key
+            _LOG.info("request: %s by %s, seed %d, key %s", *what)
+        tracker = open_tracker(config, key, folder or Path())
         try:
             record, fresh = records.get_or_run(
-                key, lambda: compute(request, command, tracker), request.config.overwrite
+                key, lambda: compute(request, command, tracker), config.overwrite
             )
             if fresh:
                 tracker.finish(record)  # after the record is safe: a broken logger loses nothing
@@ -85,7 +89,6 @@ def compute(request: Request, command: str, tracker: Tracker) -> Record:
     from relrep_exp.training.device import Runtime
 
     config, method = request.config, method_name(request.config)
-    _LOG.info("request: %s by %s, seed %d, key %s", config.task.name, method, config.seed, request.key)
     tracker.start()
     runtime = Runtime.of(config.runtime)
     begun = {**provenance.begin(runtime, command), "revisions": provenance.revisions(request)}

@@ -39,12 +39,12 @@ def of_all(config: Config) -> list[Problem]:
 def of_method(config: Config) -> list[Problem]:
     """Names that no file under conf/ and no plugin stands for, and methods that the task cannot use."""
     problems, aligner, task = [], config.aligner, config.task
-    for group in config.parts_of_method:
+    for group in config.aligner.uses:
         name = getattr(config, group).name
         known = [path.stem for path in (CONF / group).glob("*.yaml")] + plugins.names(group)
         if name not in known:
             problems.append(Problem(f"{group}.name={name}: there is no such choice", nearest(name, known)))
-    if config.parts_of_method == ("anchors",) and not problems:
+    if config.aligner.uses == ("anchors",) and not problems:
         if config.anchors.name in ("param", "param_single"):  # a translation has no use for mixtures
             learned = f"anchors={config.anchors.name} learns mixtures"
             what = f"aligner={aligner.name} reads parallel anchors, and {learned}"

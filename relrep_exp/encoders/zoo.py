@@ -6,7 +6,7 @@ Nothing heavy is imported here: a source names the function that loads it, in a 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -218,31 +218,35 @@ def on_hub(key: str, config: Pretrained, offline: bool) -> dict[str, str]:
 
 
 def identity(
-    config: Config,
-    groups: Iterable[Dataset],
-    encoders: Callable[[], Mapping[str, EncoderSource]],
-    dropped: Iterable[str],
-) -> dict[str, Any]:
+    config: Config, groups: Sequence[Dataset], dropped: Iterable[str]
+) -> tuple[dict[str, Any], dict[str, EncoderSource]]:
     """Tell the embeddings of a run, and what they are split and labelled by, from others: part of its key.
 
     Args:
         config: the run; its zoo holds no precomputed embeddings.
         groups: the data, and the parallel source where there is one.
-        encoders: makes the sources of those that are left.
-        dropped: those that are missing.
+        dropped: encoders that are missing, and may be.
+
+    Returns:
+        The identity, and the encoders, not loaded.
 
     Raises:
         UserError: files are missing; every problem.
     """
+    made: dict[str, EncoderSource] = {}
+
+    def of_encoders() -> dict[str, Any]:
+        made.update(sources(config, groups[0], left(config, dropped)))
+        return every({name: source.identity for name, source in made.items()})
+
     jobs: dict[str, Callable[[], Any]] = {
         name: partial(samples.identity, views(config))
         for name, samples in zip(("data", "parallel"), groups, strict=False)
     }
-    jobs["encoders"] = lambda: every({name: source.identity for name, source in encoders().items()})
-    found = every(jobs)
+    found = every({**jobs, "encoders": of_encoders})
     # Samples may be left out, for numbers that a run which wants all of them must not be given.
     if getattr(config.data, "on_error", "raise") == "skip":
         found["on_error"] = "skip"
     if names := sorted(dropped):  # nor one that names them those of a zoo that never had them
         found["skipped_encoders"] = names
-    return found
+    return found, made

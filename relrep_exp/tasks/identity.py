@@ -19,9 +19,9 @@ _OWN = [(group, kinds) for group, kinds in GROUPS.items() if group != "anchors"]
 
 def method_name(config: Config) -> str:
     """Name the method as tables do: the aligner with its parts, e.g. `param-wip`, `random-ortho`."""
-    if "sim" in config.parts_of_method:
+    if "sim" in config.aligner.uses:
         return f"{config.anchors.name}-{config.sim.name}"
-    return "-".join([*(getattr(config, group).name for group in config.parts_of_method), config.aligner.name])
+    return "-".join([*(getattr(config, group).name for group in config.aligner.uses), config.aligner.name])
 
 
 def record_identity(config: Config, embeddings: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def record_identity(config: Config, embeddings: Mapping[str, Any]) -> dict[str, 
         config: the run.
         embeddings: what determines them and their labels and split, by group of the configuration.
     """
-    used = {group: getattr(config, group) for group in config.parts_of_method}
+    used = {group: getattr(config, group) for group in config.aligner.uses}
     method: dict[str, Any] = {"name": method_name(config), "aligner": asdict(config.aligner)}
     if "sim" in used:  # of what uses anchors alone, none learns them
         method |= learned_in(config)

@@ -110,5 +110,6 @@ ALIGNERS = Kinds(
         "consensus": ConsensusConfig,
     },
     room="relrep_exp.tasks",
+    has={"uses": ()},
 )
 AlignerConfig = Annotated[AbsoluteConfig | RelativeConfig | PairwiseConfig | ConsensusConfig, ALIGNERS]

@@ -203,6 +203,7 @@ DATA = Kinds(
         "clusters": ClustersData,
     },
     room="relrep_exp.data",
+    has={"holds": (), "param_batch": None},
 )
 DataConfig = Annotated[
     DigitsData

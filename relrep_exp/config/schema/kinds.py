@@ -20,11 +20,19 @@ class Kinds(dict[str, type]):
         settings: those that are built in.
         room: the package where a kind may have a file of its own name, which registers it when imported.
         otherwise: the settings of every kind that is not named; None refuses such a kind.
+        has: attributes of every class of settings, with what one that does not say is taken to have.
     """
 
-    def __init__(self, key: str, settings: Mapping[str, type], room: str = "", otherwise: type | None = None):
+    def __init__(
+        self,
+        key: str,
+        settings: Mapping[str, type],
+        room: str = "",
+        otherwise: type | None = None,
+        has: Mapping[str, Any] | None = None,
+    ):
         super().__init__(settings)
-        self.key, self.room, self.otherwise = key, room, otherwise
+        self.key, self.room, self.otherwise, self.has = key, room, otherwise, has or {}
         self.added = 0  # how often `add` was called: a schema that was built before is out of date
 
     def add(self, kind: str, settings: type) -> None:
@@ -36,6 +44,9 @@ class Kinds(dict[str, type]):
         known = self.get(kind)
         if known is not None and known.__module__ != settings.__module__:
             raise ValueError(f"{self.key}={kind} exists already: choose another name")
+        for name, value in self.has.items():
+            if not hasattr(settings, name):
+                setattr(settings, name, value)
         self[kind] = settings
         self.added += 1
 

@@ -199,6 +199,7 @@ DECODERS = Kinds(
         "conv": ConvConfig,
     },
     room="relrep_exp.tasks.decoders",
+    has={"draws": False},
 )
 AnchorsConfig = Annotated[ParamAnchors | PickedAnchors, ANCHORS]
 DecoderConfig = Annotated[HeadConfig | LinearConfig | SvmConfig | ConvConfig, DECODERS]
@@ -225,8 +226,3 @@ class Config:
     experiment: ExperimentConfig | None = None
     profile: ProfileName = "paper"
     plan: bool | Literal["commands"] = False
-
-    @property
-    def parts_of_method(self) -> tuple[str, ...]:
-        """The groups that are parts of the method beside the aligner: anchors, a similarity, or neither."""
-        return getattr(self.aligner, "uses", ())
