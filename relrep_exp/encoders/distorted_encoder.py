@@ -80,7 +80,7 @@ def rotation(degrees: float, dim: int, seed: int) -> Tensor:
 
 
 def scales(condition: float, dim: int) -> Tensor:
-    """Make the diagonal of D, [d]: geometric steps from sqrt(condition) to its inverse; their product is 1."""
+    """Make the diagonal of D, [d]: geometric steps from sqrt(condition) to its inverse, of product 1."""
     half = 0.5 * math.log(condition)
     return torch.linspace(half, -half, dim, dtype=torch.float64).exp()
 
