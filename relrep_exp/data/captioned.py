@@ -35,7 +35,7 @@ class Rows(NamedTuple):
 
 
 def identity(config: CaptionedData, views: Sequence[str], offline: bool) -> dict[str, dict[str, Any]]:
-    """The settings with the digests of the tables and, of the images, those of all image files.
+    """Tell the settings with the digests of the tables and, of the images, those of all image files.
 
     Raises:
         UserError: there is no such folder, table or view; every problem.
@@ -52,7 +52,7 @@ def identity(config: CaptionedData, views: Sequence[str], offline: bool) -> dict
 
 
 def load(config: CaptionedData, views: Sequence[str], offline: bool) -> Samples:
-    """Images, texts and labels, the training split first; `data.limit` keeps the first of each split.
+    """Read images, texts and labels, the training split first; `data.limit` keeps the first of each split.
 
     Labels are numbered in sorted order over the whole training split. An image file that cannot be decoded is
     told, or left out, when it is read.

@@ -17,12 +17,12 @@ VERSION = 1
 
 
 def identity(config: ClustersData, views: Sequence[str], offline: bool) -> dict[str, dict[str, Any]]:
-    """What tells these points and their split from others: their settings."""
+    """Tell these points and their split from others, by their settings."""
     return {POINT: {**settings(config), "version": VERSION}}
 
 
 def load(config: ClustersData, views: Sequence[str], offline: bool) -> Samples:
-    """Points in turn from each cluster, labelled by it; those to learn from come first."""
+    """Draw points in turn from each cluster, labelled by it; those to learn from come first."""
     import torch
 
     n = config.train + config.test

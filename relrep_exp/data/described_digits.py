@@ -31,7 +31,7 @@ WIDTHS = ("dot", "thin", "wide", "wide")  # of 1 to 4 pixels; wider ones are "fu
 
 
 def identity(config: DescribedDigitsData, views: Sequence[str], offline: bool) -> dict[str, dict[str, Any]]:
-    """What tells the samples of each view from others; the images are those of data=digits.
+    """Tell the samples of each view from others; the images are those of data=digits.
 
     Raises:
         UserError: a view is neither the image nor English.
@@ -43,7 +43,7 @@ def identity(config: DescribedDigitsData, views: Sequence[str], offline: bool) -
 
 
 def load(config: DescribedDigitsData, views: Sequence[str], offline: bool) -> Samples:
-    """Images and their texts; row n is the same digit in both.
+    """Read images and describe them; row n is the same digit in both.
 
     Raises:
         UserError: a view is neither the image nor English, or the digits cannot be had.
@@ -56,7 +56,7 @@ def load(config: DescribedDigitsData, views: Sequence[str], offline: bool) -> Sa
 
 
 def described(image: Array, ink: int) -> str:
-    """The text of an image, uint8 [8, 8], whose pixels are ink from the value `ink` on."""
+    """Describe an image, uint8 [8, 8], whose pixels are ink from the value `ink` on."""
     return " ".join(word for name, row in zip(ROWS, image, strict=True) for word in _words(name, row >= ink))
 
 

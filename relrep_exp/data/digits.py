@@ -21,13 +21,13 @@ WHITE = 16  # in scikit-learn's copy
 
 
 def identity(config: DigitsData, views: Sequence[str], offline: bool) -> dict[str, dict[str, Any]]:
-    """What tells these samples and their split from others; needs nothing loaded."""
+    """Tell these samples and their split from others; needs nothing loaded."""
     parts = {"test_share": config.test_share, "split_seed": config.split_seed}
     return {IMAGE: {"name": "digits", "white": 255, **parts, "sha256": SHA256}}
 
 
 def load(config: DigitsData, views: Sequence[str], offline: bool) -> Samples:
-    """Images, labels and the stratified split.
+    """Read images, labels and the stratified split.
 
     Raises:
         UserError: scikit-learn ships other images than those the identity names, or a class would be lost.

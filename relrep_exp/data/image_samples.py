@@ -126,7 +126,7 @@ class Picked:
 
 
 def image_shape(samples: ImageSamples) -> tuple[int, ...] | None:
-    """The shape that all images share, [H, W] or [H, W, 3]; None where they differ.
+    """Find the shape that all images share, [H, W] or [H, W, 3]; None where they differ.
 
     Decodes images until two differ; images that cannot be decoded have no say.
     """
@@ -155,7 +155,7 @@ def _shape_by_decoding(samples: ImageSamples) -> tuple[int, ...] | None:
 
 
 def decoded(source: bytes | Path) -> Array:
-    """The pixels of an image file: uint8, [H, W] where it is grey, else [H, W, 3].
+    """Decode an image file: uint8, [H, W] where it is grey, else [H, W, 3].
 
     Palettes and CMYK become RGB, transparency is dropped, 16 bits become 8, the first of several frames
     counts, and a photograph is turned upright as its EXIF tag says.

@@ -35,7 +35,7 @@ class Tables:
 
 
 def find(root: Path, names: Iterable[str], config: ImagesData) -> Tables | None:
-    """The tables among the files of `root` that are named after the splits; None if there are none.
+    """Find the tables among the files of `root` that are named after the splits; None if there are none.
 
     Recognised are SPLIT.parquet, SPLIT-00000-of-00001.parquet, SPLIT/0000.parquet and the like, in any
     folder, and the same with .csv, .tsv and .jsonl.
@@ -54,7 +54,7 @@ def find(root: Path, names: Iterable[str], config: ImagesData) -> Tables | None:
 
 
 def read(tables: Tables, root: Path, config: ImagesData) -> dict[str, Split]:
-    """Both splits; images stay on the disk in Arrow's form, in the cache of `datasets` (HF_DATASETS_CACHE).
+    """Read both splits; images stay on the disk, in Arrow's form and the cache of `datasets`.
 
     Raises:
         UserError: a table cannot be read or lacks a column; every problem.

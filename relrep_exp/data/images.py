@@ -37,7 +37,7 @@ class _Found:
 
 
 def identity(config: ImagesData, views: Sequence[str], offline: bool) -> dict[str, dict[str, Any]]:
-    """The settings, with the commit of the repository or the digest of the folder's files.
+    """Tell the settings, with the commit of the repository or the digest of the folder's files.
 
     Raises:
         UserError: there is no such folder, repository or view.
@@ -54,7 +54,7 @@ def identity(config: ImagesData, views: Sequence[str], offline: bool) -> dict[st
 
 
 def load(config: ImagesData, views: Sequence[str], offline: bool) -> Samples:
-    """Images and labels, the training split first.
+    """Read images and labels, the training split first.
 
     Labels are numbered 0 .. C-1 in sorted order over the whole training split, also where `data.limit` takes
     the first samples only, so a trial has the classes of the real run.

@@ -31,13 +31,13 @@ _SUFFIX = r"\.(parquet|label|(csv|tsv|jsonl|json)(\.gz)?)"
 
 
 def stems(subset: str, split: str) -> list[str]:
-    """What the files of a subset and split begin with, relative to the folder; `*` is any name."""
+    """List what the files of a subset and split begin with, relative to the folder; `*` is any name."""
     layouts = ALONE if subset == DEFAULT else LAYOUTS
     return [layout.format(subset=subset, split=split) for layout in layouts]
 
 
 def patterns(subset: str, splits: Sequence[str]) -> tuple[str, ...]:
-    """Globs for the files of a subset, in the order in which `find` looks: what a repository has to give."""
+    """List globs for the files of a subset, in the order in which `find` looks for them."""
     suffixes = (*FORMATS, *(f"{suffix}.gz" for suffix in FORMATS if suffix != ".parquet"))
     ends = [end for suffix in suffixes for end in (f"-*-of-*{suffix}", suffix)]
     subset = escape(subset)
@@ -45,12 +45,12 @@ def patterns(subset: str, splits: Sequence[str]) -> tuple[str, ...]:
 
 
 def suffix(path: Path) -> str:
-    """What names its format, .gz left out."""
+    """Name its format, .gz left out."""
     return path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
 
 
 def find(root: Path, subset: str, split: str, key: str) -> list[Path]:
-    """The files of a subset and split, in order.
+    """Find the files of a subset and split, in order.
 
     Args:
         root: the folder.

@@ -21,7 +21,7 @@ def settings(config: Any, *leave_out: str) -> Mapping[str, Any]:
 
 
 def names_below(root: Path) -> list[str]:
-    """All files below a folder, sorted: names relative to it, with slashes; hidden ones are left out.
+    """List all files below a folder, sorted: names relative to it, with slashes; hidden ones are left out.
 
     Raises:
         UserError: a folder cannot be read.
@@ -36,7 +36,7 @@ def names_below(root: Path) -> list[str]:
 
 
 def manifest(root: Path, names: Iterable[str]) -> dict[str, Any]:
-    """How many files there are and the digest of their names, relative to `root`, and of their content.
+    """Count files, and digest their names, relative to `root`, and their content.
 
     Of more than `MANY` files it is their names, sizes and times of change instead, so a copy of so large a
     folder counts as the same data only if it keeps the times (cp -a, rsync -a, tar).

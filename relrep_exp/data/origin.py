@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def codes(config: Sources, views: Sequence[str]) -> dict[str, str]:
-    """View -> what the source calls its language; in the configuration's order, whatever that of `views`.
+    """Map views to what the source calls their languages; in the configuration's order.
 
     Raises:
         UserError: there is no such language; every one.
@@ -42,7 +42,7 @@ def codes(config: Sources, views: Sequence[str]) -> dict[str, str]:
 
 
 def folder(config: Folders, views: Sequence[str], offline: bool) -> Path:
-    """The folder of a local copy, or that of the repository's snapshot.
+    """Find the folder of a local copy, or that of the repository's snapshot.
 
     Raises:
         UserError: there is none.
@@ -55,7 +55,7 @@ def folder(config: Folders, views: Sequence[str], offline: bool) -> Path:
 def identities(
     config: Folders, views: Sequence[str], offline: bool, files: Callable[[Path, str], Iterable[Path]]
 ) -> dict[str, dict[str, Any]]:
-    """View -> what its texts are: the commit of the repository, or the digest of the files in a local copy.
+    """Map views to what their texts are: the repository's commit, or the digest of a local copy's files.
 
     Args:
         config: the source.
@@ -78,7 +78,7 @@ def identities(
 def table_files(
     config: TextsData | Sib200Data | SubsetsParallel, splits: Sequence[str], root: Path, view: str
 ) -> list[Path]:
-    """The files of a language, all of the first split before those of the next.
+    """Find the files of a language, all of the first split before those of the next.
 
     Raises:
         UserError: a split has none; every problem.
@@ -90,7 +90,7 @@ def table_files(
 
 
 def joined(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Identities of views whose rows are those that all of the languages have: each names all of them."""
+    """Join identities of views whose rows are those that all languages have: each names all of them."""
     everyone = [dict(parts) for parts in found.values()]
     return {view: {**parts, "joined": everyone} for view, parts in found.items()}
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def identity(
     config: TableParallel | FilesParallel, views: Sequence[str], offline: bool
 ) -> dict[str, dict[str, Any]]:
-    """The settings and the files of all of these languages, in order.
+    """Tell the settings and the files of all of these languages, in order.
 
     A sentence that one language lacks goes in all, so what a language's rows are depends on the others.
 
@@ -41,7 +41,7 @@ def identity(
 
 
 def load(config: TableParallel | FilesParallel, views: Sequence[str], offline: bool) -> Samples:
-    """The sentences of these languages.
+    """Read the sentences of these languages.
 
     Raises:
         UserError: files are missing, damaged, not UTF-8 or not parallel; every problem.

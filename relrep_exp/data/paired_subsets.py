@@ -22,7 +22,7 @@ Tables = Mapping[str, tables.Table]  # language -> its table of one split
 
 
 def identity(config: SubsetsParallel, views: Sequence[str], offline: bool) -> dict[str, dict[str, Any]]:
-    """The settings and the commit or the files of all of these languages, in order.
+    """Tell the settings and the commit or the files of all of these languages, in order.
 
     A sentence that one language lacks goes in all, so what a language's rows are depends on the others.
 
@@ -35,7 +35,7 @@ def identity(config: SubsetsParallel, views: Sequence[str], offline: bool) -> di
 
 
 def load(config: SubsetsParallel, views: Sequence[str], offline: bool) -> Samples:
-    """The sentences of all columns, one column after the other, of each split.
+    """Read the sentences of all columns, one column after the other, of each split.
 
     With `parallel.key`, rows of a split belong together that have the same key in every language; without
     one, row n is the same everywhere.

@@ -19,7 +19,7 @@ UNTRANSLATED = ("", "NS")  # NS is how PAWS-X marks a sentence without a transla
 
 
 def paired(config: Config, texts: Mapping[str, Sequence[str | None]], notes: Mapping[str, Any]) -> Samples:
-    """The sentences that every language has, each once, with a held-out share.
+    """Keep the sentences that every language has, each once, with a held-out share.
 
     Args:
         config: with `limit` (drawn by `split_seed`, in the source's order), `test_share` and `split_seed`.

@@ -20,7 +20,7 @@ _LINE = re.compile(r"(?P<label>(?P<coarse>[A-Z]+):\w+) (?P<text>.*\S)\s*")
 
 
 def read(path: Path) -> pa.Table:
-    """Questions with both of their labels, `DESC:manner` and `DESC`.
+    """Read questions with both of their labels, `DESC:manner` and `DESC`.
 
     Raises:
         UserError: it cannot be read, is empty, or a line has another form; with the line.

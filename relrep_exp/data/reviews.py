@@ -65,7 +65,7 @@ class Review:
 
 
 def identity(config: ReviewsData, views: Sequence[str], offline: bool) -> dict[str, dict[str, Any]]:
-    """What tells these reviews from others: settings, and a digest of grammar and vocabulary.
+    """Tell these reviews from others: settings, and a digest of grammar and vocabulary.
 
     Raises:
         UserError: a view is none of the languages.
@@ -76,7 +76,7 @@ def identity(config: ReviewsData, views: Sequence[str], offline: bool) -> dict[s
 
 
 def load(config: ReviewsData, views: Sequence[str], offline: bool) -> Samples:
-    """The reviews in these languages; the training samples come first.
+    """Write the reviews in these languages; the training samples come first.
 
     Raises:
         UserError: a view is none of the languages.
@@ -94,7 +94,7 @@ def load(config: ReviewsData, views: Sequence[str], offline: bool) -> Samples:
 
 @lru_cache(maxsize=2)
 def draw(config: ReviewsData) -> tuple[Review, ...]:
-    """Distinct reviews, balanced: the n-th has the n-th number of stars, going round.
+    """Draw distinct reviews, balanced: the n-th has the n-th number of stars, going round.
 
     Coarse labels leave out three stars.
     """

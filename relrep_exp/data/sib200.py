@@ -23,7 +23,7 @@ Rows = dict[str, tuple[str, str]]  # index_id -> topic and sentence
 
 
 def identity(config: Sib200Data, views: Sequence[str], offline: bool) -> dict[str, dict[str, Any]]:
-    """The settings and, of each language alone, the commit or the files.
+    """Tell the settings and, of each language alone, the commit or the files.
 
     Rows are in the order of their ids, and every language must have all of them; so the other languages
     change nothing about this one.
@@ -39,7 +39,7 @@ def identity(config: Sib200Data, views: Sequence[str], offline: bool) -> dict[st
 
 
 def load(config: Sib200Data, views: Sequence[str], offline: bool) -> Samples:
-    """Sentences and topics, the training splits first, by id; topics are numbered in sorted order.
+    """Read sentences and topics, the training splits first, by id; topics are numbered in sorted order.
 
     Raises:
         UserError: tables are damaged, or the languages do not hold the same ids with the same topics.

@@ -64,7 +64,7 @@ class Table:
 
 
 def read(paths: Sequence[Path], columns: Mapping[str, str]) -> Table:
-    """Some columns of a table that may be in several files.
+    """Read some columns of a table that may be in several files.
 
     Args:
         paths: its files, in order.
@@ -80,7 +80,7 @@ def read(paths: Sequence[Path], columns: Mapping[str, str]) -> Table:
 
 
 def in_order(cells: Iterable[str]) -> list[str]:
-    """Distinct cells by value where all of them are whole numbers, by letter otherwise."""
+    """Sort distinct cells by value where all of them are whole numbers, by letter otherwise."""
     distinct = sorted(set(cells))
     numeric = all(cell.removeprefix("-").isdecimal() for cell in distinct)
     return sorted(distinct, key=int) if numeric else distinct
@@ -169,7 +169,7 @@ def _csv_options(path: Path, separator: str) -> dict[str, Any]:
 
 
 def literal(path: Path) -> str:
-    """A path that the search for patterns of `datasets` finds as it is."""
+    """Escape a path, so that the search for patterns of `datasets` finds it as it is."""
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path.absolute()))
 
 

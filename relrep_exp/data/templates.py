@@ -25,7 +25,7 @@ VERSION = 1
 
 
 def sentences(n: int, seed: int, exclude: Iterable[Sentence] = ()) -> list[Sentence]:
-    """Sentences in random order, of which no two say the same.
+    """Draw sentences in random order, of which no two say the same.
 
     Args:
         n: how many.
@@ -46,18 +46,18 @@ def sentences(n: int, seed: int, exclude: Iterable[Sentence] = ()) -> list[Sente
 
 
 def paraphrase(sentence: Sentence) -> Sentence:
-    """The same content in another word order and the other wording."""
+    """Say the same content in another word order and the other wording."""
     return Sentence(sentence.fillers, (sentence.pattern + 1) % len(PATTERNS), 1 - sentence.wording)
 
 
 def split(config: TemplatesData) -> tuple[list[Sentence], list[Sentence]]:
-    """The sentences to learn from and those to test on."""
+    """Draw the sentences to learn from and those to test on."""
     drawn = sentences(config.train + config.test, config.seed)
     return drawn[: config.train], drawn[config.train :]
 
 
 def identity(config: TemplatesData, views: Sequence[str], offline: bool) -> dict[str, dict[str, Any]]:
-    """What tells these sentences and their split from others: settings, and a digest of the sentences.
+    """Tell these sentences and their split from others: settings, and a digest of the sentences.
 
     Raises:
         UserError: a view is not English.
@@ -68,7 +68,7 @@ def identity(config: TemplatesData, views: Sequence[str], offline: bool) -> dict
 
 
 def load(config: TemplatesData, views: Sequence[str], offline: bool) -> Samples:
-    """The sentences, without labels; those to learn from come first.
+    """Write the sentences, without labels; those to learn from come first.
 
     Raises:
         UserError: a view is not English.

@@ -34,7 +34,7 @@ class Dialect:
 
 
 def lines(path: Path) -> Iterator[str]:
-    r"""Its lines with their ends, which are \n or \r\n alone: Unicode has others, which texts may contain.
+    r"""Read its lines with their ends, \n or \r\n alone: Unicode has others, which texts may contain.
 
     Raises:
         UserError: it cannot be opened, is no whole gzip, or is not UTF-8; with line and byte.
@@ -53,7 +53,7 @@ def lines(path: Path) -> Iterator[str]:
 
 
 def dialect(path: Path, separator: str) -> Dialect:
-    """How a CSV or TSV is written, after a look at every row of it.
+    """Find how a CSV or TSV is written, after a look at every row of it.
 
     The library that reads it afterwards takes a row with a cell too many for one with an index, and shifts
     its columns, and a missing cell for an empty one. So cells are counted here. A TSV whose quotation marks

@@ -38,7 +38,7 @@ Parts = dict[tuple[str, str], Labelled]  # (view, "train" or "test") -> its text
 
 
 def identity(config: TextsData, views: Sequence[str], offline: bool) -> dict[str, dict[str, Any]]:
-    """The settings and, of each language alone, the commit or the files: no language changes another's rows.
+    """Tell the settings and, of each language alone, the commit or the files: none changes another's rows.
 
     Raises:
         UserError: languages, files or the repository are missing; every problem.
@@ -51,7 +51,7 @@ def identity(config: TextsData, views: Sequence[str], offline: bool) -> dict[str
 
 
 def load(config: TextsData, views: Sequence[str], offline: bool) -> Samples:
-    """Texts and labels, the training split first.
+    """Read texts and labels, the training split first.
 
     Labels are numbered in sorted order over the training texts of all languages, which have the same classes;
     so a number means the same in each. With `data.labels=coarse` the middle one of five classes is left out,

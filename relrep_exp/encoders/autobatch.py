@@ -28,7 +28,7 @@ def out_of_memory(error: BaseException) -> bool:
 def find_limits(
     name: str, reader: Reader, rows: Sequence[int], tokens: int, run: Callable[[Any], object]
 ) -> Limits:
-    """Doubles the batch as long as the largest of `rows` go through faster, at most to 1,024 rows.
+    """Double the batch as long as the largest of `rows` go through faster, at most to 1,024 rows.
 
     Where samples differ in size the cost of a batch is its tokens, so that what is found bounds the
     tokens, and batches of small samples hold more rows. Lightning's BatchSizeFinder does something else:
@@ -60,7 +60,7 @@ def find_limits(
 
 
 def search(rate: Callable[[int], float | None], most: int) -> int:
-    """The count after which doubling gains less than 5 %; `rate` gives rows per second, None: does not fit.
+    """Find the count after which doubling gains less than 5 %; `rate` is rows per second, None: no fit.
 
     Raises:
         torch.OutOfMemoryError: a single row does not fit.
@@ -98,7 +98,7 @@ def _rate(reader: Reader, rows: list[int], run: Callable[[Any], object]) -> floa
 
 
 def release_memory() -> None:
-    """Gives what the device's allocator keeps back, after a batch that did not fit."""
+    """Give back what the device's allocator keeps back, after a batch that did not fit."""
     if torch.cuda.is_initialized():
         gc.collect()
         torch.cuda.empty_cache()

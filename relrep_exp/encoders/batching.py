@@ -69,7 +69,7 @@ class Window(Sequence[Any]):
 
 
 def sizes_of(encoder: Encoder, samples: AnySamples, rows: Sequence[int]) -> list[int] | None:
-    """The size of each row, 0 for one that cannot be read; None if they all cost the same."""
+    """Size up each row, 0 for one that cannot be read; None if they all cost the same."""
     if type(encoder).sizes is Encoder.sizes:
         return None
     try:
@@ -84,7 +84,7 @@ def sizes_of(encoder: Encoder, samples: AnySamples, rows: Sequence[int]) -> list
 
 
 def pack(rows: Sequence[int], sizes: Sequence[int] | None, limits: Limits) -> Iterator[list[int]]:
-    """Cuts rows into batches, in their order, or else by size, the largest first.
+    """Cut rows into batches, in their order, or else by size, the largest first.
 
     A lack of memory shows at once then, and what is padded to the longest of a batch is padded little.
     """
@@ -102,7 +102,7 @@ def pack(rows: Sequence[int], sizes: Sequence[int] | None, limits: Limits) -> It
 def jobs(
     encoder: Encoder, samples: AnySamples, plan: Plan, shards: Iterable[int], limits: Limits
 ) -> Iterator[Job]:
-    """The batches of some shards, one shard after the other; nothing is held but the rows of one."""
+    """Cut shards into batches, one shard after the other; nothing is held but the rows of one."""
     for shard in shards:
         rows = plan.rows_of(shard)
         for batch in pack(rows, sizes_of(encoder, samples, rows), limits):
@@ -110,7 +110,7 @@ def jobs(
 
 
 def read(samples: AnySamples, row: int) -> Any:
-    """The sample of a row, or the `BadSampleError` that it raises."""
+    """Read the sample of a row, or return the `BadSampleError` that it raises."""
     try:
         return samples[row]
     except BadSampleError as error:

@@ -28,12 +28,12 @@ _OWN = "a folder with config.json, model.safetensors and tokenizer.json, as save
 
 
 def remedy(key: str) -> str:
-    """What mends a folder that cannot be loaded."""
+    """Say what mends a folder that cannot be loaded."""
     return f"let {key}.path name {_OWN}"
 
 
 def problems(folder: Path, key: str) -> list[Problem]:
-    """What the folder lacks; nothing is loaded.
+    """Find what the folder lacks; nothing is loaded.
 
     Args:
         folder: of a user, or the hub's local copy.
@@ -60,7 +60,7 @@ def problems(folder: Path, key: str) -> list[Problem]:
 
 
 def digests(folder: Path, key: str) -> dict[str, str]:
-    """SHA-256 of the files that determine embeddings, by name.
+    """Digest the files that determine embeddings, by name.
 
     Raises:
         UserError: some are missing.
@@ -77,7 +77,7 @@ def weights_kind(folder: Path) -> str:
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:
-    """A JSON object of the folder; empty where there is no such file, or none that can be read."""
+    """Read a JSON object of the folder; empty where there is no such file, or none that can be read."""
     try:
         found = json.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -38,5 +38,5 @@ class DistortedSource(EncoderSource):
         return POINT
 
     def identity(self) -> dict[str, Any]:
-        """Its settings; the dimension is the samples'."""
+        """Tell its settings; the dimension is the samples'."""
         return {"encoder": asdict(self.config), "version": versions.DISTORTED}

@@ -62,7 +62,7 @@ class DistortedEncoder(Encoder):
 
 
 def rotation(degrees: float, dim: int, seed: int) -> Tensor:
-    """R: a turn by the angle in each of floor(d / 2) orthogonal planes, [d, d].
+    """Make R: a turn by the angle in each of floor(d / 2) orthogonal planes, [d, d].
 
     In two dimensions there is but one plane; beyond, the seed draws them.
     """
@@ -80,13 +80,13 @@ def rotation(degrees: float, dim: int, seed: int) -> Tensor:
 
 
 def scales(condition: float, dim: int) -> Tensor:
-    """The diagonal of D: geometric steps from sqrt(condition) to its inverse, [d]; their product is 1."""
+    """Make the diagonal of D, [d]: geometric steps from sqrt(condition) to its inverse, of product 1."""
     half = 0.5 * math.log(condition)
     return torch.linspace(half, -half, dim, dtype=torch.float64).exp()
 
 
 def direction(dim: int, seed: int) -> Tensor:
-    """A unit vector in a random direction, [d]."""
+    """Draw a unit vector in a random direction, [d]."""
     drawn = _normal(seed, "translation", size=(dim,))
     unit: Tensor = drawn / drawn.norm()
     return unit

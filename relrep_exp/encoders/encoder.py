@@ -22,15 +22,15 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def prepare(self, samples: Sequence[Any]) -> Any:
-        """A batch of samples as CPU tensors (any nesting that torch's default collate moves between devices).
+        """Prepare a batch of samples: CPU tensors, in any nesting that torch's default collate moves about.
 
         Runs in a worker process where there are workers.
         """
 
     @abstractmethod
     def forward(self, inputs: Any) -> Tensor:
-        """Embeddings [B, d] of what `prepare` made, on the model's device."""
+        """Embed what `prepare` made: [B, d], on the model's device."""
 
     def sizes(self, samples: Sequence[Any]) -> Sequence[int] | None:
-        """What each sample costs, e.g. its tokens, for batches of similar ones; None if all cost the same."""
+        """Size up each sample, e.g. by its tokens, for batches of similar ones; None if all cost the same."""
         return None

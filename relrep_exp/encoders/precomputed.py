@@ -30,7 +30,7 @@ FORMAT = "one 2-D float array [N, d] per encoder, `labels` [N] int and `is_train
 
 
 def identity(zoo: PrecomputedZoo) -> dict[str, Any]:
-    """The file's digest and the encoders chosen.
+    """Tell the file's digest and the encoders chosen.
 
     Raises:
         UserError: there is no such file.
@@ -67,7 +67,7 @@ def load(zoo: PrecomputedZoo) -> Embeddings:
 
 
 def keys(zoo: PrecomputedZoo) -> dict[str, str]:
-    """Encoder -> the identity of its embeddings; arrays are not read, nor checked.
+    """Name each encoder's embeddings; arrays are not read, nor checked.
 
     Raises:
         UserError: there is no such file, or it cannot be read.

@@ -117,7 +117,7 @@ class EncoderModule(pl.LightningModule):
             self.encoder.compile(dynamic=True if sizes_vary else None)
 
     def predict_dataloader(self) -> Batches:
-        """The batches of this process's shards."""
+        """Cut this process's shards into batches."""
         # Let SIGTERM end this process: Lightning has set a handler that only training listens to.
         in_main = threading.current_thread() is threading.main_thread()
         if in_main and self._on_sigterm is not None:
@@ -137,7 +137,7 @@ class EncoderModule(pl.LightningModule):
         return batch
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Embeddings [B, d]; B = 0 where no sample of the batch could be read."""
+        """Embed a batch: [B, d]; B = 0 where no sample of the batch could be read."""
         if not batch.rows:
             return torch.empty(0, self.encoder.dim)
         with self.telling(), self._memory_explained(len(batch.rows)):

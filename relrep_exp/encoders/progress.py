@@ -23,7 +23,7 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def bar(name: str, total: int, done: Tensor) -> Iterator[None]:
-    """Shows on stderr, during the block, how much of `total` the counters `done` [processes] add up to.
+    """Show on stderr, during the block, how much of `total` the counters `done` [processes] add up to.
 
     The processes that count are not this one if there are several, so the bar looks instead of being told.
     """

@@ -169,7 +169,7 @@ def _pad_position(model: PreTrainedModel) -> int | None:
 
 
 def vocabulary(model: PreTrainedModel) -> int:
-    """How many tokens the model knows."""
+    """Count the tokens that the model knows."""
     table: Any = model.get_input_embeddings()
     return int(table.weight.shape[0])
 

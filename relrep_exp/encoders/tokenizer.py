@@ -25,7 +25,7 @@ _SPECIAL = {
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int, kind: Kind) -> PreTrainedTokenizerFast:
-    """A tokenizer whose vocabulary comes from these texts alone.
+    """Train a tokenizer whose vocabulary comes from these texts alone.
 
     `wordpiece` is BERT's: lower case, every Chinese character a word of its own, `[CLS] text [SEP]`. `bpe`
     is GPT-2's, over bytes, so nothing is unknown to it; it adds no token around a text.
@@ -42,7 +42,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, kind: Kind) -> PreTra
 
 
 def to_json(tokenizer: PreTrainedTokenizerFast) -> str:
-    """The tokenizer as text, for a checkpoint; padding and truncation, set by its last use, are no part."""
+    """Write the tokenizer as text, for a checkpoint, without the padding and truncation of its last use."""
     from tokenizers import Tokenizer
 
     plain = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
@@ -52,7 +52,7 @@ def to_json(tokenizer: PreTrainedTokenizerFast) -> str:
 
 
 def from_json(text: str) -> PreTrainedTokenizerFast:
-    """The tokenizer of `to_json`."""
+    """Read the tokenizer of `to_json`."""
     from tokenizers import Tokenizer
 
     return _wrapped(Tokenizer.from_str(text))

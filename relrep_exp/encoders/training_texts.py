@@ -41,12 +41,12 @@ class TrainingTexts:
         return self.data.identity(self.languages)[language]
 
     def texts(self, language: str) -> list[str]:
-        """The training texts of one language."""
+        """List the training texts of one language."""
         view = self._view(language)
         return [str(view.samples[row]) for row in view.is_train.nonzero()[:, 0].tolist()]
 
     def labels(self, language: str) -> Tensor | None:
-        """Their classes, int64 [N]; None if there are none."""
+        """List their classes, int64 [N]; None if there are none."""
         view = self._view(language)
         return None if view.labels is None else view.labels[view.is_train.nonzero()[:, 0]]
 

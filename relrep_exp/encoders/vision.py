@@ -88,7 +88,7 @@ class VisionSource(EncoderSource):
 
 
 def problems(folder: Path, key: str) -> list[Problem]:
-    """What a folder of weights lacks; nothing is loaded."""
+    """Find what a folder of weights lacks; nothing is loaded."""
     if not folder.is_dir():
         return [Problem(f"{key}: there is no folder {folder}", remedy(key))]
     wanted = {CONFIG: (CONFIG,), " or ".join(WEIGHTS): WEIGHTS}
@@ -100,11 +100,11 @@ def problems(folder: Path, key: str) -> list[Problem]:
 
 
 def remedy(key: str) -> str:
-    """What mends a folder that cannot be loaded."""
+    """Say what mends a folder that cannot be loaded."""
     own = "a folder with config.json and model.safetensors, as timm's save_for_hf writes them"
     return f"let {key}.path name {own}"
 
 
 def weights(folder: Path) -> str:
-    """The file of weights that is loaded."""
+    """Name the file of weights that is loaded."""
     return next((name for name in WEIGHTS if (folder / name).is_file()), WEIGHTS[0])

@@ -180,7 +180,7 @@ class DecoderTraining(pl.LightningModule):
 
 
 def train_autoencoder(model: Autoencoder, images: Tensor, seed: int, training: Training) -> Autoencoder:
-    """Train on images, uint8 [N, C, H, W]; returns the model in evaluation mode."""
+    """Train on images, uint8 [N, C, H, W]; return the model in evaluation mode."""
     batches, epochs = _schedule(len(images), model.settings, seed, images.device)
     model.to(memory_format=torch.channels_last)  # a quarter faster on CPUs
     model.images, model.steps = images, len(batches) * epochs
@@ -192,7 +192,7 @@ def train_autoencoder(model: Autoencoder, images: Tensor, seed: int, training: T
 def train_image_decoder(
     x: Tensor, images: Tensor, seed: int, settings: ImageSettings, training: Training
 ) -> ImageDecoder:
-    """A decoder that draws images, uint8 [N, C, H, W], from x [N, k]; its weights are drawn from the seed."""
+    """Train a decoder that draws images, uint8 [N, C, H, W], from x [N, k]; the seed draws its weights."""
     channels, height, width = images.shape[1:]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

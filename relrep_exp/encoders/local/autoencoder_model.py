@@ -73,10 +73,10 @@ class AutoencoderEncoder(Encoder):
 
 
 def untrained(zoo: AutoencoderZoo, seed: int, shape: tuple[int, int, int]) -> Autoencoder:
-    """An autoencoder that draws its weights from torch's current generator, and its map from the seed."""
+    """Make an autoencoder, its weights drawn from torch's current generator, its map from the seed."""
     return Autoencoder(shape, zoo.latent, zoo.anisotropy, zoo.shift, seed, image_settings(zoo))
 
 
 def image_settings(config: AutoencoderZoo | ConvConfig) -> ImageSettings:
-    """Channels and training of a zoo's autoencoders or of a decoder."""
+    """Read channels and training of a zoo's autoencoders or of a decoder."""
     return ImageSettings(config.channels, config.epochs, config.least_steps, config.batch, config.lr)

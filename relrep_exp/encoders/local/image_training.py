@@ -110,7 +110,7 @@ class LocalImageEncoder(Encoder):
 
 
 def stacked(samples: Sequence[Any]) -> Tensor:
-    """Images [H, W] or [H, W, 3], uint8 and all alike -> [B, C, H, W]."""
+    """Stack images [H, W] or [H, W, 3], uint8 and all alike, to [B, C, H, W]."""
     images = torch.from_numpy(np.stack(samples))
     return images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2).contiguous()
 
@@ -207,7 +207,7 @@ def train_encoder(
 
 
 def training_set(name: str, view: View, data: Any) -> tuple[list[Any], list[int]]:
-    """The training images that can be read, and their rows.
+    """Read the training images that can be read, and their rows.
 
     Raises:
         UserError: one cannot be read, and it may not be left out.
@@ -225,7 +225,7 @@ def training_set(name: str, view: View, data: Any) -> tuple[list[Any], list[int]
 
 
 def common_shape(samples: Any, otherwise: str = "") -> tuple[int, int, int]:
-    """Channels, height and width of the images, which must be all alike.
+    """Find channels, height and width of the images, which must be all alike.
 
     Args:
         samples: the images.
@@ -242,7 +242,7 @@ def common_shape(samples: Any, otherwise: str = "") -> tuple[int, int, int]:
 
 
 def square_shape(samples: Any) -> tuple[int, int]:
-    """Channels and size of images that are square and all alike.
+    """Find channels and size of images that are square and all alike.
 
     Raises:
         UserError: they are not.

@@ -59,7 +59,7 @@ def load(source: LocalLmSource, training: Training) -> TextEncoder:
 
 
 def untrained(config: LocalLmConfig, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
-    """A language model without dropout; draws its weights from torch's current generator."""
+    """Make a language model without dropout; draws its weights from torch's current generator."""
     vocabulary = {
         "vocab_size": len(tokenizer),
         "pad_token_id": tokenizer.pad_token_id,
@@ -165,7 +165,7 @@ def train_language_model(
     config: LocalLmConfig,
     training: Training,
 ) -> dict[str, list[float]]:
-    """Train on sentences and a paraphrase of each; returns the mean losses of each epoch.
+    """Train on sentences and a paraphrase of each; return the mean losses of each epoch.
 
     Raises:
         UserError: a loss became NaN or infinite.
@@ -190,11 +190,11 @@ def train_language_model(
 
 
 def standardised(states: Tensor) -> Tensor:
-    """Each feature without its mean, over its deviation, both of this batch. [B, d] -> [B, d]."""
+    """Standardise each feature by its mean and deviation in this batch. [B, d] -> [B, d]."""
     centred = states - states.mean(0)
     return centred / (centred.square().mean(0) + _FLOOR).sqrt()
 
 
 def equal_lengths(lengths: Tensor, batch: int) -> list[Tensor]:
-    """Row numbers [at most `batch`] of texts of one length [N], for batches without padding."""
+    """Group row numbers [at most `batch`] of texts of one length [N], for batches without padding."""
     return [group for n in lengths.unique() for group in (lengths == n).nonzero()[:, 0].split(batch)]

@@ -53,7 +53,7 @@ def load(source: LocalBertSource, training: Training) -> TextEncoder:
 
 
 def _untrained(config: LocalBertConfig, vocabulary: int) -> BertModel:
-    """A BERT without dropout; draws its weights from torch's current generator."""
+    """Make a BERT without dropout; draws its weights from torch's current generator."""
     from transformers import BertConfig, BertModel
 
     shape = BertConfig(
@@ -142,7 +142,7 @@ class MaskedLanguageTraining(TextTraining):
 
 
 def pooled(states: Tensor, real: Tensor, pooling: str) -> Tensor:
-    """The embedding as `TextEncoder` pools it. states [B, T, d], real [B, T] 0 or 1 -> [B, d]."""
+    """Pool the embedding as `TextEncoder` does. states [B, T, d], real [B, T] 0 or 1 -> [B, d]."""
     if pooling == "cls":
         return states[:, 0]
     return (states * real[..., None]).sum(1) / real.sum(1, keepdim=True)
@@ -156,7 +156,7 @@ def train_bert(
     config: LocalBertConfig,
     training: Training,
 ) -> dict[str, list[float]]:
-    """Train on texts [N, T] and their labels [N]; returns the mean losses of each epoch.
+    """Train on texts [N, T] and their labels [N]; return the mean losses of each epoch.
 
     Raises:
         UserError: a loss became NaN or infinite.
