@@ -1,18 +1,36 @@
-"""Is a decoder blind to scale? Inverse relative projection (arXiv:2406.15057) assumes so."""
+"""Is a decoder blind to scale? Inverse relative projection (arXiv:2406.15057) assumes so.
+
+Its decoder has one hidden layer and no norm: what rescaling does to it, its activation does.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import Literal, cast
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from relrep_exp.alignment.aligner import Aligner
 from relrep_exp.alignment.invariance import rescaling as scale_study
 from relrep_exp.config.schema import RescalingTask
 from relrep_exp.tasks.decoders.classifiers import Scaling
-from relrep_exp.tasks.decoders.plain_head import fit_plain_head
 from relrep_exp.tasks.identity import method_name
 from relrep_exp.tasks.work import Result, Work
+from relrep_exp.training.device import Training
+from relrep_exp.training.fit import EpochBatches, fit
+from relrep_exp.training.seeding import scoped_seed
 
+Activation = Literal["relu", "tanh", "cosine"]
+
+WIDTH, EPOCHS, BATCH, LR = 128, 30, 64, 2e-3
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "cosine": torch.cos,
+}
 FACTORS = (0.01, 0.1, 0.3, 0.5, 1.0, 2.0, 3.0, 10.0, 100.0)
 
 
@@ -39,3 +57,43 @@ def rescaling(work: Work, aligners: Mapping[str, Aligner]) -> Result:
             found = scale_study(head, test, labels, FACTORS)
             result.add(name, name, method, {f"accuracy@{f:g}": value for f, value in found.items()})
     return result
+
+
+class PlainHead(pl.LightningModule):
+    """Linear, activation, Linear.
+
+    Args:
+        x: training features, [N, k].
+        y: classes, [N].
+        classes: C.
+        activation: of the hidden layer.
+    """
+
+    def __init__(self, x: Tensor, y: Tensor, classes: int, activation: Activation):
+        super().__init__()
+        self.x, self.y, self.activation = x, y, ACTIVATIONS[activation]
+        self.first, self.last = nn.Linear(x.shape[1], WIDTH), nn.Linear(WIDTH, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Class scores. x [N, k] -> [N, C]."""
+        scores: Tensor = self.last(self.activation(self.first(x)))
+        return scores
+
+    def training_step(self, rows: Tensor, _: int) -> Tensor:
+        """Mean cross-entropy of a minibatch. rows [1, B]."""
+        return F.cross_entropy(self(self.x[rows[0]]), self.y[rows[0]])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam."""
+        return torch.optim.Adam(self.parameters(), LR)
+
+
+def fit_plain_head(
+    x: Tensor, y: Tensor, classes: int, activation: Activation, seed: int, training: Training
+) -> PlainHead:
+    """Train one. x [N, k], y [N]; the seed draws the initial weights and the order of the data."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(scoped_seed(seed, "plain head"))
+        head = PlainHead(x, y, classes, activation).to(x)
+    fit(head, EpochBatches(len(y), BATCH, [seed], y.device), EPOCHS, training)
+    return head.eval()

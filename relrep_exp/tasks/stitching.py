@@ -18,7 +18,7 @@ from relrep_exp.tasks.work import Result, Work
 def stitching(work: Work, aligners: Mapping[str, Aligner]) -> Result:
     """Train a decoder on what it reads of its own encoder, then let it read the test encoder."""
     corpora, paired = work.embeddings.tasks, work.embeddings.paired
-    read, classes = Readings(work.test), work.embeddings.classes
+    classes, read = work.embeddings.classes, Readings(work.test)
     if all(paired.get(name) is corpus for name, corpus in corpora.items()):  # then nothing is copied again
         read_train, read_test = Readings({name: space.x for name, space in work.train.items()}), read
     else:

@@ -18,7 +18,7 @@ from relrep_exp.config.schema import (
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.errors import UserError
 from relrep_exp.tasks import invertibility
-from relrep_exp.tasks.decoders.plain_head import PlainHead
+from relrep_exp.tasks.rescaling import PlainHead
 
 N, TRAIN, DIM = 120, 90, 6
 TASK = TaskConfig(name="invertibility", kind="invertibility")
