@@ -9,7 +9,11 @@ from pathlib import Path
 from relrep_exp.app.plan import Part, Run
 from relrep_exp.config.schema import Config, ExperimentConfig
 from relrep_exp.errors import UserError
-from relrep_exp.report.experiment import Closing, Place
+from relrep_exp.report.experiment import Closing, Place, experiment_table, write_experiment
+from relrep_exp.report.render.terminal import to_terminal
+from relrep_exp.report.tables.groups import homogeneous
+from relrep_exp.report.tables.pair_tables import comparison
+from relrep_exp.report.tables.run_table import headline
 from relrep_exp.store.records import Record
 
 NOT_RUN = "not run yet"
@@ -43,11 +47,6 @@ def close(part: Part, records: Mapping[str, Record], reasons: Mapping[str, str])
     if part.experiment is not None:
         _close_experiment(part, records, reasons)
         return
-    from relrep_exp.report.render.terminal import to_terminal
-    from relrep_exp.report.tables.groups import homogeneous
-    from relrep_exp.report.tables.pair_tables import comparison
-    from relrep_exp.report.tables.run_table import headline
-
     ours = {run.place: records[run.place] for run in part.runs if run.place in records}
     for group in homogeneous(ours.values()):
         to_terminal(comparison(group.records, headline(group.records)))
@@ -94,8 +93,6 @@ def tables_of(runs: Sequence[Run], experiment: ExperimentConfig) -> dict[str, li
 
 def _close_experiment(part: Part, records: Mapping[str, Record], reasons: Mapping[str, str]) -> None:
     from relrep_exp.app.track import log_experiment
-    from relrep_exp.report.experiment import experiment_table, write_experiment
-    from relrep_exp.report.render.terminal import to_terminal
 
     config = part.runs[0].config
     by_key = {record.key: record for record in records.values()}

@@ -64,7 +64,7 @@ class OtherSchemaError(Exception):
 
 @contextmanager
 def translated_oserrors(path: Path) -> Iterator[None]:
-    """Turns an OSError that a user causes into a UserError about `path`; other errors pass unchanged."""
+    """Turn an OSError that a user causes into a UserError about `path`; other errors pass unchanged."""
     try:
         yield
     except OSError as error:
@@ -76,7 +76,7 @@ def translated_oserrors(path: Path) -> Iterator[None]:
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Writes `data` to `path` so that every reader, even after a crash, sees the old or the new file.
+    """Write `data` to `path` so that every reader, even after a crash, sees the old or the new file.
 
     Raises:
         UserError: the folder cannot be written, the disk is full, or the like.
@@ -85,7 +85,7 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def write_atomic_chunks(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
-    """The same of bytes that are made while they are written.
+    """Write bytes that are made while they are written, as `write_atomic` does.
 
     The bytes go to a temporary file in the same folder, to the disk, and are renamed into place. The
     folder is created if needed; the mode is what the umask says.
@@ -106,7 +106,7 @@ def write_atomic_chunks(path: Path, chunks: Iterable[bytes | memoryview]) -> Non
 
 
 def write_synced(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
-    """Creates `path`, which must not exist, with these bytes, and returns when the disk has it."""
+    """Create `path`, which must not exist, with these bytes, and return when the disk has it."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     with os.fdopen(descriptor, "wb") as stream:
         stream.writelines(chunks)
@@ -115,7 +115,7 @@ def write_synced(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
 
 
 def sync(path: Path) -> None:
-    """Makes the content of a file, or the names in a folder, survive a power failure."""
+    """Make the content of a file, or the names in a folder, survive a power failure."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -132,7 +132,7 @@ def temp_beside(path: Path) -> Path:
 
 
 def remove_temp(path: Path) -> None:
-    """Removes a file or a whole folder as far as possible; the next sweep takes what remains.
+    """Remove a file or a whole folder as far as possible; the next sweep takes what remains.
 
     It never fails: it runs when the work is done or when another error is on its way, and a network file
     system may refuse to remove what a reader has open.
@@ -145,7 +145,7 @@ def remove_temp(path: Path) -> None:
 
 
 def move_aside(path: Path, reason: str = "corrupt") -> Path:
-    """Renames `path` to the first free `<name>.<reason>-<n>`, n = 1, 2, ...; the caller holds its lock."""
+    """Rename `path` to the first free `<name>.<reason>-<n>`, n = 1, 2, ...; the caller holds its lock."""
     for number in count(1):
         aside = path.with_name(f"{path.name}.{reason}-{number}")
         if not os.path.lexists(aside):
@@ -232,7 +232,7 @@ def install_folder(prepared: Path, folder: Path) -> None:
 
 
 def write_npy(path: Path, rows: int, blocks: Iterable[Tensor]) -> None:
-    """Writes blocks [n, k] of `rows` rows in all to a .npy file, which appears whole or not at all.
+    """Write blocks [n, k] of `rows` rows in all to a .npy file, which appears whole or not at all.
 
     Raises:
         UserError: the disk has not the room, the folder cannot be written, or the like.

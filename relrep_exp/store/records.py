@@ -70,7 +70,7 @@ class Record:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """The text of the file. NaN is null and an infinity "inf" or "-inf", as JSON has neither.
+        """Write the text of the file. NaN is null and an infinity "inf" or "-inf", as JSON has neither.
 
         Raises:
             TypeError: a field holds something that is not JSON; the message says where.
@@ -81,7 +81,7 @@ class Record:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Record:
-        """The record of `to_json`, where tuples are lists; null in `diagnostics` and `timings` is None.
+        """Read what `to_json` wrote, where tuples are lists; null in `diagnostics` and `timings` is None.
 
         Raises:
             OtherSchemaError: another version wrote it.
@@ -91,7 +91,7 @@ class Record:
 
     @classmethod
     def from_fields(cls, content: dict[str, Any]) -> Record:
-        """The same of what was parsed and verified; it is changed.
+        """Make a record of what was parsed and verified; `content` is changed.
 
         Raises:
             CorruptError: there are other fields than a record's.
@@ -138,11 +138,11 @@ class RecordStore:
         return found
 
     def find(self, key: str) -> Record | None:
-        """The record of `key`; a corrupt one is moved aside with a warning, another schema's stays unused."""
+        """Find the record of `key`; a corrupt one is moved aside with a warning, another schema's stays unused."""
         return find_intact(*self._entry(key))
 
     def require(self, key: str) -> Record:
-        """The record of `key`, where it may only be read.
+        """Read the record of `key`, where it may only be read.
 
         Raises:
             UserError: there is none.
@@ -153,7 +153,7 @@ class RecordStore:
         return record
 
     def read(self, key: str) -> Record | None:
-        """The record of `key`; None where there is none. Nothing is moved, locked or logged.
+        """Read the record of `key`; None where there is none. Nothing is moved, locked or logged.
 
         Raises:
             CorruptError: it is not what was written.
@@ -166,7 +166,7 @@ class RecordStore:
     def get_or_run(
         self, key: str, run: Callable[[], Record], overwrite: str = "missing"
     ) -> tuple[Record, bool]:
-        """The record of `key`, and whether `run` made it now.
+        """Read the record of `key`, or make it by `run`; and whether it was made now.
 
         Args:
             key: the `content_key` that the record of `run` has.
@@ -231,7 +231,7 @@ def _of_key(key: str, content: dict[str, Any]) -> Record:
 
 
 def numbers_of(record: Record) -> str:
-    """The rows as text: two records of a key should have the same."""
+    """Write the rows as text: two records of a key should have the same."""
     return canonical_json(_finite([list(row) for row in record.rows]))
 
 

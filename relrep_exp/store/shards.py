@@ -89,7 +89,7 @@ class Parts:
     plan: Plan
 
     def resume(self) -> list[int]:
-        """The shards still to be made; what is no finished shard of this plan is removed."""
+        """Find the shards still to be made; what is no finished shard of this plan is removed."""
         with translated_oserrors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             found = list(self.folder.iterdir())
@@ -106,7 +106,7 @@ class Parts:
         return pending
 
     def note(self, shard: int) -> dict[str, Any] | None:
-        """The note of a shard if it is intact and of this plan."""
+        """Read the note of a shard if it is intact and of this plan."""
         expected = self._expected(shard)
         try:
             note = unseal((self.folder / _note(shard)).read_bytes(), _SCHEMA)
@@ -118,7 +118,7 @@ class Parts:
         return {"schema": _SCHEMA, "shard": shard, "plan": asdict(self.plan)}
 
     def write(self, shard: int, x: Tensor, unread: Mapping[int, str]) -> None:
-        """Puts a finished shard on the disk.
+        """Put a finished shard on the disk.
 
         Args:
             shard: its number.
@@ -156,7 +156,7 @@ class ShardStore:
     def get_or_make(
         self, plan: Plan, describe: Mapping[str, Any], make: Callable[[Parts, list[int]], None]
     ) -> Stored:
-        """The entry of a plan's key, however it is cut; `make` is called if there is none, or a corrupt one.
+        """Read the entry of a plan's key, however it is cut; `make` makes it if there is none, or a corrupt one.
 
         Of several threads and processes one makes it, and the others wait and read.
 
@@ -178,22 +178,16 @@ class ShardStore:
                 make(made, pending)
             return made
 
-        def install(parts: Parts) -> Stored:
-            _install(parts, folder, described)
-            if (stored := read()) is None:
-                raise RuntimeError(f"{folder} vanished as soon as it was written")
-            return stored
-
-        stored, _ = get_or_make(folder, read, parts, install)
+        stored, _ = get_or_make(folder, read, parts, partial(_install, folder, described))
         return stored
 
     def find(self, key: str) -> Stored | None:
-        """The entry of `key`, verified; a corrupt one is moved aside with a warning and not returned."""
+        """Read and verify the entry of `key`; a corrupt one is moved aside with a warning and not returned."""
         folder = self.root / require_key(key)
         return find_intact(folder, partial(read_entry, folder, _SCHEMA, partial(_load, folder), folder=True))
 
     def rows(self, key: str) -> FileRows | None:
-        """The embeddings of `key` left in their files, each verified once, now; rows not read are left out.
+        """Leave the embeddings of `key` in their files, each verified once, now; rows not read are left out.
 
         A corrupt entry is moved aside with a warning and not returned.
         """
@@ -201,8 +195,8 @@ class ShardStore:
         return find_intact(folder, partial(read_entry, folder, _SCHEMA, partial(_map, folder), folder=True))
 
 
-def _install(parts: Parts, folder: Path, describe: dict[str, Any]) -> None:
-    """Make the entry of its parts; a process killed on the way leaves either parts or an entry.
+def _install(folder: Path, describe: dict[str, Any], parts: Parts) -> Stored:
+    """Make the entry of its parts and read it; a process killed on the way leaves either parts or an entry.
 
     Raises:
         RuntimeError: a shard is missing.
@@ -222,6 +216,10 @@ def _install(parts: Parts, folder: Path, describe: dict[str, Any]) -> None:
         install_folder(parts.folder, folder)
     for shard in range(len(plan)):
         remove_temp(folder / _note(shard))
+    stored = read_entry(folder, _SCHEMA, partial(_load, folder), folder=True)
+    if stored is None:
+        raise RuntimeError(f"{folder} vanished as soon as it was written")
+    return stored
 
 
 def _load(folder: Path, fields: dict[str, Any]) -> Stored:
@@ -262,7 +260,7 @@ def _require_key(folder: Path, fields: dict[str, Any]) -> None:
 
 @contextmanager
 def _intact(path: Path, digest: str) -> Iterator[None]:
-    """For whoever maps a file next: it has this digest, and for that was read, so its pages are cached."""
+    """Verify a file for whoever maps it next: for its digest it was read, so its pages are cached."""
     try:
         with translated_oserrors(path):
             if file_digest(path) != digest:

@@ -65,7 +65,7 @@ class TensorStore:
         *,
         recompute: bool = False,
     ) -> Entry:
-        """The entry of `key`; `compute` is called if there is none, or a corrupt one, or for `recompute`.
+        """Read the entry of `key`; `compute` makes it if there is none, or a corrupt one, or for `recompute`.
 
         Of several threads and processes one computes, and the others wait and read.
 
@@ -83,7 +83,7 @@ class TensorStore:
         return entry
 
     def find(self, key: str) -> Entry | None:
-        """The entry of `key`, verified; a corrupt one is moved aside with a warning and not returned."""
+        """Read and verify the entry of `key`; a corrupt one is moved aside with a warning and not returned."""
         folder = self.root / require_key(key)
         return find_intact(folder, partial(read_entry, folder, _SCHEMA, partial(_load, folder), folder=True))
 

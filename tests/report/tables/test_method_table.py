@@ -18,8 +18,7 @@ from relrep_exp.report.tables.compare import beside_cited
 from relrep_exp.report.tables.pair_tables import pairs_table
 from relrep_exp.report.tables.points import Gap, Point
 from relrep_exp.store.records import Row
-
-from .synthetic_points import along, experiment, point
+from report.synthetic_points import along, experiment, point
 
 SHOWN = experiment(
     methods={"own": ["aligner=absolute"], "x": [], "y": []},

@@ -11,8 +11,7 @@ import pytest
 from relrep_exp.report.render.formats import to_csv, to_latex, to_markdown
 from relrep_exp.report.render.html import to_html
 from relrep_exp.report.tables.axis_tables import axis_table, metrics_table, variations_table
-
-from .synthetic_points import along, experiment, point
+from report.synthetic_points import along, experiment, point
 
 CHANGE = ["change", "default", "reason"]
 METRICS = experiment(metrics=["mrr", "nmse", "rr_std"], table="metrics")

@@ -7,8 +7,7 @@ import pytest
 
 from relrep_exp.errors import UserError
 from relrep_exp.report.figures.sensitivity_figure import sensitivity_figure
-
-from .synthetic_points import experiment, point
+from report.synthetic_points import experiment, point
 
 BASE = {0: 0.90, 1: 0.94, 2: 0.92}
 SHIFT = {  # key -> value -> change of each seed; 0 for a method's own setting

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from relrep_exp.report.tables.groups import homogeneous
 from relrep_exp.report.tables.pair_tables import comparison
-
-from .synthetic import single
+from report.synthetic import single
 
 
 def titles(records) -> dict[str, list[tuple[str, int]]]:

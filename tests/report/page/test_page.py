@@ -19,11 +19,10 @@ from relrep_exp.report.page.library import library
 from relrep_exp.report.page.page import FILL_COMMAND, build
 from relrep_exp.store.files import seal
 from relrep_exp.store.records import RecordStore
+from report.synthetic import plausible, single
+from report.synthetic_paper import closing_of, experiment_of, runs_of
 
-from .synthetic import plausible, single
-from .synthetic_paper import closing_of, experiment_of, runs_of
-
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "report.py"
+SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "report.py"
 
 
 def put(outputs, *records):

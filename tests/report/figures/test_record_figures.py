@@ -10,9 +10,8 @@ from relrep_exp.report.figures.record_figures import loss_curves, pair_matrix, s
 from relrep_exp.report.figures.style import save
 from relrep_exp.report.tables.points import Point
 from relrep_exp.store.records import Row
-
-from .synthetic import ENCODERS, plausible, record
-from .synthetic_points import experiment
+from report.synthetic import ENCODERS, plausible, record
+from report.synthetic_points import experiment
 
 METHODS = ("random-cosine", "absolute", "param-wip")
 

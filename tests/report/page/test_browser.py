@@ -11,9 +11,8 @@ from relrep_exp.report.experiment import write_experiment
 from relrep_exp.report.page.library import library
 from relrep_exp.report.page.page import build
 from relrep_exp.store.records import RecordStore
-
-from .synthetic import plausible
-from .synthetic_paper import closing_of, experiment_of, runs_of
+from report.synthetic import plausible
+from report.synthetic_paper import closing_of, experiment_of, runs_of
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -9,8 +9,7 @@ import pytest
 
 from relrep_exp.report.figures.line_figure import lines_figure
 from relrep_exp.report.tables.points import Point
-
-from .synthetic_points import along, experiment, point
+from report.synthetic_points import along, experiment, point
 
 XS, SEEDS = (10, 30, 300), (0, 1, 2)
 FIG3 = experiment(

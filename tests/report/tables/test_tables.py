@@ -15,8 +15,7 @@ from relrep_exp.report.tables.pair_tables import comparison
 from relrep_exp.report.tables.run_table import MATCHING, OFF_DIAGONAL, headline, run_table
 from relrep_exp.report.tables.table import Cell, Table
 from relrep_exp.store.records import Row
-
-from .synthetic import ENCODERS, found, grid, plausible, record, single
+from report.synthetic import ENCODERS, found, grid, plausible, record, single
 
 
 def cell(table: Table, method: str, target: str, source: str) -> Cell | None:

@@ -9,8 +9,7 @@ from dataclasses import replace
 import pytest
 
 from relrep_exp.report.render.formats import to_csv, to_latex
-
-from .synthetic_paper import runs_of, table_of
+from report.synthetic_paper import runs_of, table_of
 
 DOCUMENT = r"""\documentclass{article}
 \usepackage{booktabs}

@@ -12,10 +12,9 @@ from relrep_exp.report.render.terminal import to_terminal
 from relrep_exp.report.tables.axis_tables import axis_table, metrics_table, variations_table
 from relrep_exp.report.tables.pair_tables import pairs_table
 from relrep_exp.report.tables.points import Gap
-
-from .synthetic import ENCODERS, found, grid, plausible
-from .synthetic_paper import experiment_of, runs_of, table_of
-from .synthetic_points import Point, along, experiment, point
+from report.synthetic import ENCODERS, found, grid, plausible
+from report.synthetic_paper import experiment_of, runs_of, table_of
+from report.synthetic_points import Point, along, experiment, point
 
 METHODS = {"param-wip": [], "absolute": ["aligner=absolute"], "random-cosine": []}
 PLANNED = ExperimentConfig("x", "X", METHODS, axes={"seed": [0, 1]})

@@ -8,9 +8,8 @@ from html.parser import HTMLParser
 
 from relrep_exp.report.render.html import Runs, to_html
 from relrep_exp.report.tables.pair_tables import comparison
-
-from .synthetic import ENCODERS, plausible, single
-from .synthetic_paper import runs_of, table_of
+from report.synthetic import ENCODERS, plausible, single
+from report.synthetic_paper import runs_of, table_of
 
 
 class Tags(HTMLParser):

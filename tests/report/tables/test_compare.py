@@ -17,8 +17,7 @@ from relrep_exp.report.tables.compare import ALPHA, beside_paper, verdict
 from relrep_exp.report.tables.pair_tables import pairs_table
 from relrep_exp.report.tables.points import Point
 from relrep_exp.report.tables.table import cell_of
-
-from .synthetic_paper import experiment_of, runs_of, same, seeds_of, settings, table_of
+from report.synthetic_paper import experiment_of, runs_of, same, seeds_of, settings, table_of
 
 
 def welch(ours, paper):

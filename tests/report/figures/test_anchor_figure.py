@@ -12,9 +12,8 @@ from PIL import Image
 from relrep_exp.errors import UserError
 from relrep_exp.report.figures.anchor_figure import anchors_figure
 from relrep_exp.report.tables.points import Point
-
-from .synthetic import single
-from .synthetic_points import experiment
+from report.synthetic import single
+from report.synthetic_points import experiment
 
 WIDTH, HEIGHT, COUNT = 5, 4, 6
 RNG = np.random.default_rng(0)

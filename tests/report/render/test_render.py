@@ -12,8 +12,7 @@ from relrep_exp.report.render.formats import to_csv, to_latex, to_markdown
 from relrep_exp.report.render.terminal import to_terminal
 from relrep_exp.report.tables.pair_tables import comparison
 from relrep_exp.report.tables.run_table import run_table
-
-from .synthetic import ENCODERS, grid, plausible, single
+from report.synthetic import ENCODERS, grid, plausible, single
 
 NAMES = ("test_encoder", "classifier_encoder")
 METHODS = ("absolute", "random-cosine", "param-wip", "param_single-wip", "affine")
