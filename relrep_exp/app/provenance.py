@@ -42,7 +42,7 @@ def begin(runtime: Runtime, command: str) -> dict[str, Any]:
         "device_type": runtime.device.type,
         "threads": torch.get_num_threads(),
         "platform": platform.platform(),
-        "started": _now(),
+        "started": now(),
     }
 
 
@@ -60,12 +60,8 @@ def revisions(request: Request) -> dict[str, str]:
     return found
 
 
-def end(begun: dict[str, Any]) -> dict[str, Any]:
-    """The same with the time it ended."""
-    return {**begun, "finished": _now()}
-
-
-def _now() -> str:
+def now() -> str:
+    """The time, in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 

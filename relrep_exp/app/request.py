@@ -118,9 +118,9 @@ class Request:
         Raises:
             UserError: every problem found.
         """
+        machine = [*_logger(self.config), *_device(self.config)]
         unfit, odd = misfits.of_samples(self.config), misfits.of_method(self.config)
-        found = [*_launcher(launcher), *(unfit or self._absent()), *odd]
-        if found := [*found, *_logger(self.config), *_device(self.config)]:
+        if found := [*_launcher(launcher), *(unfit or self._absent()), *odd, *machine]:
             raise UserError(found)
 
     def own_problems(self) -> list[Problem]:

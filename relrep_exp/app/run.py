@@ -123,7 +123,7 @@ def compute(request: Request, command: str, tracker: Tracker) -> Record:
         views=result.views,
         diagnostics=result.diagnostics,
         timings={"embed": seconds, **result.timings},
-        provenance=provenance.end(begun),
+        provenance={**begun, "finished": provenance.now()},
     )
 
 

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import rebuild_dataclass
 
 from relrep_exp.config.schema import GROUPS, Config, ExperimentConfig, ProfileConfig
+from relrep_exp.config.schema.types import ENGLISH
 from relrep_exp.errors import Problem, UserError, nearest
 
 _VALIDATORS: dict[int, TypeAdapter[Config]] = {}  # how many kinds were added -> what knows all of them
@@ -61,6 +62,24 @@ def typed(values: Mapping[Any, Any]) -> Config:
         return _VALIDATORS[added].validate_python(values)
     except ValidationError as error:
         raise UserError(_problems(error.errors(), values)) from None
+
+
+def own_pairs_of(parallel: str, use: str, data: str, views: int) -> bool:
+    """Whether a task's own samples are paired, by the kinds of both, `parallel.use` and the number of views."""
+    # Of all data the only kind whose rows are not the same everywhere; in one language they are.
+    needed = data == "texts" and views > 1
+    return parallel == "own" or (use == "where_needed" and not needed)
+
+
+def _param_batch(batch: int, parallel: DictConfig, data: DictConfig, zoo: DictConfig) -> int:
+    """What conf/anchors/param calls: the batch of PARAM, or what suits the samples that it learns P on."""
+    encoders = (zoo.encoders or {}).values() if data.kind == "texts" else ()
+    languages = {encoder.get("language", ENGLISH) for encoder in encoders}
+    own = own_pairs_of(parallel.kind, parallel.use, data.kind, len(languages))
+    return (data if own else parallel).get("param_batch") or batch
+
+
+OmegaConf.register_new_resolver("param_batch", _param_batch, replace=True)
 
 
 def load_experiment(node: Any) -> ExperimentConfig | None:

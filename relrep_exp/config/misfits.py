@@ -41,8 +41,8 @@ def of_method(config: Config) -> list[Problem]:
     problems, aligner, task = [], config.aligner, config.task
     for group in config.aligner.uses:
         name = getattr(config, group).name
-        known = [path.stem for path in (CONF / group).glob("*.yaml")] + plugins.names(group)
-        if name not in known:
+        if not (CONF / group / f"{name}.yaml").is_file() and name not in (own := plugins.names(group)):
+            known = [*own, *(path.stem for path in (CONF / group).glob("*.yaml"))]
             problems.append(Problem(f"{group}.name={name}: there is no such choice", nearest(name, known)))
     if config.aligner.uses == ("anchors",) and not problems:
         if config.anchors.name in ("param", "param_single"):  # a translation has no use for mixtures

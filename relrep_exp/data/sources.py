@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from glob import escape
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from relrep_exp.config.schema import (
@@ -18,6 +17,7 @@ from relrep_exp.config.schema import (
     SubsetsParallel,
     TextsData,
 )
+from relrep_exp.config.schema.types import Registry
 from relrep_exp.data import layouts
 from relrep_exp.data.hub.repo import Repo
 
@@ -37,21 +37,24 @@ class Reader(Protocol):
 
 R = TypeVar("R")
 
-# kind -> the module that reads it, imported when it is asked; or a reader that a user has registered
-READERS: dict[str, str | Reader] = {
-    "digits": "relrep_exp.data.digits",
-    "digits_described": "relrep_exp.data.described_digits",
-    "images": "relrep_exp.data.images",
-    "captioned": "relrep_exp.data.captioned",
-    "texts": "relrep_exp.data.texts",
-    "sib200": "relrep_exp.data.sib200",
-    "templates": "relrep_exp.data.templates",
-    "reviews": "relrep_exp.data.reviews",
-    "clusters": "relrep_exp.data.clusters",
-    "subsets": "relrep_exp.data.paired_subsets",
-    "table": "relrep_exp.data.paired_files",
-    "files": "relrep_exp.data.paired_files",
-}
+# Kind -> the module that reads it, or a reader that a user has registered
+READERS = Registry(
+    DATA,
+    {
+        "digits": "relrep_exp.data.digits",
+        "digits_described": "relrep_exp.data.described_digits",
+        "images": "relrep_exp.data.images",
+        "captioned": "relrep_exp.data.captioned",
+        "texts": "relrep_exp.data.texts",
+        "sib200": "relrep_exp.data.sib200",
+        "templates": "relrep_exp.data.templates",
+        "reviews": "relrep_exp.data.reviews",
+        "clusters": "relrep_exp.data.clusters",
+        "subsets": "relrep_exp.data.paired_subsets",
+        "table": "relrep_exp.data.paired_files",
+        "files": "relrep_exp.data.paired_files",
+    },
+)
 
 
 def data_source(kind: str, settings: type) -> Callable[[R], R]:
@@ -68,8 +71,7 @@ def data_source(kind: str, settings: type) -> Callable[[R], R]:
     """
 
     def register(reader: R) -> R:
-        DATA.add(kind, settings)
-        READERS[kind] = reader() if isinstance(reader, type) else reader  # type: ignore[assignment]
+        READERS.register(kind, settings)(reader() if isinstance(reader, type) else reader)
         return reader
 
     return register
@@ -100,7 +102,7 @@ class Dataset:
         """
         asked = frozenset(views)  # a view's rows may depend on which others there are, not on their order
         if asked not in self._identities:
-            self._identities[asked] = self._reader.identity(self.config, views, self.offline)
+            self._identities[asked] = READERS[self.config.kind].identity(self.config, views, self.offline)
         return self._identities[asked]
 
     def load(self, views: Sequence[str]) -> Samples:
@@ -111,17 +113,12 @@ class Dataset:
         """
         asked = frozenset(views)
         if asked not in self._samples:
-            self._samples[asked] = self._reader.load(self.config, views, self.offline)
+            self._samples[asked] = READERS[self.config.kind].load(self.config, views, self.offline)
         return self._samples[asked]
 
     def repo(self, views: Sequence[str]) -> Repo | None:
         """Find the repository of the hub that these views come from; None where they need none."""
         return dataset_repo(self.config, views, group(self.config))
-
-    @property
-    def _reader(self) -> Reader:
-        found = READERS[self.config.kind]
-        return import_module(found) if isinstance(found, str) else found
 
 
 def group(config: Any) -> str:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from relrep_exp.config.schema import Config
+from relrep_exp.config.schema.types import resolve
 from relrep_exp.config.views import IMAGE, POINT
 from relrep_exp.data.image_samples import Picked
 from relrep_exp.data.samples import ImageSamples, Samples
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
-from relrep_exp.encoders.zoo import EncoderSource, resolve
+from relrep_exp.encoders.zoo import EncoderSource
 from relrep_exp.errors import Problem, UserError, user_error
 from relrep_exp.store.files import digest
 from relrep_exp.store.keys import content_key

@@ -8,9 +8,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from relrep_exp.config.schema import (
     ZOOS,
@@ -23,6 +22,7 @@ from relrep_exp.config.schema import (
     TransformersEncoderConfig,
     TransformersZoo,
 )
+from relrep_exp.config.schema.types import Registry, resolve
 from relrep_exp.config.views import views
 from relrep_exp.data import hub
 from relrep_exp.data.hub.repo import Repo
@@ -37,18 +37,21 @@ if TYPE_CHECKING:
 Pretrained = TimmEncoderConfig | TransformersEncoderConfig
 TIMM_FILES = ("config.json", *WEIGHTS)
 
-# kind of a zoo -> what makes its sources: (settings of the zoo, data of the task, configuration) -> sources
-KINDS: dict[str, str | Callable[..., Any]] = {
-    "timm": "relrep_exp.encoders.vision:sources",
-    "transformers": "relrep_exp.encoders.text:sources",
-    "lsa": "relrep_exp.encoders.lsa:sources",
-    "distorted": "relrep_exp.encoders.distorted:sources",
-    "local": "relrep_exp.encoders.local.local_images:sources",
-    "autoencoder": "relrep_exp.encoders.local.autoencoder_zoo:sources",
-    "local_bert": "relrep_exp.encoders.local.local_bert:sources",
-    "local_lm": "relrep_exp.encoders.local.local_lm:sources",
-}
-F = TypeVar("F", bound=Callable[..., Any])
+# Kind of a zoo -> (its settings, data of the task, configuration) -> the sources of its encoders by name
+ENCODERS = Registry(
+    ZOOS,
+    {
+        "timm": "relrep_exp.encoders.vision:sources",
+        "transformers": "relrep_exp.encoders.text:sources",
+        "lsa": "relrep_exp.encoders.lsa:sources",
+        "distorted": "relrep_exp.encoders.distorted:sources",
+        "local": "relrep_exp.encoders.local.local_images:sources",
+        "autoencoder": "relrep_exp.encoders.local.autoencoder_zoo:sources",
+        "local_bert": "relrep_exp.encoders.local.local_bert:sources",
+        "local_lm": "relrep_exp.encoders.local.local_lm:sources",
+    },
+)
+zoo_kind = ENCODERS.register
 
 
 class EncoderSource(ABC):
@@ -85,34 +88,6 @@ class EncoderSource(ABC):
         return encoder
 
 
-def resolve(name: str | Callable[..., Any]) -> Callable[..., Any]:
-    """Import the function that is called "module:function"; a function is itself."""
-    if not isinstance(name, str):
-        return name
-    module, _, function = name.partition(":")
-    found: Callable[..., Any] = getattr(import_module(module), function)
-    return found
-
-
-def zoo_kind(kind: str, settings: type) -> Callable[[F], F]:
-    """Register a kind of zoo of one's own, so that `zoo.kind=KIND` makes its encoders.
-
-    @zoo_kind("mine", MineZoo)
-    def sources(zoo, data, config): return {name: MineSource(...) for name in zoo.encoders}
-
-    Args:
-        kind: its name.
-        settings: a dataclass with `kind`, `name`, `encoders` by name, and the `views` that these read.
-    """
-
-    def register(sources_of: F) -> F:
-        ZOOS.add(kind, settings)
-        KINDS[kind] = sources_of
-        return sources_of
-
-    return register
-
-
 def sources(config: Config, data: Dataset, names: Iterable[str]) -> dict[str, EncoderSource]:
     """Make the sources of these encoders of the zoo, in this order.
 
@@ -125,7 +100,7 @@ def sources(config: Config, data: Dataset, names: Iterable[str]) -> dict[str, En
         UserError: files are missing; every problem.
     """
     jobs = {
-        number: partial(resolve(KINDS[zoo.kind]), zoo, data, config)
+        number: partial(ENCODERS[zoo.kind], zoo, data, config)
         for number, zoo in enumerate(_of_one_kind(config))
     }
     found = {name: source for part in every(jobs).values() for name, source in part.items()}

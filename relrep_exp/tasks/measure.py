@@ -8,51 +8,15 @@ A new one is a function and the class of its settings, registered here or by a f
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from relrep_exp.config import schema
-from relrep_exp.config.schema.kinds import Kinds
+from relrep_exp.config.schema.types import Registry
 
 if TYPE_CHECKING:
     from relrep_exp.alignment.aligner import Aligner
     from relrep_exp.tasks.work import Result, Work
-
-
-@dataclass(frozen=True)
-class Registry:
-    """What makes or does each kind of a group of the configuration.
-
-    Attributes:
-        kinds: the settings of each kind.
-        functions: kind -> its function, or `module:function`, imported when it is asked for.
-    """
-
-    kinds: Kinds
-    functions: dict[str, Any]
-
-    def __getitem__(self, kind: str) -> Any:
-        found = self.functions[kind]
-        if isinstance(found, str):
-            module, _, name = found.partition(":")
-            found = getattr(importlib.import_module(module), name)
-        return found
-
-    def register(self, kind: str, settings: type) -> Callable[[Any], Any]:
-        """Register a function and the class of its settings as a new kind.
-
-        Raises:
-            ValueError: there is another of that name.
-        """
-
-        def add(function: Any) -> Any:
-            self.kinds.add(kind, settings)
-            self.functions[kind] = function
-            return function
-
-        return add
 
 
 # Kind -> (work, aligners by test encoder) -> what was measured

@@ -7,8 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from relrep_exp.config.schema.kinds import Kinds
-from relrep_exp.config.schema.types import Count, NonNegative, Positive, Share, strict
+from relrep_exp.config.schema.types import Count, Kinds, NonNegative, Positive, Share, strict
 
 Support = Annotated[int, Field(ge=2)]
 Preprocessing = Literal["standard", "center", "l2", "none"]

@@ -10,10 +10,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from relrep_exp.config.schema.kinds import Kinds
 from relrep_exp.config.schema.types import (
     Commit,
     Count,
+    Kinds,
     Name,
     NonNegative,
     OpenShare,

@@ -7,8 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from relrep_exp.config.schema.kinds import Kinds
-from relrep_exp.config.schema.types import Commit, Count, Name, OpenShare, RepoId, Seed, Text, strict
+from relrep_exp.config.schema.types import Commit, Count, Kinds, Name, OpenShare, RepoId, Seed, Text, strict
 
 # where_needed: not for samples that are parallel themselves
 Use = Literal["always", "where_needed"]

@@ -12,9 +12,17 @@ from relrep_exp.config.schema.aligner import AlignerConfig
 from relrep_exp.config.schema.autoencoder import ConvConfig
 from relrep_exp.config.schema.data import DataConfig
 from relrep_exp.config.schema.experiment import ExperimentConfig, ProfileName
-from relrep_exp.config.schema.kinds import Kinds
 from relrep_exp.config.schema.parallel import ParallelConfig
-from relrep_exp.config.schema.types import Count, Name, NonNegative, Positive, ScalingName, Seed, strict
+from relrep_exp.config.schema.types import (
+    Count,
+    Kinds,
+    Name,
+    NonNegative,
+    Positive,
+    ScalingName,
+    Seed,
+    strict,
+)
 from relrep_exp.config.schema.zoos import ZooConfig
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
@@ -55,28 +55,22 @@ class LocalEncoderConfig:
 class LocalZoo:
     """Image encoders trained on the task's own training samples."""
 
+    views: ClassVar[tuple[str, ...]] = (IMAGE,)
+
     kind: Literal["local"]
     name: Name
     encoders: dict[Name, LocalEncoderConfig]
-
-    @property
-    def views(self) -> list[str]:
-        """Images alone."""
-        return [IMAGE]
 
 
 @dataclass(frozen=True, config=strict)
 class PrecomputedZoo:
     """conf/zoo/precomputed: the user's own embeddings."""
 
+    views: ClassVar[tuple[str, ...]] = ()
+
     kind: Literal["precomputed"]
     path: str
     encoders: list[str] | None = None
-
-    @property
-    def views(self) -> list[str]:
-        """None: the embeddings are there."""
-        return []
 
 
 @dataclass(frozen=True, config=strict)
@@ -92,16 +86,13 @@ class TimmEncoderConfig:
 class TimmZoo:
     """Pretrained vision encoders."""
 
+    views: ClassVar[tuple[str, ...]] = (IMAGE,)
+
     kind: Literal["timm"]
     name: Name
     encoders: dict[Name, TimmEncoderConfig]
     dtype: Dtype = "float32"
     skip_missing: bool = False
-
-    @property
-    def views(self) -> list[str]:
-        """Images alone."""
-        return [IMAGE]
 
 
 @dataclass(frozen=True, config=strict)

@@ -9,8 +9,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from relrep_exp.config.schema.autoencoder import AutoencoderZoo
-from relrep_exp.config.schema.kinds import Kinds
-from relrep_exp.config.schema.types import Name, strict
+from relrep_exp.config.schema.types import Kinds, Name, strict
 from relrep_exp.config.schema.zoo import (
     DistortedZoo,
     Dtype,
