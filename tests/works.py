@@ -16,17 +16,16 @@ from relrep_exp.config.schema import (
     RelativeConfig,
     RuntimeConfig,
     SimConfig,
-    TaskConfig,
+    StitchingTask,
 )
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.tasks.decoders.classifiers import fit_decoders
 from relrep_exp.tasks.held_out import fit_aligners
 from relrep_exp.tasks.measure import measure
-from relrep_exp.tasks.statistics_cache import StatisticsCache
-from relrep_exp.tasks.work import Work
+from relrep_exp.tasks.work import StatisticsCache, Work
 
 TINY = Config(
-    task=TaskConfig(name="tiny", kind="stitching", neighbours=5, view_samples=12),
+    task=StitchingTask(name="tiny", kind="stitching", neighbours=5, view_samples=12),
     data=PrecomputedData(kind="precomputed", name="precomputed"),
     parallel=OwnParallel(kind="own", name="own"),
     zoo=PrecomputedZoo(kind="precomputed", path="none.npz"),

@@ -19,11 +19,14 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from relrep_exp.app import log, run
+from relrep_exp.app.plan import check_names, make_parts, spelled_out
 from relrep_exp.app.request import Request, load_plugins
 from relrep_exp.config import overrides as words
 from relrep_exp.config.compose import compose_run, run_composed
 from relrep_exp.config.load import load
 from relrep_exp.errors import UserError, every, tell, user_error
+from relrep_exp.report.render.terminal import run_report
+from relrep_exp.report.tables.run_table import run_table
 from relrep_exp.store.files import CONF
 
 SWEEP_FLAGS = ("-m", "--multirun")
@@ -59,9 +62,10 @@ def entry() -> None:
 
 
 def _serve(arguments: list[str]) -> int:
-    """Sort a command line out: information of Hydra's, a plan, a sweep or a single run.
+    """Serve a command line: information of Hydra's, a plan, a sweep, or a single run.
 
-    Flags that only ask Hydra for information go through unchecked, but for names in --cfg.
+    A single run is composed, typed and checked once, then computed or read. Flags that only ask Hydra for
+    information go through unchecked, but for names in --cfg.
     """
     asked = [a for a in arguments if a.startswith("-") and a not in (*SWEEP_FLAGS, *LOG_FLAGS)]
     if unknown := [flag for flag in asked if flag.split("=")[0] not in INFORMATION_FLAGS]:
@@ -74,33 +78,22 @@ def _serve(arguments: list[str]) -> int:
     given = words.parse(a for a in arguments if not a.startswith("-"))
     if paths := words.plugin_paths(given):
         load_plugins(paths)
-    single = not sweep and not any(
-        override.key_or_group in ("experiment", "plan") or override.is_sweep_override() for override in given
-    )
-    return _run(given) if single else _run_all(given, sweep, levels)
-
-
-def _run(given: Sequence[Override]) -> int:
-    """Serve a single run: composed, typed and checked once, then computed or read."""
-    from relrep_exp.report.render.terminal import run_report
-
+    if sweep or any(o.key_or_group in ("experiment", "plan") or o.is_sweep_override() for o in given):
+        return _run_all(given, sweep, levels)
+    own = [str(override.input_line) for override in given if words.of_run(override)]
+    command, launcher = words.command(own), words.launcher_of(given)
     try:
         composed = compose_run(given)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        from relrep_exp.app.plan import make_parts
-
         make_parts(given, sweep=False)  # raises all that is wrong, with the nearest names that there are
         reason = " ".join(str(error).split())
         raise user_error(f"configuration: {reason}", "python run.py --help lists the choices") from None
-    config = load(composed)
-    own = [str(override.input_line) for override in given if words.of_run(override)]
-    command, launcher = words.command(words.alone(own, config.task.name)), words.launcher_of(given)
-    request = Request(config)
+    request = Request(load(composed))
     request.require(launcher)
     work = partial(run.run, request, command)
     # A run that only reads needs no folder of its own, and works where nothing can be written.
     outcome = work() if request.settled else run_composed(composed, work)
-    run_report(outcome.record, outcome.path, outcome.seconds, outcome.fresh)
+    run_report(run_table(outcome.record), outcome.record, outcome.path, outcome.seconds, outcome.fresh)
     return 0
 
 
@@ -109,10 +102,9 @@ def _run_all(given: Sequence[Override], sweep: bool, levels: Sequence[str]) -> i
 
     Where every record is there, nothing is launched.
     """
-    from relrep_exp.app import plan
     from relrep_exp.app.sweep import Sweep, handing, run_all
 
-    parts = plan.make_parts(given, sweep)
+    parts = make_parts(given, sweep)
     if how := parts[0].runs[0].config.plan:
         from relrep_exp.app.show_status import show_commands, show_outlook
         from relrep_exp.app.status import look_ahead
@@ -155,8 +147,6 @@ def _information(arguments: list[str]) -> list[str]:
     given = [a for a in arguments if "=" in a and not a.startswith("-")]
     flags = [part for a in arguments if a not in given for part in a.split("=", 1)]
     if flags in (["--cfg", "job"], ["-c", "job"]):
-        from relrep_exp.app.plan import check_names, spelled_out
-
         check_names(given)
         given = spelled_out(given)
         flags.append("--resolve")

@@ -45,6 +45,7 @@ class Request:
         views: what its encoders read; none for precomputed embeddings.
         own: the task's own samples.
         paired: samples that are parallel across encoders; the same object where the task's own are.
+        samples: both, each once; none where their embeddings are given.
         missing: encoders that cannot be had and may be left out (`zoo.skip_missing`), with the reasons.
         names: the encoders that are left; none where only a file that is not here would tell.
         wanted: everything of the hub that the run would use, none twice.
@@ -60,9 +61,11 @@ class Request:
         self.names = [name for name in config.zoo.encoders or () if name not in self.missing]
         self.own = Dataset(config.data, offline)
         self.paired = self.own if has_pairs else Dataset(config.parallel, offline)
-        self._groups = [self.own] if has_pairs else [self.own, self.paired]
+        self.samples = [self.own] if has_pairs else [self.own, self.paired]
+        if isinstance(config.zoo, PrecomputedZoo):
+            self.samples = []
         self.encoders: Mapping[str, EncoderSource] = {}
-        found = [*(samples.repo(self.views) for samples in self._groups), *models.values()]
+        found = [*(samples.repo(self.views) for samples in self.samples), *models.values()]
         self.wanted = [repo for repo in dict.fromkeys(found) if repo is not None]
         self.repos = [repo for repo in self.wanted if repo not in map(models.get, self.missing)]
         self.records = RecordStore(Path(config.paths.outputs) / "records")
@@ -78,7 +81,7 @@ class Request:
         if isinstance(config.zoo, PrecomputedZoo):
             of = {"data": {"name": config.data.name}, "encoders": precomputed.identity(config.zoo)}
         else:
-            of, self.encoders = zoo.identity(config, self._groups, self.missing)
+            of, self.encoders = zoo.identity(config, self.samples, self.missing)
         return record_identity(config, of)
 
     @cached_property
@@ -125,7 +128,7 @@ class Request:
 
     def own_problems(self) -> list[Problem]:
         """What is wrong with files of the user's own; what comes from the hub is not looked at."""
-        own = [samples for samples in self._groups if samples.repo(self.views) is None]
+        own = [samples for samples in self.samples if samples.repo(self.views) is None]
         jobs: dict[Any, Any] = {samples: partial(samples.identity, self.views) for samples in own}
         try:
             every({**jobs, "encoders": partial(zoo.sources, self.config, self.own, self.names)})

@@ -40,7 +40,7 @@ class Reuse:
 def reuse(runs: Sequence[Run]) -> list[Reuse]:
     """What these runs need of each kind; kinds that none needs are left out.
 
-    Whether statistics are kept is decided when they are computed (statistics_cache.py). Those of support rows
+    Whether statistics are kept is decided when they are computed (tasks/work.py). Those of support rows
     alone are left out: which rows those are is not known before.
 
     A thing is known by its key. Where files of which the key is made are not here, things are told apart by

@@ -65,7 +65,7 @@ def typed(values: Mapping[Any, Any]) -> Config:
 
 
 def own_pairs_of(parallel: str, use: str, data: str, views: int) -> bool:
-    """Whether a task's own samples are paired, by the kinds of both, `parallel.use` and the number of views."""
+    """Whether a task's own samples are paired: by the kinds of both, `parallel.use` and how many views."""
     # Of all data the only kind whose rows are not the same everywhere; in one language they are.
     needed = data == "texts" and views > 1
     return parallel == "own" or (use == "where_needed" and not needed)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from relrep_exp.config.schema import Config
+from relrep_exp.config.schema import Config, PrecomputedZoo
 from relrep_exp.config.schema.types import resolve
-from relrep_exp.config.views import IMAGE, POINT
+from relrep_exp.config.views import IMAGE, POINT, views
 from relrep_exp.data.image_samples import Picked
 from relrep_exp.data.samples import ImageSamples, Samples
+from relrep_exp.data.sources import Dataset
+from relrep_exp.encoders import precomputed
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.encoders.zoo import EncoderSource
 from relrep_exp.errors import Problem, UserError, user_error
@@ -118,6 +120,36 @@ def keys(encoders: Mapping[str, EncoderSource], samples: Mapping[str, Mapping[st
         samples: view -> identity of its samples.
     """
     return {name: content_key(described(source, samples)) for name, source in encoders.items()}
+
+
+def embed_all(
+    config: Config,
+    encoders: Mapping[str, EncoderSource],
+    samples: Sequence[Dataset],
+    runtime: Runtime,
+    missing: Mapping[str, Problem],
+) -> Embeddings:
+    """Embed all samples of a run by all its encoders; where the user gave embeddings, read these.
+
+    Args:
+        config: the run.
+        encoders: the zoo.
+        samples: the task's own and, where these are not paired across encoders, those that are.
+        runtime: the machine.
+        missing: encoders that are left out, with the reasons.
+
+    Raises:
+        UserError: a sample cannot be read, an encoder cannot be loaded, the disk is full, or the like.
+    """
+    if isinstance(config.zoo, PrecomputedZoo):
+        _LOG.info("embeddings: %s", config.zoo.path)
+        return precomputed.load(config.zoo)
+    read = views(config)
+    groups = [Group(data.load(read), data.identity(read)) for data in samples]
+    skipped = {name: problem.what for name, problem in missing.items()}
+    notes = {"skipped_encoders": skipped} if skipped else {}
+    outputs, how = Path(config.paths.outputs), Extraction.of(config, runtime)
+    return embed(encoders, groups[0], groups[-1], outputs, how, notes, runtime.training)
 
 
 def embed(
@@ -235,7 +267,7 @@ def extract(
     title = title or f"embeddings of {name}, {len(samples):,} samples"
 
     def make(parts: Parts, pending: list[int]) -> None:
-        left = sum(len(parts.plan.rows_of(shard)) for shard in pending)
+        left = parts.left
         _LOG.info("%s: computed%s", title, f", {left:,} are left" if left < len(samples) else "")
         resolve(COMPUTE)(name, samples, load(), how, parts, pending)
 

@@ -24,8 +24,16 @@ from relrep_exp.encoders.encoder import Encoder
 from relrep_exp.encoders.progress import bar
 from relrep_exp.errors import user_error
 from relrep_exp.store.shards import Parts
-from relrep_exp.training.fit import keyboard_interrupt, quiet
-from relrep_exp.training.processes import Failures, Spawned, environment, explained, failure_queue, told
+from relrep_exp.training.processes import (
+    Failures,
+    Spawned,
+    environment,
+    explained,
+    failure_queue,
+    keyboard_interrupt,
+    quiet,
+    told,
+)
 
 _REMEDY = "if memory ran out, use a smaller runtime.batch or runtime.devices; finished shards are kept"
 _COMPILERS = ("torch._dynamo", "torch._inductor")  # where the errors of torch.compile are defined

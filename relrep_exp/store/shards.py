@@ -77,7 +77,7 @@ class Stored:
     describe: dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Parts:
     """The shards of an entry that is being made; several processes may write, each its own shards.
 
@@ -87,6 +87,7 @@ class Parts:
 
     folder: Path
     plan: Plan
+    left: int = 0  # rows of the shards that are still to be made
 
     def resume(self) -> list[int]:
         """Find the shards still to be made; what is no finished shard of this plan is removed."""
@@ -103,6 +104,7 @@ class Parts:
         for path in found:
             if path.name not in keep:
                 remove_temp(path)
+        self.left = sum(len(self.plan.rows_of(shard)) for shard in pending)
         return pending
 
     def note(self, shard: int) -> dict[str, Any] | None:

@@ -45,13 +45,13 @@ class Runtime:
         device: where tensors live.
         devices: processes side by side in an extraction; `all` are one for each GPU, or one on the CPU.
         progress: whether bars are shown.
-        config: what the user asked for.
+        training: how fits are run.
     """
 
     device: torch.device
     devices: int
     progress: bool
-    config: RuntimeConfig
+    training: Training
 
     @classmethod
     def of(cls, config: RuntimeConfig) -> Runtime:
@@ -64,8 +64,5 @@ class Runtime:
         every = torch.cuda.device_count() if device.type == "cuda" else 1
         devices = every if config.devices == "all" else config.devices
         progress = config.progress == "on" or (config.progress == "auto" and sys.stderr.isatty())
-        return cls(device, devices, progress, config)
-
-    def training(self) -> Training:
-        """How fits are run here."""
-        return Training(progress=self.progress, checkpoint_seconds=self.config.checkpoint_seconds)
+        training = Training(progress=progress, checkpoint_seconds=config.checkpoint_seconds)
+        return cls(device, devices, progress, training)

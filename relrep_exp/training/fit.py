@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
-import signal
-import threading
 import time
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +17,7 @@ from torch import Tensor
 
 from relrep_exp.errors import UserError
 from relrep_exp.training.device import OnEpoch, Training
+from relrep_exp.training.processes import keyboard_interrupt, quiet
 from relrep_exp.training.seeding import generator
 
 
@@ -164,41 +160,3 @@ class CurvesModule(pl.LightningModule, ABC):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the curves that were kept."""
         self.losses.curves = checkpoint["curves"]
-
-
-@contextmanager
-def keyboard_interrupt() -> Iterator[None]:
-    """Turn Lightning's exit on Ctrl-C back into KeyboardInterrupt, and take Ctrl-C into account again."""
-    main = threading.current_thread() is threading.main_thread()
-    before: Any = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as stop:
-        if isinstance(stop.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        if main:
-            signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the advice of Lightning and its processes out of the output; their errors still come through."""
-    names = (
-        "pytorch_lightning",
-        "lightning_fabric",
-        "pytorch_lightning.utilities.rank_zero",
-        "torch.multiprocessing.spawn",
-    )
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric).*")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

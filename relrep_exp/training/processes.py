@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing.connection
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -17,7 +19,6 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from relrep_exp.errors import UserError, user_error
-from relrep_exp.training.fit import quiet
 
 _ENDED = (None, 0, 1, -signal.SIGTERM)  # still there, well, raised an error, ended together with the others
 _LOST = ("Connection closed by peer", "Connection reset by peer", "DistBackendError", "DistNetworkError")
@@ -152,3 +153,41 @@ def _set(variables: dict[str, str | None]) -> None:
         os.environ.pop(name, None)
         if value is not None:
             os.environ[name] = value
+
+
+@contextmanager
+def keyboard_interrupt() -> Iterator[None]:
+    """Turn Lightning's exit on Ctrl-C back into KeyboardInterrupt, and take Ctrl-C into account again."""
+    main = threading.current_thread() is threading.main_thread()
+    before: Any = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the advice of Lightning and its processes out of the output; their errors still come through."""
+    names = (
+        "pytorch_lightning",
+        "lightning_fabric",
+        "pytorch_lightning.utilities.rank_zero",
+        "torch.multiprocessing.spawn",
+    )
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric).*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

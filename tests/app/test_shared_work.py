@@ -9,7 +9,7 @@ from relrep_exp.app.plan import make_plan
 from relrep_exp.app.shared_work import param_fits, reuse
 from relrep_exp.config.schema import PrecomputedZoo
 from relrep_exp.encoders import precomputed
-from relrep_exp.tasks import statistics_cache
+from relrep_exp.tasks import work
 from relrep_exp.training.device import Runtime
 
 SWEPT = ["anchors=param,param_single", "anchors.epochs=1", "decoder=linear,svm", "seed=0,1"]
@@ -23,7 +23,7 @@ def shared(out):
 
 
 def test_the_plan_says_what_is_shared_and_what_of_it_is_there(any_run, told, small, monkeypatch):
-    monkeypatch.setattr(statistics_cache, "KEPT_FROM_GFLOP", 0.0)
+    monkeypatch.setattr(work, "KEPT_FROM_GFLOP", 0.0)
     code, out, _ = told("plan", "-m", *small, *SWEPT)
     assert code == 0  # by seed a P for each of three test encoders, and one on each of three encoders
     assert shared(out) == [

@@ -15,13 +15,13 @@ from works import measured, work_of
 from relrep_exp.alignment.aligner import AbsoluteAligner, RelativeAligner, SingleRelativeAligner
 from relrep_exp.alignment.anchors import AnchorSet
 from relrep_exp.alignment.relative import RelativeSpace
-from relrep_exp.config.schema import TaskConfig
+from relrep_exp.config.schema import StitchingTask
 from relrep_exp.data.image_samples import ArrayImages, Picked
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.tasks.pictures import SHOWN, SIDE, anchor_view
 
 M = 7
-TASK = TaskConfig(name="test_stitch", kind="stitching", neighbours=5, view_samples=12, view_anchors=3)
+TASK = StitchingTask(name="test_stitch", kind="stitching", neighbours=5, view_samples=12, view_anchors=3)
 
 
 def mixtures(spaces, ids, m, seed):

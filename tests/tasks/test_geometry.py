@@ -13,11 +13,11 @@ from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.app.plan import make_plan
 from relrep_exp.app.request import Request
 from relrep_exp.app.run import run as make_record
-from relrep_exp.config.schema import TaskConfig
+from relrep_exp.config.schema import GeometryTask
 from relrep_exp.encoders.distorted_encoder import direction, rotation, scales
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 
-TASK = TaskConfig(name="geometry", kind="geometry", neighbours=5, view_samples=20)
+TASK = GeometryTask(name="geometry", kind="geometry", neighbours=5, view_samples=20)
 N, TRAIN, D = 160, 100, 4
 
 

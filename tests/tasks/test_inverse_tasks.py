@@ -11,9 +11,9 @@ from relrep_exp.alignment.anchors import AnchorSet, Space, choose_anchors, get_a
 from relrep_exp.config.schema import (
     AbsoluteConfig,
     InverseRelativeConfig,
+    InvertibilityTask,
     PickedAnchors,
     RescalingTask,
-    TaskConfig,
 )
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.errors import UserError
@@ -21,7 +21,7 @@ from relrep_exp.tasks import invertibility
 from relrep_exp.tasks.rescaling import PlainHead
 
 N, TRAIN, DIM = 120, 90, 6
-TASK = TaskConfig(name="invertibility", kind="invertibility")
+TASK = InvertibilityTask(name="invertibility", kind="invertibility")
 
 
 @pytest.fixture(scope="module")

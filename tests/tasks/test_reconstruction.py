@@ -9,7 +9,7 @@ from works import measured
 
 from relrep_exp.alignment.aligner import AbsoluteAligner, RelativeAligner
 from relrep_exp.alignment.relative import RelativeSpace
-from relrep_exp.config.schema import ConvConfig, TaskConfig
+from relrep_exp.config.schema import ConvConfig, ReconstructionTask
 from relrep_exp.data.image_samples import ArrayImages
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.report.figures.style import pixels
@@ -17,7 +17,7 @@ from relrep_exp.tasks import reconstruction
 from relrep_exp.tasks.measure import DECODERS
 
 N, TRAIN, DIM = 90, 60, 3
-TASK = TaskConfig(name="ae", kind="reconstruction", neighbours=5, view_samples=8)
+TASK = ReconstructionTask(name="ae", kind="reconstruction", neighbours=5, view_samples=8)
 
 
 def images():
@@ -133,7 +133,7 @@ def test_absolute_draws_from_the_own_encoder_alone(pictures):
 
 
 def test_some_test_encoders_can_be_asked_for_alone(pictures):
-    task = TaskConfig(name="ae", kind="reconstruction", view_samples=8, test_encoders=["c"])
+    task = ReconstructionTask(name="ae", kind="reconstruction", view_samples=8, test_encoders=["c"])
     alone = Watched(embeddings(pictures), pictures, task=task)
     assert {r.target for r in alone.result.rows} == {"c"}
     assert {r.source for r in alone.result.rows} == {"a", "b", "c"}

@@ -15,8 +15,8 @@ from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.whitening import Whitening
 from relrep_exp.store.records import numbers_of
 from relrep_exp.store.tensors import TensorStore
-from relrep_exp.tasks import statistics_cache
-from relrep_exp.tasks.statistics_cache import StatisticsCache
+from relrep_exp.tasks import work
+from relrep_exp.tasks.work import StatisticsCache
 
 X = torch.randn(60, 5, generator=torch.Generator().manual_seed(0)) @ torch.diag(torch.arange(1.0, 6.0))
 
@@ -35,7 +35,7 @@ class Calls:
 @pytest.fixture
 def everything_kept(monkeypatch):
     """However small."""
-    monkeypatch.setattr(statistics_cache, "KEPT_FROM_GFLOP", 0)
+    monkeypatch.setattr(work, "KEPT_FROM_GFLOP", 0)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_the_numbers_are_those_of_a_run_that_shares_nothing(
     words += ["anchors.epochs=2"] if anchors != "fps" else []
     alone = any_run(*words).record
     assert folders(outputs, "statistics") == []  # too small to pay
-    monkeypatch.setattr(statistics_cache, "KEPT_FROM_GFLOP", 0)
+    monkeypatch.setattr(work, "KEPT_FROM_GFLOP", 0)
     writing = any_run(*words, "overwrite=always").record
     (outputs / "records" / f"{alone.key}.json").unlink()
     reading = any_run(*words).record

@@ -18,7 +18,7 @@ from relrep_exp.alignment.anchors import get_anchor_strategy
 from relrep_exp.alignment.param.learn import Param, ParamSettings
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.similarity import get_similarity
-from relrep_exp.config.schema import HeadConfig, LinearConfig, SvmConfig, TaskConfig
+from relrep_exp.config.schema import HeadConfig, LinearConfig, StitchingTask, SvmConfig
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.errors import UserError
 from relrep_exp.tasks import stitching
@@ -27,7 +27,7 @@ from relrep_exp.tasks.decoders.classifiers import fit_decoders
 from relrep_exp.tasks.held_out import fit_aligners
 from relrep_exp.tasks.measure import measure
 
-TASK = TaskConfig(name="test_stitch", kind="stitching", neighbours=5, view_samples=12)
+TASK = StitchingTask(name="test_stitch", kind="stitching", neighbours=5, view_samples=12)
 CLASSIFICATION = {"f1_weighted", "accuracy"}
 AGREEMENT = {"mrr", "recall@1", "recall@5", "nmse", "cka", "overlap"}
 OF_TARGET = {"rr_std", "effective_rank", "parallel_points"}

@@ -8,14 +8,14 @@ from works import measured
 
 from relrep_exp.alignment.aligner import RelativeAligner
 from relrep_exp.alignment.relative import RelativeSpace
-from relrep_exp.config.schema import HeadConfig, LinearConfig, TaskConfig
+from relrep_exp.config.schema import HeadConfig, LinearConfig, StitchingTask
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.errors import UserError
 from relrep_exp.tasks import stitching
 from relrep_exp.tasks.checks import require
 from relrep_exp.tasks.decoders.classifiers import fit_decoders
 
-TASK = TaskConfig(name="reviews", kind="stitching", neighbours=5, view_samples=12)
+TASK = StitchingTask(name="reviews", kind="stitching", neighbours=5, view_samples=12)
 DIMS = {"de": 6, "en": 8, "fr": 10}
 SIZES = {"de": 90, "en": 120, "fr": 150}
 AGREEMENT = {"mrr", "recall@1", "recall@5", "nmse", "cka", "overlap"}

@@ -30,6 +30,13 @@ from relrep_exp.config.schema.zoos import ZooConfig
 class TaskConfig:
     """conf/task: what is measured."""
 
+    compares: ClassVar[bool] = (
+        False  # representations as they are, with no decoder and so in one common space
+    )
+    decodes: ClassVar[bool] = False  # the decoder that `decoder=` chooses reads representations
+    labelled: ClassVar[bool] = False  # decoders are trained that tell classes apart
+    aligned: ClassVar[bool] = True  # an aligner for each test encoder, on all others; or each encoder alone
+
     name: Name
     kind: Name
     neighbours: Count = 10
@@ -37,30 +44,49 @@ class TaskConfig:
     view_anchors: Annotated[int, Field(ge=0)] = 0
     test_encoders: Annotated[list[Name], Field(min_length=1)] | None = None
 
-    @property
-    def compares(self) -> bool:
-        """Whether representations are compared as they are, with no decoder and so in one common space."""
-        return self.kind in ("retrieval", "geometry")
 
-    @property
-    def decodes(self) -> bool:
-        """Whether the decoder that `decoder=` chooses reads representations."""
-        return self.kind in ("stitching", "reconstruction")
+@dataclass(frozen=True, config=strict)
+class StitchingTask(TaskConfig):
+    """A decoder trained on one encoder reads another."""
 
-    @property
-    def aligned(self) -> bool:
-        """Whether aligners are fitted, for each test encoder on all others; else each is measured alone."""
-        return self.kind not in ("invertibility", "rescaling")
+    decodes: ClassVar[bool] = True
+    labelled: ClassVar[bool] = True
 
-    @property
-    def labelled(self) -> bool:
-        """Whether decoders are trained that tell classes apart."""
-        return self.kind in ("stitching", "rescaling")
+
+@dataclass(frozen=True, config=strict)
+class RetrievalTask(TaskConfig):
+    """A sample finds itself in another encoder."""
+
+    compares: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, config=strict)
+class ReconstructionTask(TaskConfig):
+    """A decoder trained on one encoder draws images from another."""
+
+    decodes: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, config=strict)
+class GeometryTask(TaskConfig):
+    """What deformations do to representations."""
+
+    compares: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, config=strict)
+class InvertibilityTask(TaskConfig):
+    """What is left of a space in its relative representation."""
+
+    aligned: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, config=strict)
 class RescalingTask(TaskConfig):
     """conf/task/rescaling: what decoders make of embeddings that are scaled."""
+
+    labelled: ClassVar[bool] = True
+    aligned: ClassVar[bool] = False
 
     activation: Literal["relu", "tanh", "cosine"] = "relu"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from relrep_exp.report.tables.run_table import headline, run_table
+from relrep_exp.report.tables.run_table import headline
 from relrep_exp.report.tables.table import (
     MARKS,
     Cell,
@@ -48,9 +48,9 @@ def run_line(record: Record, number: int, seconds: float, fresh: bool) -> None:
     print(f"#{number:<3} {record.method:<18} seed={record.config['seed']:<3} {score}   {took}", flush=True)
 
 
-def run_report(record: Record, path: Path, seconds: float, fresh: bool) -> None:
-    """The table of a single run, and where its record is."""
-    to_terminal(run_table(record))
+def run_report(table: Table, record: Record, path: Path, seconds: float, fresh: bool) -> None:
+    """Print the table of a single run, and where its record is."""
+    to_terminal(table)
     phases = ", ".join(f"{phase} {taken:.1f} s" for phase, taken in record.timings.items())
     print(
         f"computed in {seconds:.1f} s ({phases})" if fresh else "read from the record: nothing was computed"
