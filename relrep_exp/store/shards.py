@@ -156,7 +156,7 @@ class ShardStore:
     def get_or_make(
         self, plan: Plan, describe: Mapping[str, Any], make: Callable[[Parts, list[int]], None]
     ) -> Stored:
-        """Read the entry of a plan's key, however it is cut, or have it made if there is none or a corrupt one.
+        """Read the entry of a plan's key, however it is cut, or have it made if there is no intact one.
 
         Of several threads and processes one makes it, and the others wait and read.
 
