@@ -74,7 +74,6 @@ def _serve(arguments: list[str]) -> int:
     if asked:
         return _hydra(_information([a for a in arguments if a not in LOG_FLAGS]))
     sweep = any(flag in arguments for flag in SWEEP_FLAGS)
-    log.to_terminal(*levels)
     given = words.parse(a for a in arguments if not a.startswith("-"))
     if paths := words.plugin_paths(given):
         load_plugins(paths)
@@ -90,7 +89,7 @@ def _serve(arguments: list[str]) -> int:
         raise user_error(f"configuration: {reason}", "python run.py --help lists the choices") from None
     request = Request(load(composed))
     request.require(launcher)
-    work = partial(run.run, request, command)
+    work = partial(run.run, request, command, told=next(iter(levels), "info"))
     # A run that only reads needs no folder of its own, and works where nothing can be written.
     outcome = work() if request.settled else run_composed(composed, work)
     run_report(run_table(outcome.record), outcome.record, outcome.path, outcome.seconds, outcome.fresh)

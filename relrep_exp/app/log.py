@@ -51,11 +51,15 @@ def to_terminal(level: str = "info") -> None:
 
 
 @contextmanager
-def kept_in(folder: Path | None) -> Iterator[None]:
+def kept_in(folder: Path | None, told: str | None = None) -> Iterator[None]:
     """Keep everything that is said meanwhile in `folder/run.log`; None keeps nothing.
+
+    `told` is the level from which on the terminal shows it, too; None leaves the terminal as it is.
 
     A request that turns out wrong leaves nothing behind: what it was told is all there is to say.
     """
+    if told is not None:
+        to_terminal(told)
     if folder is None:
         yield
         return

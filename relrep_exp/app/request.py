@@ -9,9 +9,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from relrep_exp.config import misfits, plugins
+from relrep_exp.config import plugins
 from relrep_exp.config.schema import GROUPS, Config, PrecomputedZoo
-from relrep_exp.config.views import own_pairs, views
+from relrep_exp.config.views import of_method, of_samples, own_pairs, views
 from relrep_exp.data import hub
 from relrep_exp.data.sources import Dataset
 from relrep_exp.encoders import embed, precomputed, zoo
@@ -42,6 +42,8 @@ class Request:
 
     Attributes:
         config: the run.
+        unfit: what does not go together of data, parallel source and encoders.
+        odd: what the method and the task cannot do with each other.
         views: what its encoders read; none for precomputed embeddings.
         own: the task's own samples.
         paired: samples that are parallel across encoders; the same object where the task's own are.
@@ -55,6 +57,7 @@ class Request:
     """
 
     def __init__(self, config: Config):
+        self.unfit, self.odd = of_samples(config), of_method(config)
         offline, has_pairs = config.runtime.offline, own_pairs(config)
         self.config, self.views = config, views(config)
         self.missing, models = zoo.missing(config), zoo.models(config)
@@ -122,8 +125,7 @@ class Request:
             UserError: every problem found.
         """
         machine = [*_logger(self.config), *_device(self.config)]
-        unfit, odd = misfits.of_samples(self.config), misfits.of_method(self.config)
-        if found := [*_launcher(launcher), *(unfit or self._absent()), *odd, *machine]:
+        if found := [*_launcher(launcher), *(self.unfit or self._absent()), *self.odd, *machine]:
             raise UserError(found)
 
     def own_problems(self) -> list[Problem]:

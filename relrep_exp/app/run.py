@@ -11,12 +11,13 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relrep_exp.app import log, provenance
 from relrep_exp.app.request import Request
-from relrep_exp.app.track import Tracker, open_tracker
+from relrep_exp.app.track import Tracker
 from relrep_exp.store.records import Record
 from relrep_exp.tasks.identity import method_name
 
@@ -43,13 +44,14 @@ class Outcome:
     seconds: float
 
 
-def run(request: Request, command: str, folder: Path | None = None) -> Outcome:
+def run(request: Request, command: str, folder: Path | None = None, told: str | None = None) -> Outcome:
     """Return the record of a run, computing it if the store lacks it.
 
     Args:
         request: the run, checked.
         command: what makes this record again, for its provenance.
         folder: where its log and a logger's files go; None where the run only reads.
+        told: the level from which on the terminal shows the log; None leaves the terminal as it is.
 
     Raises:
         UserError: the request cannot be served; nothing is half-written.
@@ -58,24 +60,18 @@ def run(request: Request, command: str, folder: Path | None = None) -> Outcome:
     if request.missing:
         names = ", ".join(request.missing)
         _LOG.warning("zoo.skip_missing=true leaves out %s; the record says why", names)
-    config, tracker = request.config, None
-
-    def make() -> Record:
-        nonlocal tracker
-        tracker = open_tracker(config, key, folder or Path())
-        return compute(request, command, tracker)
-
-    with log.kept_in(folder):
+    config, tracker = request.config, Tracker(request.config, key, folder or Path())
+    with log.kept_in(folder, told):
         if folder is not None:
             what = config.task.name, method_name(config), config.seed, key
             _LOG.info("request: %s by %s, seed %d, key %s", *what)
         try:
-            record, fresh = records.get_or_run(key, make, config.overwrite)
-            if tracker is not None:
+            work = partial(compute, request, command, tracker)
+            record, fresh = records.get_or_run(key, work, config.overwrite)
+            if fresh:
                 tracker.finish(record)  # after the record is safe: a broken logger loses nothing
         finally:
-            if tracker is not None:
-                tracker.close()
+            tracker.close()
     return Outcome(record, records.path(key), fresh, time.perf_counter() - start)
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from relrep_exp.app.plan import Part, Run, distinct
 from relrep_exp.app.shared_work import Reuse, reuse
-from relrep_exp.config import misfits
 from relrep_exp.data.hub.prefetch import merged
 from relrep_exp.errors import Problem, UserError
 from relrep_exp.store.keys import canonical_json
@@ -100,7 +99,7 @@ def look_ahead(parts: Sequence[Part], words: Sequence[str], sweep: bool = False)
     """
     parts = [replace(part, runs=tuple(map(_offline, part.runs))) for part in parts]
     runs = distinct(run for part in parts for run in part.runs)
-    if unfit := [problem for run in runs for problem in misfits.of_all(run.config)]:
+    if unfit := [problem for run in runs for problem in (*run.request.unfit, *run.request.odd)]:
         raise UserError(dict.fromkeys(unfit))
     earlier = {root: RecordStore(root).parsed() for root in {run.store.root for run in runs}}
     pace = Pace(one for found in earlier.values() for one in found.values())

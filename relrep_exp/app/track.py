@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import logging
 from abc import ABC, abstractmethod
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,20 +24,26 @@ _LOG = logging.getLogger("relrep_exp")
 COLUMNS = ["source", "target", "method", "metric", "value"]
 
 
+@dataclass
 class Tracker:
     """Told of a run's beginning, of each epoch of its fits, and of its record.
 
-    Args:
-        sink: what is written to, or None.
+    Attributes:
+        config: the run; `logger=` names what is written to.
+        key: of its record.
+        folder: for files of the run's own.
     """
 
-    def __init__(self, sink: Sink | None):
-        self._sink, self._started = sink, False
+    config: Config
+    key: str
+    folder: Path
+    _sink: Sink | None = None  # while it is open and works
 
     def start(self) -> None:
         """The run is computed, not read: open whatever is written to."""
-        self._started = self._sink is not None
-        self._attempt("open")
+        if (sink := SINKS.get(self.config.logger.name)) is not None:
+            self._sink = sink(self.config, self.key, self.folder)
+            self._attempt("open")
 
     def curve(self, fit: str, epoch: int, losses: dict[str, float]) -> None:
         """Mean losses of one epoch of a fit."""
@@ -50,22 +56,18 @@ class Tracker:
     def close(self) -> None:
         """Always called, also after a failure."""
         self._attempt("close")
-        self._started = False
+        self._sink = None
 
     def _attempt(self, step: str, *arguments: Any) -> None:
-        if not self._started or self._sink is None:
+        sink = self._sink
+        if sink is None:
             return
         try:
-            getattr(self._sink, step)(*arguments)
+            getattr(sink, step)(*arguments)
         except Exception as error:  # whatever a logger raises, the run goes on
-            self._started = False
-            name = type(self._sink).__name__
-            _LOG.warning(
-                "%s failed (%s: %s) and is left out; the record is not affected",
-                name,
-                type(error).__name__,
-                error,
-            )
+            self._sink = None
+            name, kind = type(sink).__name__, type(error).__name__
+            _LOG.warning("%s failed (%s: %s) and is left out; the record is not affected", name, kind, error)
 
 
 class Sink(ABC):
@@ -183,12 +185,6 @@ class TensorboardSink(Sink):
 
 
 SINKS: dict[str, type[Sink]] = {"wandb": WandbSink, "csv": CsvSink, "tensorboard": TensorboardSink}
-
-
-def open_tracker(config: Config, key: str, folder: Path) -> Tracker:
-    """The tracker that `logger=` names; it opens nothing before `start`."""
-    sink = SINKS.get(config.logger.name)
-    return Tracker(sink(config, key, folder) if sink else None)
 
 
 def log_experiment(config: Config, name: str, table: Table, folder: Path) -> None:

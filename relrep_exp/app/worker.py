@@ -101,7 +101,8 @@ class Worker:
 
     def _enter(self, composed: DictConfig) -> None:
         """Be where the sweep was started, with this worker's share of the cores."""
-        threads.limit(int(composed.runtime.threads or self.threads or threads.of_slurm()))
+        composed.runtime.threads = int(composed.runtime.threads or self.threads or threads.of_slurm())
+        threads.limit(composed.runtime.threads)
         try:
             os.chdir(self.cwd)
         except OSError as error:

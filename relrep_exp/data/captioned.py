@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from relrep_exp.config.views import IMAGE
+from relrep_exp.config.schema.types import IMAGE
 from relrep_exp.data import image_files, layouts, tables
 from relrep_exp.data.image_samples import FileImages
 from relrep_exp.data.images import Classes, class_numbers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.config.views import POINT
+from relrep_exp.config.schema.types import POINT
 from relrep_exp.data.manifest import settings
 from relrep_exp.data.samples import PointSample, Samples, View
 from relrep_exp.training.seeding import generator

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.config.schema import DigitsData
-from relrep_exp.config.views import IMAGE
+from relrep_exp.config.schema.types import IMAGE
 from relrep_exp.data import digits
 from relrep_exp.data.samples import Samples, View
 from relrep_exp.errors import Problem, UserError

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.config.views import IMAGE
+from relrep_exp.config.schema.types import IMAGE
 from relrep_exp.data.image_samples import ArrayImages
 from relrep_exp.data.samples import Samples, View
 from relrep_exp.errors import user_error

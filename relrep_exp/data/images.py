@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.config.views import IMAGE
+from relrep_exp.config.schema.types import IMAGE
 from relrep_exp.data import hub, image_files, image_tables
 from relrep_exp.data.image_samples import Joined, Split
 from relrep_exp.data.manifest import manifest, names_below, settings

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from relrep_exp.config.schema import Config, DistortedEncoderConfig, DistortedZoo
-from relrep_exp.config.views import POINT
+from relrep_exp.config.schema.types import POINT
 from relrep_exp.data.sources import Dataset
 from relrep_exp.encoders.zoo import EncoderSource
 from relrep_exp.store import versions

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from relrep_exp.config.schema import Config, PrecomputedZoo
-from relrep_exp.config.schema.types import resolve
-from relrep_exp.config.views import IMAGE, POINT, views
+from relrep_exp.config.schema.types import IMAGE, POINT, resolve
+from relrep_exp.config.views import views
 from relrep_exp.data.image_samples import Picked
 from relrep_exp.data.samples import ImageSamples, Samples
 from relrep_exp.data.sources import Dataset

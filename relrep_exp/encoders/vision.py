@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from relrep_exp.config.schema import Config, TimmEncoderConfig, TimmZoo
+from relrep_exp.config.schema.types import IMAGE
 from relrep_exp.config.schema.zoo import Dtype
-from relrep_exp.config.views import IMAGE
 from relrep_exp.data.manifest import manifest
 from relrep_exp.data.sources import Dataset
 from relrep_exp.encoders import zoo as zoos

@@ -34,7 +34,7 @@ from relrep_exp.alignment.inverse import inverse_relative
 from relrep_exp.alignment.pairwise import PairMap, PairwiseAligner
 from relrep_exp.alignment.parallel import AnchorsError
 from relrep_exp.alignment.relative import RelativeSpace
-from relrep_exp.alignment.similarity import get_similarity
+from relrep_exp.alignment.similarity import SIMILARITIES
 from relrep_exp.alignment.translation import Descent, translation
 from relrep_exp.config.schema import (
     AffineConfig,
@@ -86,7 +86,7 @@ def relative(work: Work) -> MakeAligner:
 def kept_param(work: Work) -> AnchorStrategy:
     """PARAM whose fits are kept: one fit serves every run and every process that needs it."""
     config, root = work.config, Path(work.config.paths.outputs) / "checkpoints"
-    similarity = get_similarity(config.sim.name)
+    similarity = SIMILARITIES[config.sim.name]
     strategy = cast("Param", get_anchor_strategy("param"))  # Lightning takes seconds to import
     param = strategy.configured(asdict(config.anchors), similarity, work.training, config.runtime.precision)
     store = TensorStore(root)

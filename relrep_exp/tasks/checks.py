@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from relrep_exp.config.misfits import encoder_problems
 from relrep_exp.config.schema import (
     AbsoluteConfig,
     Config,
@@ -14,6 +13,7 @@ from relrep_exp.config.schema import (
     PickedAnchors,
     RelativeConfig,
 )
+from relrep_exp.config.views import encoder_problems
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.errors import Problem, UserError
 

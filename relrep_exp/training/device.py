@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 import torch
 from threadpoolctl import threadpool_limits
 
-from relrep_exp.training import threads
-
 if TYPE_CHECKING:  # alignment, which knows no configuration, has `Training` from here
     from relrep_exp.config.schema import RuntimeConfig
 
@@ -56,7 +54,7 @@ class Runtime:
     @classmethod
     def of(cls, config: RuntimeConfig) -> Runtime:
         """Choose the device and set the threads of torch and scikit-learn."""
-        count = config.threads or threads.given() or _THREADS
+        count = config.threads or _THREADS
         torch.set_num_threads(count)
         threadpool_limits(count)  # scikit-learn's own pools
         name = "cuda" if config.device == "auto" and torch.cuda.is_available() else config.device

@@ -133,7 +133,7 @@ class CurvesModule(pl.LightningModule, ABC):
     """A training of several named losses, whose mean over each epoch is kept with the weights and told.
 
     Args:
-        names: of its losses; a step counts them by `losses.add`.
+        names: of its losses; a step returns `loss`, what is minimised, and `terms`, all of them in this order.
         on_epoch: told the epoch's number and mean losses.
     """
 
@@ -144,6 +144,10 @@ class CurvesModule(pl.LightningModule, ABC):
     @abstractmethod
     def diverged(self, names: str) -> UserError:
         """What is told of losses that are not finite."""
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Count the step's losses."""
+        self.losses.add(outputs["terms"])
 
     def on_train_epoch_end(self) -> None:
         """Close the epoch's curves; stop at the first loss that is not finite."""

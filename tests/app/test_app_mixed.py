@@ -11,7 +11,7 @@ from PIL import Image
 from relrep_exp.encoders.asked import Asked
 
 from relrep_exp.app.plan import make_plan
-from relrep_exp.config import misfits
+from relrep_exp.config import views as misfits
 from relrep_exp.config.views import own_pairs, views
 from relrep_exp.encoders.zoo import models
 

@@ -9,7 +9,7 @@ import pytest
 from wandb_files import content_of
 
 from relrep_exp.app import track
-from relrep_exp.app.track import COLUMNS, Sink, open_tracker
+from relrep_exp.app.track import COLUMNS, Sink, Tracker
 from relrep_exp.tasks import stitching
 
 PARAM = ("anchors=param", "anchors.epochs=2", "zoo.encoders=[a,b]")
@@ -154,5 +154,5 @@ def test_a_watcher_is_let_go_when_the_run_fails(run, watcher, monkeypatch):
 
 def test_a_tracker_opens_nothing_before_the_run_starts(config_of, tmp_path):
     for name in ("csv", "tensorboard", "wandb", "none"):
-        open_tracker(config_of("anchors=random", f"logger={name}"), "key", tmp_path / name).close()
+        Tracker(config_of("anchors=random", f"logger={name}"), "key", tmp_path / name).close()
         assert not (tmp_path / name).exists()

@@ -8,7 +8,7 @@ import reading as sources
 from PIL import Image
 
 from relrep_exp.config.schema import CaptionedData
-from relrep_exp.config.views import IMAGE
+from relrep_exp.config.schema.types import IMAGE
 from relrep_exp.data.samples import BadSampleError
 from relrep_exp.errors import UserError
 

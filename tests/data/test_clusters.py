@@ -7,7 +7,7 @@ import reading as sources
 import torch
 
 from relrep_exp.config.schema import ClustersData
-from relrep_exp.config.views import POINT
+from relrep_exp.config.schema.types import POINT
 
 DATA = ClustersData("clusters", "clusters", clusters=4, train=800, test=100, spread=3.0, width=0.2, seed=5)
 

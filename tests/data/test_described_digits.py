@@ -5,7 +5,7 @@ import pytest
 import reading as sources
 
 from relrep_exp.config.schema import DescribedDigitsData, DigitsData
-from relrep_exp.config.views import IMAGE
+from relrep_exp.config.schema.types import IMAGE
 from relrep_exp.data.described_digits import described
 from relrep_exp.errors import UserError
 

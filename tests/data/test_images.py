@@ -28,7 +28,7 @@ from tiny_images import (
     write_jsonl,
 )
 
-from relrep_exp.config.views import IMAGE
+from relrep_exp.config.schema.types import IMAGE
 from relrep_exp.data import manifest
 from relrep_exp.data.image_samples import image_shape
 

@@ -22,7 +22,7 @@ from tiny_images import (
     write_pngs,
 )
 
-from relrep_exp.config.views import IMAGE
+from relrep_exp.config.schema.types import IMAGE
 from relrep_exp.data import image_samples
 from relrep_exp.data.image_samples import image_shape
 from relrep_exp.data.samples import BadSampleError

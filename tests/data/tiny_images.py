@@ -11,7 +11,7 @@ import reading as sources
 from PIL import Image
 
 from relrep_exp.config.schema import ImagesData
-from relrep_exp.config.views import IMAGE
+from relrep_exp.config.schema.types import IMAGE
 from relrep_exp.errors import UserError
 
 TRAIN, TEST = 9, 5

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from tiny_vision import COLOUR, REXNET, VIT, embed, source, told
 
 from relrep_exp.config.schema import TimmEncoderConfig, TimmZoo
-from relrep_exp.config.views import IMAGE
+from relrep_exp.config.schema.types import IMAGE
 from relrep_exp.encoders import vision, vision_model
 
 COMMIT = "5eed" * 10

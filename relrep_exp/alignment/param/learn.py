@@ -175,11 +175,11 @@ class ParamModule(CurvesModule):
         """Adam on the logits (Table 5)."""
         return torch.optim.Adam(self.parameters(), self.settings.lr, fused=True)
 
-    def training_step(self, rows: Tensor, _: int) -> Tensor:
-        """Eq. 3 on the samples `rows` [1, B]."""
+    def training_step(self, rows: Tensor, _: int) -> dict[str, Any]:
+        """Eq. 3 on the samples `rows` [1, B], and its terms."""
         weights, terms = self.settings.weights(), self.objective(rows[0])
-        self.losses.add(list(terms.values()))
-        return torch.stack([weights[name] * loss for name, loss in terms.items()]).sum()
+        loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+        return {"loss": loss, "terms": list(terms.values())}
 
     def objective(self, rows: Tensor) -> dict[str, Tensor]:
         """Compute the four losses, unweighted, on the samples `rows` [B], by name as in `LOSSES`."""

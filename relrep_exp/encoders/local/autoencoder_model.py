@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from relrep_exp.config.views import IMAGE
+from relrep_exp.config.schema.types import IMAGE
 from relrep_exp.encoders.encoder import Encoder
 from relrep_exp.encoders.local.autoencoder import Autoencoder, ImageSettings, train_autoencoder
 from relrep_exp.encoders.local.image_training import common_shape, stacked, training_set

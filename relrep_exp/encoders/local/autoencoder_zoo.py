@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from relrep_exp.config.schema import AutoencoderConfig, AutoencoderZoo, Config
-from relrep_exp.config.views import IMAGE
+from relrep_exp.config.schema.types import IMAGE
 from relrep_exp.data.sources import Dataset
 from relrep_exp.encoders.zoo import EncoderSource
 from relrep_exp.store import versions

@@ -15,7 +15,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from relrep_exp.config.schema import LocalEncoderConfig
-from relrep_exp.config.views import IMAGE
+from relrep_exp.config.schema.types import IMAGE
 from relrep_exp.data.image_samples import image_shape
 from relrep_exp.data.samples import BadSampleError
 from relrep_exp.encoders.embed import unreadable

@@ -138,12 +138,12 @@ class LanguageModelTraining(TextTraining):
         self.to_bag = nn.Linear(config.dim, len(weights))
         self.register_buffer("weights", weights)
 
-    def training_step(self, rows: Tensor, _: int) -> Tensor:
-        """The weighted sum of the two losses on one group; `rows` [1, 1] is its number."""
+    def training_step(self, rows: Tensor, _: int) -> dict[str, Any]:
+        """Weigh the two losses on one group; `rows` [1, 1] is its number."""
         group = int(rows)
         terms = self.objective(self.groups[group], bags(self.targets[group], self.weights))
-        self.losses.add(terms)
-        return self.config.next_token * terms[0] + self.config.bag * terms[1]
+        loss = self.config.next_token * terms[0] + self.config.bag * terms[1]
+        return {"loss": loss, "terms": terms}
 
     def objective(self, tokens: Tensor, bag: Tensor) -> list[Tensor]:
         """Cross-entropy of the next token and of the paraphrase's bag, in the order of `LOSSES`."""

@@ -111,12 +111,12 @@ class MaskedLanguageTraining(TextTraining):
         )
         self.to_bag, self.to_class = nn.Linear(config.dim, size), nn.Linear(config.dim, classes)
 
-    def training_step(self, rows: Tensor, number: int) -> Tensor:
-        """The weighted sum of the three losses on the texts `rows` [1, B]."""
+    def training_step(self, rows: Tensor, number: int) -> dict[str, Any]:
+        """Weigh the three losses on the texts `rows` [1, B]."""
         terms = self.objective(rows[0], generator(self.config.seed, "mask", self.current_epoch, number))
-        self.losses.add(terms)
         weights = (self.config.masked, self.config.bag, self.config.classify)
-        return torch.stack([w * term for w, term in zip(weights, terms, strict=True)]).sum()
+        loss = torch.stack([w * term for w, term in zip(weights, terms, strict=True)]).sum()
+        return {"loss": loss, "terms": terms}
 
     def objective(self, rows: Tensor, g: torch.Generator) -> list[Tensor]:
         """Cross-entropy of masked tokens, of the bag of tokens and of the class, in the order of `LOSSES`."""

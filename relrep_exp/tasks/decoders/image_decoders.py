@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from relrep_exp.config.schema import ConvConfig
-from relrep_exp.config.views import IMAGE
+from relrep_exp.config.schema.types import IMAGE
 from relrep_exp.encoders.local.autoencoder import ImageDecoder, train_image_decoder
 from relrep_exp.encoders.local.autoencoder_model import image_settings
 from relrep_exp.store import versions
