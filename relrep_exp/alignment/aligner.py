@@ -139,7 +139,7 @@ class RelativeAligner(Aligner):
 
     def points(self) -> int:
         """The support samples that the anchors of any decoder mix."""
-        return max(space.anchor_set.used_points() for space in self._fits.values())
+        return max(space.anchor_set.used_points for space in self._fits.values())
 
     def curves(self) -> dict[str, dict[str, list[float]]]:
         """The losses of each fit, by the encoders it was made on; none where anchors are not learned."""

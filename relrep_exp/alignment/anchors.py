@@ -31,6 +31,9 @@ class AnchorSet:
         weights: P, row-stochastic, [m, K].
         curves: loss per epoch where the anchors were learned, by name; empty otherwise.
 
+    Attributes:
+        used_points: how many support samples have any part in the anchors.
+
     Raises:
         ValueError: P has other than K columns, or is not row-stochastic.
     """
@@ -45,12 +48,14 @@ class AnchorSet:
         mixes = bool((weights.amax(1) != 1).any())
         self._picks = None if mixes else weights.argmax(1)
         self._weights: Tensor | None = weights
+        self.used_points = int((weights > 0).any(0).sum())
 
     @classmethod
     def picking(cls, ids: Tensor, columns: Tensor) -> Self:
         """Anchors that are the support samples `columns` [m]; what `one_hot` says, without m K numbers."""
         made = cls.__new__(cls)
         made.ids, made.curves, made._picks, made._weights = ids, {}, columns, None
+        made.used_points = len(columns.unique())
         return made
 
     @property
@@ -73,12 +78,6 @@ class AnchorSet:
             return support[self._picks.to(support.device)]
         mixed: Tensor = self.weights.to(support) @ support
         return mixed
-
-    def used_points(self) -> int:
-        """How many support samples have any part in the anchors."""
-        if self._picks is not None:
-            return len(self._picks.unique())
-        return int((self.weights > 0).any(0).sum())
 
     def effective_points(self) -> Tensor:
         """How many support samples carry each anchor: exp of the entropy of P's rows, [m]."""

@@ -73,7 +73,7 @@ class PairwiseAligner(Aligner):
 
     def points(self) -> int:
         """As many as there are samples in the anchors."""
-        return 0 if self._anchor_set is None else self._anchor_set.used_points()
+        return 0 if self._anchor_set is None else self._anchor_set.used_points
 
     def diagnostics(self) -> dict[str, Any]:
         """What is known of each map."""

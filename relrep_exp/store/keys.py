@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-_KEY = re.compile(r"[0-9a-f]{24}")
+KEY = re.compile(r"[0-9a-f]{24}")
 _EXACT = (str, int)  # a bool is an int, and JSON keeps the two apart
 _SEQUENCES = (list, tuple)
 
@@ -39,7 +39,7 @@ def content_key(parts: Mapping[str, Any]) -> str:
 
 def is_key(name: str) -> bool:
     """Whether `name` looks like a `content_key`."""
-    return _KEY.fullmatch(name) is not None
+    return KEY.fullmatch(name) is not None
 
 
 def require_key(key: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from relrep_exp.errors import user_error
 from relrep_exp.store.files import CorruptError, OtherSchemaError, move_aside, seal, unseal, write_atomic
-from relrep_exp.store.keys import canonical_json, is_key, require_key
+from relrep_exp.store.keys import KEY, canonical_json, is_key
 from relrep_exp.store.once import find_intact, get_or_make, key_lock, read_entry, sweep_temps
 
 _LOG = logging.getLogger("relrep_exp")
@@ -118,7 +118,9 @@ class RecordStore:
 
     def path(self, key: str) -> Path:
         """Where the record of `key` is, or would be."""
-        return self.root / f"{require_key(key)}.json"
+        if not KEY.fullmatch(key):  # it becomes part of a path
+            raise ValueError(f"{key!r} is not a content key (24 lowercase hex characters)")
+        return self.root / f"{key}.json"
 
     def keys(self) -> list[str]:
         """The keys of all records, sorted; their content is not verified."""

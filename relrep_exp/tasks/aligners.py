@@ -70,7 +70,7 @@ def relative(work: Work) -> MakeAligner:
     space = partial(
         RelativeSpace,
         kept_param(work) if learned else get_anchor_strategy(config.anchors.name),
-        config.sim.name,
+        SIMILARITIES[config.sim.name],
         m=m,
         support=settings.support,
         shrinkage=settings.shrinkage,

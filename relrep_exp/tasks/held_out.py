@@ -63,7 +63,7 @@ def describe(work: Work, aligners: Mapping[str, Aligner], read: Readings) -> Res
     found: list[tuple[str, str, str, dict[str, float]]] = []
     for target, aligner in aligners.items():
         result.curves |= aligner.curves()
-        result.diagnostics[target], points = aligner.diagnostics(), aligner.points()
+        points, result.diagnostics[target] = aligner.points(), aligner.diagnostics()
         own = read(aligner, target, target)
         values = {"rr_std": metrics.feature_std(own), "effective_rank": metrics.effective_rank(own)}
         if any(target == joined for _, joined in pairs):  # no one else can read an absolute encoder

@@ -135,11 +135,16 @@ class CurvesModule(pl.LightningModule, ABC):
     Args:
         names: of its losses; a step returns `loss`, what is minimised, and `terms`, all of them in this order.
         on_epoch: told the epoch's number and mean losses.
+        lr: Adam's learning rate.
     """
 
-    def __init__(self, names: Sequence[str], on_epoch: OnEpoch | None):
+    def __init__(self, names: Sequence[str], on_epoch: OnEpoch | None, lr: float):
         super().__init__()
-        self.losses, self.on_epoch = EpochLosses(names), on_epoch
+        self.losses, self.on_epoch, self.lr = EpochLosses(names), on_epoch, lr
+
+    def configure_optimizers(self) -> Any:
+        """Adam on all parameters."""
+        return torch.optim.Adam(self.parameters(), self.lr, fused=True)
 
     @abstractmethod
     def diverged(self, names: str) -> UserError:

@@ -211,11 +211,11 @@ def test_picked_anchors_are_those_that_one_hot_rows_give_without_m_times_k_numbe
     assert torch.equal(picked.weights, dense.weights)
     assert torch.equal(picked.mix(support), one_hot(columns, K).to(support) @ support)
     assert torch.equal(dense.mix(support), picked.mix(support))
-    assert picked.used_points() == dense.used_points() == 2
+    assert picked.used_points == dense.used_points == 2
     assert torch.equal(picked.effective_points(), dense.effective_points())
     many = 300_000  # P would be 360 GB
     chosen = get_anchor_strategy("random")({}, torch.arange(many), many, 0)
-    assert chosen.used_points() == len(chosen.mix(torch.zeros(many, 1))) == many
+    assert chosen.used_points == len(chosen.mix(torch.zeros(many, 1))) == many
 
 
 def test_one_hot_puts_each_one_in_its_column():

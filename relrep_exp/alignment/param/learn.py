@@ -149,7 +149,7 @@ class ParamModule(CurvesModule):
     """
 
     def __init__(self, spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int, strategy: Param):
-        super().__init__(LOSSES, strategy.training.on_epoch)
+        super().__init__(LOSSES, strategy.training.on_epoch, strategy.settings.lr)  # Table 5
         self.settings, self.similarity = strategy.settings, strategy.similarity
         self.products = Products(strategy.precision)
         whitened = torch.cat([space.whitened for space in spaces.values()], dim=1)
@@ -170,10 +170,6 @@ class ParamModule(CurvesModule):
             parallel = {name: space.whitened[ids] for name, space in spaces.items()}
             start = with_consensus(start, parallel, self.settings.temperature)
         self.logits = torch.nn.Parameter(start)
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam on the logits (Table 5)."""
-        return torch.optim.Adam(self.parameters(), self.settings.lr, fused=True)
 
     def training_step(self, rows: Tensor, _: int) -> dict[str, Any]:
         """Eq. 3 on the samples `rows` [1, B], and its terms."""

@@ -40,8 +40,8 @@ class TextTraining(CurvesModule):
         steps: int,
         training: Training,
     ):
-        super().__init__(losses, training.on_epoch)
-        self.model_name, self.lr, self.weight_decay, self.steps = name, lr, weight_decay, steps
+        super().__init__(losses, training.on_epoch, lr)
+        self.model_name, self.weight_decay, self.steps = name, weight_decay, steps
 
     def configure_optimizers(self) -> Any:
         """AdamW, one cycle of the learning rate over all steps."""
