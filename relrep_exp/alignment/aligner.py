@@ -1,4 +1,4 @@
-"""What every method is: something that lets a decoder of one encoder read another (DESIGN, idea 2).
+"""What every method is: something that lets a decoder of one encoder read another.
 
 The relative ones have one space for all decoders, as PARAM Multi, or one for each, as PARAM Single.
 """
