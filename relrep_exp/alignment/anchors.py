@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sized
+from dataclasses import dataclass, field
 from typing import Self
 
 import torch
@@ -91,16 +92,20 @@ class AnchorSet:
 Statistics = Callable[[Tensor, float, float, Tensor | None], Whitening]
 
 
+@dataclass(eq=False)
 class Space:
     """The training embeddings of one encoder, with its statistics computed once and kept.
 
     Attributes:
         x: embeddings of the parallel training samples, [N, d].
+        statistics: what computes or keeps them; by default they are computed.
+        rows: which rows of a whole space these are, [N]; None: all.
     """
 
-    def __init__(self, x: Tensor, statistics: Statistics | None = None, rows: Tensor | None = None):
-        self.x, self._statistics, self._rows = x.detach(), statistics, rows
-        self._whitenings: dict[tuple[float, float], Whitening] = {}
+    x: Tensor
+    statistics: Statistics | None = None
+    rows: Tensor | None = None
+    _whitenings: dict[tuple[float, float], Whitening] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """N."""
@@ -110,14 +115,14 @@ class Space:
         """The whitening of this space; the same object for the same arguments."""
         key = (shrinkage, eps)
         if key not in self._whitenings:
-            kept = self._statistics
-            self._whitenings[key] = kept(self.x, *key, self._rows) if kept else Whitening.fit(self.x, *key)
+            kept = self.statistics
+            self._whitenings[key] = kept(self.x, *key, self.rows) if kept else Whitening.fit(self.x, *key)
         return self._whitenings[key]
 
     def picked(self, rows: Tensor) -> Space:
         """Some rows of a whole space, [n, d], as a space with statistics of its own."""
-        assert self._rows is None, "rows are numbered in a whole space"
-        return Space(self.x[rows.to(self.x.device)], self._statistics, rows)
+        assert self.rows is None, "rows are numbered in a whole space"
+        return Space(self.x[rows.to(self.x.device)], self.statistics, rows)
 
 
 class WhitenedSpace:

@@ -111,7 +111,7 @@ class RelativeSpace:
         Raises:
             ValueError: no encoder, rows that are not parallel, or embeddings without variance.
         """
-        held = {name: x if isinstance(x, Space) else Space(x) for name, x in spaces.items()}
+        held = {name: x if isinstance(x, Space) else Space(x.detach()) for name, x in spaces.items()}
         common_rows(held)
         self.members = {}  # of an earlier fit, over other anchors
         if self._given is None:

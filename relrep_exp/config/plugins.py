@@ -16,7 +16,7 @@ from relrep_exp.config.schema import GROUPS
 from relrep_exp.errors import Problem, UserError
 from relrep_exp.store.keys import file_digest
 
-_SOURCES: dict[tuple[str, str], str] = {}  # (group, name) -> SHA-256 of the file that registered it
+SOURCES: dict[tuple[str, str], str] = {}  # (group, name) -> SHA-256 of the file that registered it
 _LOADED: set[str] = set()
 _REMEDY = (
     "decorate a function with @similarity(NAME), @anchor_strategy(NAME), @task(KIND, SETTINGS) or the like"
@@ -53,7 +53,7 @@ def load(paths: Sequence[str], registered: Callable[[], set[tuple[str, str]]]) -
             continue
         _LOADED.add(str(path))
         for group, name in added:
-            _SOURCES[group, name] = file_digest(path)
+            SOURCES[group, name] = file_digest(path)
             ConfigStore.instance().store(group=group, name=name, node=_defaults(group, name))
     if problems:
         raise UserError(problems)
@@ -61,12 +61,7 @@ def load(paths: Sequence[str], registered: Callable[[], set[tuple[str, str]]]) -
 
 def names(group: str) -> list[str]:
     """List what plugins added to a group of choices, such as `sim`, `anchors` or `task`."""
-    return [name for kind, name in _SOURCES if kind == group]
-
-
-def digests(**choices: str) -> dict[str, str]:
-    """SHA-256 of the plugin file behind each choice that comes from one, by group."""
-    return {group: _SOURCES[group, name] for group, name in choices.items() if (group, name) in _SOURCES}
+    return [name for kind, name in SOURCES if kind == group]
 
 
 def _defaults(group: str, name: str) -> dict[str, Any]:

@@ -86,10 +86,7 @@ def relative(work: Work) -> MakeAligner:
 def kept_param(work: Work) -> AnchorStrategy:
     """PARAM whose fits are kept: one fit serves every run and every process that needs it."""
     config, root = work.config, Path(work.config.paths.outputs) / "checkpoints"
-    similarity = SIMILARITIES[config.sim.name]
-    strategy = cast("Param", get_anchor_strategy("param"))  # Lightning takes seconds to import
-    param = strategy.configured(asdict(config.anchors), similarity, work.training, config.runtime.precision)
-    store = TensorStore(root)
+    store, similarity = TensorStore(root), SIMILARITIES[config.sim.name]
     done: dict[str, AnchorSet] = {}  # of this run; PARAM Single asks again for every test encoder
 
     def learned(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
@@ -98,11 +95,11 @@ def kept_param(work: Work) -> AnchorStrategy:
             return done[key]
 
         def compute() -> tuple[dict[str, Tensor], dict[str, Any]]:
-            fit = "+".join(spaces)
-            how = replace(
-                param.training, checkpoint=root / f"{key}.ckpt", on_epoch=partial(work.on_curve, fit)
-            )
-            anchors = replace(param, training=how)(spaces, ids, m, seed)
+            fit, told = "+".join(spaces), partial(work.on_curve, "+".join(spaces))
+            how = replace(work.training, checkpoint=root / f"{key}.ckpt", on_epoch=told)
+            param = cast("Param", get_anchor_strategy("param"))  # Lightning, which takes seconds to import
+            learn = param.configured(asdict(config.anchors), similarity, how, config.runtime.precision)
+            anchors = learn(spaces, ids, m, seed)
             return {"ids": anchors.ids, "weights": anchors.weights}, {"fit": fit, "curves": anchors.curves}
 
         entry = store.get_or_compute(key, compute, recompute=config.overwrite == "always")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from relrep_exp.config import plugins
+from relrep_exp.config.plugins import SOURCES
 from relrep_exp.config.schema import GROUPS, Config, ParamAnchors
 from relrep_exp.store import versions
 
@@ -37,8 +37,8 @@ def record_identity(config: Config, embeddings: Mapping[str, Any]) -> dict[str, 
         method |= learned_in(config)
     if used:  # an aligner that uses none has no such key
         method |= {group: asdict(choice) for group, choice in used.items()}
-        method["plugins"] = plugins.digests(**{group: choice.name for group, choice in used.items()})
-    own = plugins.digests(**{group: str(kinds.kind_of(getattr(config, group))) for group, kinds in _OWN})
+        method["plugins"] = _plugins(**{group: choice.name for group, choice in used.items()})
+    own = _plugins(**{group: str(kinds.kind_of(getattr(config, group))) for group, kinds in _OWN})
     return {
         "task": asdict(config.task),
         **embeddings,
@@ -61,6 +61,11 @@ def learned_in(config: Config) -> dict[str, str]:
     return {"precision": config.runtime.precision} if learned else {}
 
 
+def _plugins(**choices: str) -> dict[str, str]:
+    """SHA-256 of the user's file behind each choice that comes from one, by group."""
+    return {group: SOURCES[group, name] for group, name in choices.items() if (group, name) in SOURCES}
+
+
 def param_identity(config: Config, encoders: Sequence[str]) -> dict[str, Any]:
     """What determines a PARAM fit; Multi and Single differ by the encoders alone.
 
@@ -76,7 +81,7 @@ def param_identity(config: Config, encoders: Sequence[str]) -> dict[str, Any]:
     return {
         "param": settings if several else {k: v for k, v in settings.items() if k[:4] != "nce_"},
         "sim": config.sim.name if several else None,
-        "plugins": plugins.digests(sim=config.sim.name),
+        "plugins": _plugins(sim=config.sim.name),
         "aligner": aligner,
         "encoders": list(encoders),
         "m": m,

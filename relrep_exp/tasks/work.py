@@ -36,7 +36,7 @@ class StatisticsCache:
     """Statistics that are kept where fitting them takes longer than writing them.
 
     Measured on two busy cores with 50,000 embeddings of dimension 768, digests checked: their statistics take
-    5 s to fit and 3 ms to read. Representations are not kept: WIP on 300 anchors takes as long as reading them.
+    5 s to fit and 3 ms to read. Representations are not kept: WIP on 300 anchors takes as long as a reading.
 
     Attributes:
         outputs: the folder of all results; None: nothing is kept.

@@ -133,7 +133,7 @@ class CurvesModule(pl.LightningModule, ABC):
     """A training of several named losses, whose mean over each epoch is kept with the weights and told.
 
     Args:
-        names: of its losses; a step returns `loss`, what is minimised, and `terms`, all of them in this order.
+        names: of its losses; a step returns `loss`, what is minimised, and `terms`, all in this order.
         on_epoch: told the epoch's number and mean losses.
         lr: Adam's learning rate.
     """

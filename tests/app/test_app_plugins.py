@@ -32,7 +32,7 @@ def plugin(tmp_path):
     return path
 
 
-REGISTRIES = (ANCHORS, SIMILARITIES, plugins._SOURCES)
+REGISTRIES = (ANCHORS, SIMILARITIES, plugins.SOURCES)
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,7 @@ def test_a_name_is_unknown_without_its_plugin(words, capsys):
 def test_the_text_of_a_plugin_counts_where_it_is_used(words, plugin, monkeypatch):
     def key(*more):
         monkeypatch.setattr(plugins, "_LOADED", set())
-        plugins._SOURCES.clear()
+        plugins.SOURCES.clear()
         ANCHORS.pop("yours", None)
         SIMILARITIES.pop("mine", None)
         return Request(make_plan([*words, f"plugins=[{plugin}]", *more], sweep=False)[0].config).key
