@@ -138,7 +138,7 @@ class RecordStore:
         return found
 
     def find(self, key: str) -> Record | None:
-        """Find the record of `key`; a corrupt one is moved aside with a warning, another schema's stays unused."""
+        """Find the record of `key`; a corrupt one is moved aside with a warning, another schema's is left."""
         return find_intact(*self._entry(key))
 
     def require(self, key: str) -> Record:

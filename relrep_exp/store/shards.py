@@ -156,7 +156,7 @@ class ShardStore:
     def get_or_make(
         self, plan: Plan, describe: Mapping[str, Any], make: Callable[[Parts, list[int]], None]
     ) -> Stored:
-        """Read the entry of a plan's key, however it is cut; `make` makes it if there is none, or a corrupt one.
+        """Read the entry of a plan's key, however it is cut; `make` makes it if there is no intact one.
 
         Of several threads and processes one makes it, and the others wait and read.
 
@@ -182,7 +182,7 @@ class ShardStore:
         return stored
 
     def find(self, key: str) -> Stored | None:
-        """Read and verify the entry of `key`; a corrupt one is moved aside with a warning and not returned."""
+        """Read and verify the entry of `key`; a corrupt one is moved aside with a warning instead."""
         folder = self.root / require_key(key)
         return find_intact(folder, partial(read_entry, folder, _SCHEMA, partial(_load, folder), folder=True))
 

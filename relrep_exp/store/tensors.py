@@ -83,7 +83,7 @@ class TensorStore:
         return entry
 
     def find(self, key: str) -> Entry | None:
-        """Read and verify the entry of `key`; a corrupt one is moved aside with a warning and not returned."""
+        """Read and verify the entry of `key`; a corrupt one is moved aside with a warning instead."""
         folder = self.root / require_key(key)
         return find_intact(folder, partial(read_entry, folder, _SCHEMA, partial(_load, folder), folder=True))
 
