@@ -14,7 +14,7 @@ from relrep_exp.config.compose import Composer
 from relrep_exp.config.load import nearest_key
 from relrep_exp.config.schema import Config, ExperimentConfig
 from relrep_exp.errors import Problem, UserError, nearest
-from relrep_exp.report.paper_numbers import numbers
+from relrep_exp.report.tables.paper_numbers import numbers
 from relrep_exp.store.records import RecordStore
 from relrep_exp.tasks.identity import method_name
 

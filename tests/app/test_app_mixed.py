@@ -8,9 +8,9 @@ import pytest
 import tiny_text
 import tiny_vision
 from PIL import Image
-from relrep_exp.encoders.asked import Asked
 
 from relrep_exp.app.plan import make_plan
+from relrep_exp.app.request import Request
 from relrep_exp.config import views as misfits
 from relrep_exp.config.views import own_pairs, views
 from relrep_exp.encoders.zoo import models
@@ -21,6 +21,13 @@ SECTIONS = ("Art", "Sports")
 
 def config(*words):
     return make_plan(["logger=none", *words], sweep=False)[0].config
+
+
+def sources(config):
+    """The encoders of a run, not loaded."""
+    request = Request(config)
+    assert request.identity
+    return request.encoders
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +77,7 @@ def test_images_and_texts_are_stitched_and_share_embeddings_with_plain_zoos(told
     for part in mixed.zoo.parts():
         [name] = part.encoders
         assert not hasattr(part.encoders[name], "kind")
-        assert kept[name] == Asked(mixed).sources[name].identity()
+        assert kept[name] == sources(mixed)[name].identity()
     assert len(list((outputs / "embeddings").glob("*/manifest.json"))) == 2
     plain = [word for word in two if "bert_cased" not in word and not word.startswith("~")]
     plain = [
@@ -141,7 +148,7 @@ def test_what_a_mixed_zoo_needs_of_the_hub_and_what_it_may_go_without(
     code, _, err = told(*whole, "runtime.offline=true")
     assert code == 2 and "zoo.encoders.electra" in err and "zoo.skip_missing=true" in err
     skipping = [*whole, "runtime.offline=true", "zoo.skip_missing=true"]
-    assert list(Asked(config(*skipping)).sources) == ["rexnet", "bert_cased"]
+    assert list(sources(config(*skipping))) == ["rexnet", "bert_cased"]
     assert told(*skipping)[0] == 0
     assert set(record().diagnostics["samples"]["skipped_encoders"]) == set(found)
 

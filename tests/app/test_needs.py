@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from relrep_exp.app import needs
 from relrep_exp.app.plan import make_plan
 from relrep_exp.config.schema import (
     ImagesData,
@@ -15,6 +14,7 @@ from relrep_exp.config.schema import (
 )
 from relrep_exp.data import hub
 from relrep_exp.data.hub import Repo, select
+from relrep_exp.data.hub.prefetch import merged
 from relrep_exp.data.sources import dataset_repo
 from relrep_exp.encoders.zoo import model_repo
 
@@ -94,10 +94,10 @@ def test_needs_of_several_runs_are_joined() -> None:
         Repo("o/t", "dataset", files=("fr/*", "de/*")),
     )
     pinned = Repo("o/t", "dataset", COMMIT)
-    assert needs.merged([one, two, pinned, one]) == [
+    assert merged([one, two, pinned, one]) == [
         Repo("o/t", "dataset", files=("de/*", "fr/*"), key="data"), pinned
     ]  # fmt: skip
 
 
 def test_the_default_run_needs_nothing() -> None:
-    assert [repo for run in make_plan([], False) for repo in needs.repos(run.config)] == []
+    assert [repo for run in make_plan([], False) for repo in run.request.wanted] == []

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from relrep_exp.encoders.asked import Asked
 from safetensors.numpy import save_file
 
 from relrep_exp.app.plan import make_plan
+from relrep_exp.app.run import embed_all, load_samples
 from relrep_exp.app.shared_work import param_fits, reuse
 from relrep_exp.config.schema import PrecomputedZoo
 from relrep_exp.encoders import precomputed
@@ -97,8 +97,10 @@ def test_the_names_of_made_up_embeddings_are_known(outputs):
         f"paths.outputs={outputs}",
     ]
     [asked] = make_plan(words, sweep=False)
-    embeddings = Asked(asked.config).embeddings(Runtime.of(asked.config.runtime))
-    assert dict(Asked(asked.config).paired_keys) == dict(embeddings.keys)
+    request = asked.request
+    known = request.embedding_keys(request.paired)
+    embeddings = embed_all(request, load_samples(request), Runtime.of(asked.config.runtime))
+    assert dict(known) == dict(embeddings.keys)
     [kept] = [kind for kind in reuse([asked]) if kind.kind == "embeddings"]
     assert kept.there == len(embeddings.keys)
 
@@ -111,8 +113,10 @@ def test_the_embeddings_of_paired_samples_and_of_the_tasks_own_are_known(outputs
     words += [f"~zoo.encoders.{name}" for name in ("es", "fr", "zh")]
     words += ["zoo.encoders.de.dim=6", "zoo.encoders.en.dim=5"]
     [asked] = make_plan([*words, "runtime.device=cpu", f"paths.outputs={outputs}"], sweep=False)
-    embeddings = Asked(asked.config).embeddings(Runtime.of(asked.config.runtime))
-    assert dict(Asked(asked.config).task_keys) == dict(embeddings.task_keys)
+    request = asked.request
+    known = request.embedding_keys(request.own)
+    embeddings = embed_all(request, load_samples(request), Runtime.of(asked.config.runtime))
+    assert dict(known) == dict(embeddings.task_keys)
     kept = next(kind for kind in reuse([asked]) if kind.kind == "embeddings")
     names = {*embeddings.keys.values(), *embeddings.task_keys.values()}
     assert {place.name for place in kept.places} == names and kept.there == len(names) == 4

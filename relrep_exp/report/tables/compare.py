@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.report.paper_numbers import FOLDER, SEEDS, PaperTable, PaperValue, paper_table
+from relrep_exp.report.tables.paper_numbers import FOLDER, SEEDS, PaperTable, PaperValue, paper_table
 from relrep_exp.report.tables.run_table import MATCHING
 from relrep_exp.report.tables.table import (
     HIGHER,

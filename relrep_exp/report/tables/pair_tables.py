@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from relrep_exp.report.paper_numbers import paper_table
+from relrep_exp.report.tables.paper_numbers import paper_table
 from relrep_exp.report.tables.points import (
     base_gaps,
     base_points,

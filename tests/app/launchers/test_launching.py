@@ -1,7 +1,6 @@
 """Which runs are launched, when, and what is made of their ends; the states are those that workers write."""
 
 import pytest
-from relrep_exp.app.checks import require
 
 from relrep_exp.app.launch import Failure, Interrupted, Launch, launch_all
 from relrep_exp.app.plan import make_plan
@@ -139,6 +138,7 @@ def test_a_state_survives_its_file(tmp_path):
 
 
 def test_a_launcher_that_is_none_of_ours_needs_nothing(plan):
-    require(plan()[0].config, launcher="somebody_elses")
+    request = plan()[0].request
+    request.require(launcher="somebody_elses")
     with pytest.raises(UserError, match="no sbatch"):
-        require(plan()[0].config, launcher="slurm")
+        request.require(launcher="slurm")

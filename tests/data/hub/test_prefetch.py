@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from fake_hub import COMMIT, FakeHub, FakeRepo
 
-from relrep_exp.app import needs
 from relrep_exp.app.plan import make_plan
 from relrep_exp.data.hub import Repo, Status, prefetch
 from relrep_exp.errors import UserError
@@ -32,7 +31,7 @@ def running() -> Iterator[FakeHub]:
     }
     repos = {
         f"{repo.kind}s/{repo.id}": FakeRepo(dict(content[repo.kind]), repo.revision or COMMIT)
-        for repo in needs.repos(run.config)
+        for repo in run.request.wanted
     }
     with FakeHub(repos) as hub:
         yield hub

@@ -10,11 +10,11 @@ from dataclasses import replace
 import pytest
 from scipy.special import betainc
 
-from relrep_exp.report.paper_numbers import PaperValue, paper_table
 from relrep_exp.report.render.formats import to_csv, to_latex, to_markdown
 from relrep_exp.report.render.terminal import to_terminal
 from relrep_exp.report.tables.compare import ALPHA, beside_paper, verdict
 from relrep_exp.report.tables.pair_tables import pairs_table
+from relrep_exp.report.tables.paper_numbers import PaperValue, paper_table
 from relrep_exp.report.tables.points import Point
 from relrep_exp.report.tables.table import cell_of
 from report.synthetic_paper import experiment_of, runs_of, same, seeds_of, settings, table_of

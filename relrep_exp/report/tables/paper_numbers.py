@@ -13,7 +13,7 @@ from relrep_exp.report.tables.table import measure_of
 
 SEEDS = 6
 
-FOLDER = Path(__file__).parent / "paper"
+FOLDER = Path(__file__).parents[1] / "paper"
 _TOGETHER = "+"
 
 
