@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relrep_exp.alignment.invariance import rescaling as scale_study
+from relrep_exp.alignment.metrics import rescaling as scale_study
 from relrep_exp.config.schema import RescalingTask
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.tasks.decoders.plain_head import fit_plain_head
