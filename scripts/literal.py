@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from relrep_exp.alignment.param.learn import ParamSettings
-from relrep_exp.tasks.decoders.heads import HeadSettings
+from relrep_exp.tasks.decoders.head_training import HeadSettings
 
 
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,8 +8,8 @@ from relrep_exp.alignment.anchors import AnchorSet
 from relrep_exp.alignment.param.learn import Param, ParamSettings
 from relrep_exp.alignment.param.module import ParamModule
 from relrep_exp.alignment.relative import RelativeSpace
-from relrep_exp.tasks.decoders.head_training import fit_heads
-from relrep_exp.tasks.decoders.heads import HeadSettings
+from relrep_exp.tasks.decoders.head_training import HeadSettings
+from relrep_exp.tasks.decoders.heads import fit_heads
 from relrep_exp.training.batches import Training
 
 from .synthetic import K, learn, views, whitened
