@@ -52,7 +52,7 @@ class Record:
         rows: the numbers.
         curves: fit name -> quantity -> one value per epoch.
         views: for figures, by kind: `{kind: samples, source, target, labels, native: [[x, y]], carried}`;
-            others as in tasks/anchor_view.py, reconstruction.py and geometry.py.
+            others as in tasks/pictures.py, reconstruction.py and geometry.py.
         diagnostics: anything else worth knowing.
         timings: phase -> seconds.
         provenance: git, versions, device, revisions.
