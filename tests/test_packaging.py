@@ -125,6 +125,8 @@ def test_the_wheel_runs_from_another_folder_without_the_checkout(clean_env: Path
     assert "digits_stitch" in run(clean_env / "relrep", "--help", cwd=tmp_path).stdout
     assert "RunsSweeper" in run(clean_env / "relrep", "--info", "plugins", cwd=tmp_path).stdout
     shown = run(clean_env / "relrep", "task=digits_stitch", "seed=7", "--cfg", "job", cwd=tmp_path).stdout
+    settings = "from relrep_exp import ParamSettings; print(ParamSettings(epochs=3))"
+    assert "temperature=2.9, epochs=3" in run(clean_env / "python", "-c", settings, cwd=tmp_path).stdout
     assert "seed: 7" in shown
     assert "digits_stitch" in shown
 

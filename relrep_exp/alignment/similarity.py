@@ -10,12 +10,8 @@ compares: `raw`, `unit` (rows of length one) or `whitened` (Eq. 4). To add one, 
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Literal
 
 import torch
@@ -46,12 +42,6 @@ class Similarity:
         """Relative representations (Eq. 1). x [N, d], anchors [m, d] -> [N, m]."""
         return self.compare(self.points(x, whitening), self.points(anchors, whitening))
 
-    def __reduce__(self) -> tuple[Callable[..., Similarity], tuple[str | None, ...]]:
-        """By where `compare` is defined, so that a process which never read a file of the user's can."""
-        module, function = self.compare.__module__, self.compare.__qualname__
-        file = getattr(sys.modules[module], "__file__", None)
-        return _restored, (self.name, self.prepare, module, function, file)
-
     def points(self, x: Tensor, whitening: Whitening | None) -> Tensor:
         """x [N, d] in the coordinates of this similarity, [N, d]."""
         if self.prepare == "raw":
@@ -61,19 +51,6 @@ class Similarity:
         if whitening is None:
             raise ValueError(f"similarity {self.name!r} needs the statistics of the space")
         return whitening(x)
-
-
-def _restored(name: str, prepare: Coordinates, module: str, function: str, file: str | None) -> Similarity:
-    """What `Similarity.__reduce__` took apart."""
-    try:
-        found = importlib.import_module(module)
-    except ModuleNotFoundError:
-        if file is None or (spec := importlib.util.spec_from_file_location(module, file)) is None:
-            raise
-        found = sys.modules[module] = importlib.util.module_from_spec(spec)
-        assert spec.loader is not None, "a file has a loader"
-        spec.loader.exec_module(found)
-    return Similarity(name, prepare, attrgetter(function)(found))
 
 
 def inner_product(x: Tensor, anchors: Tensor) -> Tensor:

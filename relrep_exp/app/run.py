@@ -13,16 +13,12 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from relrep_exp.app import log, provenance
 from relrep_exp.app.request import Request
 from relrep_exp.app.track import Tracker
 from relrep_exp.store.records import Record
 from relrep_exp.tasks.identity import method_name
-
-if TYPE_CHECKING:
-    pass
 
 _LOG = logging.getLogger("relrep_exp")
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from relrep_exp.alignment.aligner import Aligner
-from relrep_exp.alignment.invariance import rescaling as scale_study
+from relrep_exp.alignment.metrics import rescaling as scale_study
 from relrep_exp.config.schema import RescalingTask
 from relrep_exp.tasks.decoders.classifiers import Scaling
 from relrep_exp.tasks.identity import method_name

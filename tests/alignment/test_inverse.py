@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from relrep_exp.alignment.invariance import rescaling
 from relrep_exp.alignment.inverse import inverse_relative, reconstruction
+from relrep_exp.alignment.metrics import rescaling
 from relrep_exp.alignment.translation import translation
 from tests.alignment.literal import cosine, embeddings, rotation
 

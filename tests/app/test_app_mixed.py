@@ -11,8 +11,7 @@ from PIL import Image
 
 from relrep_exp.app.plan import make_plan
 from relrep_exp.app.request import Request
-from relrep_exp.config import views as misfits
-from relrep_exp.config.views import own_pairs, views
+from relrep_exp.config.views import of_samples, own_pairs, views
 from relrep_exp.encoders.zoo import models
 
 METHOD = ["aligner=ortho", "anchors.m=6", "decoder=linear", "logger=none"]
@@ -195,4 +194,4 @@ def test_what_is_paired_depends_on_how_many_languages_are_read(words, paired, ba
     assert own_pairs(found) == paired
     assert found.anchors.batch == batch
     assert (len(views(found)) == 1) == (words[0] == "task=text_stitch" or "zoo=lst_text" in words)
-    assert not [problem for problem in misfits.of_samples(found) if "paired" in problem.what]
+    assert not [problem for problem in of_samples(found) if "paired" in problem.what]

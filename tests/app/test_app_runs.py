@@ -108,7 +108,7 @@ def test_param_fits_are_shared(run, outputs, monkeypatch):
     first = run(*param)
     fits = stamps(outputs / "checkpoints")
     assert not (outputs / "embeddings").exists()  # the user's file is not copied
-    monkeypatch.setattr("relrep_exp.training.fit.fit", None)
+    monkeypatch.setattr("relrep_exp.alignment.param.learn.fit", None)
     monkeypatch.setattr("relrep_exp.tasks.stitching.fit_decoders", majority)
     for more in (["decoder=mlp_paper"], ["decoder.epochs=2"], ["task.neighbours=5"]):
         other = run(*param, *more)

@@ -5,14 +5,22 @@ import pytest
 from safetensors.numpy import save_file
 
 from relrep_exp.app.plan import make_plan
-from relrep_exp.app.run import embed_all, load_samples
 from relrep_exp.app.shared_work import param_fits, reuse
 from relrep_exp.config.schema import PrecomputedZoo
 from relrep_exp.encoders import precomputed
+from relrep_exp.encoders.embed import embed_all
 from relrep_exp.tasks import work
 from relrep_exp.training.device import Runtime
 
 SWEPT = ["anchors=param,param_single", "anchors.epochs=1", "decoder=linear,svm", "seed=0,1"]
+
+
+def embedded(request):
+    """The embeddings of a run."""
+    for data in request.samples:
+        data.load(request.views)
+    runtime = Runtime.of(request.config.runtime)
+    return embed_all(request.config, request.encoders, request.samples, runtime, request.missing)
 
 
 def shared(out):
@@ -99,7 +107,7 @@ def test_the_names_of_made_up_embeddings_are_known(outputs):
     [asked] = make_plan(words, sweep=False)
     request = asked.request
     known = request.embedding_keys(request.paired)
-    embeddings = embed_all(request, load_samples(request), Runtime.of(asked.config.runtime))
+    embeddings = embedded(request)
     assert dict(known) == dict(embeddings.keys)
     [kept] = [kind for kind in reuse([asked]) if kind.kind == "embeddings"]
     assert kept.there == len(embeddings.keys)
@@ -115,7 +123,7 @@ def test_the_embeddings_of_paired_samples_and_of_the_tasks_own_are_known(outputs
     [asked] = make_plan([*words, "runtime.device=cpu", f"paths.outputs={outputs}"], sweep=False)
     request = asked.request
     known = request.embedding_keys(request.own)
-    embeddings = embed_all(request, load_samples(request), Runtime.of(asked.config.runtime))
+    embeddings = embedded(request)
     assert dict(known) == dict(embeddings.task_keys)
     kept = next(kind for kind in reuse([asked]) if kind.kind == "embeddings")
     names = {*embeddings.keys.values(), *embeddings.task_keys.values()}
