@@ -215,9 +215,11 @@ class PathsConfig:
 TASKS = Kinds(
     "kind",
     {
-        **dict.fromkeys(
-            ("stitching", "retrieval", "reconstruction", "geometry", "invertibility"), TaskConfig
-        ),
+        "stitching": StitchingTask,
+        "retrieval": RetrievalTask,
+        "reconstruction": ReconstructionTask,
+        "geometry": GeometryTask,
+        "invertibility": InvertibilityTask,
         "rescaling": RescalingTask,
     },
     room="relrep_exp.tasks",
