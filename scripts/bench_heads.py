@@ -19,8 +19,8 @@ from literal import train_head
 from torch import Tensor
 
 from relrep_exp.errors import UserError, tell
-from relrep_exp.tasks.decoders.head_training import LANES, STEPS, fit_heads, head_training
-from relrep_exp.tasks.decoders.heads import HeadSettings
+from relrep_exp.tasks.decoders.head_training import LANES, STEPS, HeadSettings
+from relrep_exp.tasks.decoders.heads import fit_heads, head_training
 from relrep_exp.training.device import Training
 
 
@@ -139,7 +139,7 @@ def print_profile(args: argparse.Namespace, x: Tensor, y: Tensor) -> None:
     """The operations of a step of all heads in one thread, by their own time."""
     torch.set_num_threads(1)
     how, seeds = settings(args, args.epochs), range(args.heads)
-    training = head_training(list(x), [y] * args.heads, args.classes, seeds, how)
+    _, training = head_training(list(x), [y] * args.heads, args.classes, seeds, how)
     numbers = torch.randint(args.n, (11, args.heads, STEPS * args.batch), device=args.device)
     lane, draws = training.lanes[0], torch.empty(args.heads, STEPS * args.batch, args.width)
 

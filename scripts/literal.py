@@ -14,7 +14,7 @@ from relrep_exp.alignment.anchors import WhitenedSpace
 from relrep_exp.alignment.param import losses
 from relrep_exp.alignment.param.learn import ParamSettings
 from relrep_exp.alignment.similarity import get_similarity
-from relrep_exp.tasks.decoders.heads import HeadSettings
+from relrep_exp.tasks.decoders.head_training import HeadSettings
 
 
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from relrep_exp.alignment.param.learn import ParamSettings
 from relrep_exp.alignment.whitening import Whitening
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.store.keys import content_key
-from relrep_exp.tasks.decoders.heads import HeadSettings
+from relrep_exp.tasks.decoders.head_training import HeadSettings
 
 DIMS = {"vit_s": 384, "rexnet": 1280, "vit_b": 768, "vit_r50": 768}
 CLASSES, LATENT, TRAIN, TEST, SUPPORT, ANCHORS = 20, 64, 50_000, 10_000, 5_000, 300

@@ -25,13 +25,9 @@ def require(config: Config, embeddings: Embeddings) -> None:
         UserError: every problem, with its remedy.
     """
     task, aligner, anchors = config.task, config.aligner, config.anchors
-    names, paired = embeddings.names, embeddings.paired_count
-    aligned, labelled = task.aligned, task.labelled
-    problems = encoder_problems(names, task) if aligned else []
-    if found := _not_finite(embeddings):
-        problems += found
-    elif not isinstance(aligner, AbsoluteConfig):
-        problems += _cannot_be_estimated(config, embeddings)
+    problems, paired = _not_finite(embeddings), embeddings.paired_count
+    if not problems and not isinstance(aligner, AbsoluteConfig):
+        problems = _cannot_be_estimated(config, embeddings)
     if isinstance(aligner, RelativeConfig | PairwiseConfig) and isinstance(anchors, PickedAnchors):
         support = min(paired, aligner.support)
         if anchors.m != "all" and anchors.m > support:
@@ -40,8 +36,9 @@ def require(config: Config, embeddings: Embeddings) -> None:
             problems.append(Problem(what, f"set anchors.m={support} or less, or {other}"))
     if isinstance(aligner, ConsensusConfig):
         problems += _consensus_problems(config, aligner, embeddings)
-    if labelled:
-        problems += _label_problems(config, embeddings)
+    problems += _label_problems(config, embeddings)
+    if task.aligned:
+        problems = [*encoder_problems(embeddings.names, task), *problems]
     if problems:
         raise UserError(problems)
 
@@ -92,7 +89,9 @@ def _consensus_problems(config: Config, aligner: ConsensusConfig, embeddings: Em
 
 def _label_problems(config: Config, embeddings: Embeddings) -> list[Problem]:
     """Labels that decoders cannot be trained on, and batches that a head cannot standardise over."""
-    problems = []
+    problems: list[Problem] = []
+    if not config.task.labelled:
+        return problems
     for name, corpus in embeddings.tasks.items():
         if corpus.labels is None:
             remedy = "give data with labels, or task=slm_retrieval, which needs none"

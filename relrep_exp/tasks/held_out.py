@@ -60,30 +60,28 @@ def describe(work: Work, aligners: Mapping[str, Aligner], read: Readings) -> Res
     result, names = Result(), list(work.train)
     pairs = [(s, t) for s in names for t, aligner in aligners.items() if s != t and aligner.carries(s, t)]
     _LOG.info("measure: %d pairs", len(pairs))
-    found: list[tuple[str, str, str, dict[str, float]]] = []
+    values: dict[tuple[str, str], dict[str, float]] = {}
     for target, aligner in aligners.items():
         result.curves |= aligner.curves()
         points, result.diagnostics[target] = aligner.points(), aligner.diagnostics()
         own = read(aligner, target, target)
-        values = {"rr_std": metrics.feature_std(own), "effective_rank": metrics.effective_rank(own)}
+        found = {"rr_std": metrics.feature_std(own), "effective_rank": metrics.effective_rank(own)}
         if any(target == joined for _, joined in pairs):  # no one else can read an absolute encoder
-            values["parallel_points"] = points
-        found.append((target, target, aligner.method, values))
+            found["parallel_points"] = points
+        values[target, target] = found
     for source, target in pairs:
-        aligner = aligners[target]
-        native, carried = read(aligner, source, source), read(aligner, source, target)
-        retrieved = metrics.retrieve(native, carried)
-        values = {
-            "mrr": retrieved.mrr(),
-            "recall@1": retrieved.recall(1),
-            "recall@5": retrieved.recall(5),
+        native, carried = (read(aligners[target], source, encoder) for encoder in (source, target))
+        nearest = metrics.retrieve(native, carried)
+        values[source, target] = {
+            "mrr": nearest.mrr(),
+            "recall@1": nearest.recall(1),
+            "recall@5": nearest.recall(5),
             "nmse": metrics.normalised_mse(native, carried),
             "cka": metrics.linear_cka(native, carried),
             "overlap": metrics.neighbourhood_overlap(native, carried, work.config.task.neighbours),
         }
-        found.append((source, target, aligner.method, values))
-    for one in found:
-        result.add(*one)
+    for (source, target), found in values.items():
+        result.add(source, target, aligners[target].method, found)
     # Figures show the first two encoders, if the second is tested.
     target = names[1] if names[1] in aligners else next(iter(aligners))
     source = next(name for name in names if name != target)

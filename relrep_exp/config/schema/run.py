@@ -30,9 +30,7 @@ from relrep_exp.config.schema.zoos import ZooConfig
 class TaskConfig:
     """conf/task: what is measured."""
 
-    compares: ClassVar[bool] = (
-        False  # representations as they are, with no decoder and so in one common space
-    )
+    compares: ClassVar[bool] = False  # representations as they are, so in one common space
     decodes: ClassVar[bool] = False  # the decoder that `decoder=` chooses reads representations
     labelled: ClassVar[bool] = False  # decoders are trained that tell classes apart
     aligned: ClassVar[bool] = True  # an aligner for each test encoder, on all others; or each encoder alone

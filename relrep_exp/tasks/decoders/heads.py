@@ -4,42 +4,113 @@ A head is LayerNorm, Linear, Tanh, Dropout, a norm, Linear. `mlp` has LayerNorm 
 `mlp_paper`, the head of the earlier relative-representation code, standardises each feature over the BATCH,
 at test time too. That is transductive: it sees the whole test set at once, which hides a shift between
 spaces, and one sample alone cannot be classified.
-
-Gradients are by hand: one product per layer, into memory that is kept. Automatic differentiation would
-allocate every gradient anew, and touching fresh memory costs more than the products themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-NORM_EPS = 1e-5
+from relrep_exp.config.schema import HeadConfig
+from relrep_exp.tasks.decoders.classifiers import FitDecoders, Job
+from relrep_exp.tasks.decoders.head_training import (
+    LANES,
+    STEPS,
+    AdamState,
+    Gradients,
+    HeadLane,
+    HeadSettings,
+    HeadTraining,
+    over_batch,
+)
+from relrep_exp.tasks.work import Work
+from relrep_exp.training.device import Training
+from relrep_exp.training.fit import EpochBatches, fit
+from relrep_exp.training.seeding import generator, scoped_seed
+
+BANK_ELEMENTS = 2**28  # features held at once by one bank of heads: 1 GiB in float32
 
 
-@dataclass(frozen=True)
-class HeadSettings:
-    """Shape and training of a head.
+def heads(work: Work) -> FitDecoders:
+    """A function that fits heads: those of equal width on as many samples side by side, in one bank."""
+    given = cast(HeadConfig, work.config.decoder)
+    settings = HeadSettings(
+        over_batch=given.name == "mlp_paper",
+        dropout=given.dropout,
+        epochs=given.epochs,
+        batch=given.batch,
+        lr=given.lr,
+        weight_decay=given.weight_decay,
+    )
 
-    Attributes:
-        over_batch: standardise features over the batch before the last layer (`mlp_paper`).
-        dropout: share of hidden units dropped in training.
-        epochs: passes over the training samples.
-        batch: samples in a step.
-        lr: Adam's learning rate.
-        weight_decay: Adam's L2 penalty.
+    def fit_jobs(jobs: Sequence[Job], classes: int) -> list[Head]:
+        alike: dict[torch.Size, list[int]] = {}
+        for i, job in enumerate(jobs):
+            alike.setdefault(job.x.shape, []).append(i)
+        found: dict[int, Head] = {}
+        for shape, members in alike.items():
+            size = max(1, BANK_ELEMENTS // shape.numel())
+            for start in range(0, len(members), size):
+                group = members[start : start + size]
+                seeds = [scoped_seed(work.config.seed, "decoder", jobs[i].name) for i in group]
+                x, y = [jobs[i].x for i in group], [jobs[i].y for i in group]
+                bank = fit_heads(x, y, classes, seeds, settings, work.training)
+                found |= {i: Head(bank, number) for number, i in enumerate(group)}
+        return [found[i] for i in range(len(jobs))]
+
+    return fit_jobs
+
+
+def fit_heads(
+    x: Sequence[Tensor],
+    y: Sequence[Tensor],
+    classes: int,
+    seeds: Sequence[int],
+    settings: HeadSettings,
+    training: Training,
+) -> HeadBank:
+    """Train a head for each x[h] [N, k], y[h] [N] and return them as a bank.
+
+    A head's order of the data, weights and dropout depend on its own seed alone.
     """
+    bank, module = head_training(x, y, classes, seeds, settings)
+    batches = EpochBatches(len(y[0]), STEPS * settings.batch, seeds, y[0].device)
+    with module.threads():
+        fit(module, batches, settings.epochs, training)
+    return bank
 
-    over_batch: bool = False
-    dropout: float = 0.5
-    epochs: int = 9
-    batch: int = 32
-    lr: float = 1e-3
-    weight_decay: float = 1e-4
+
+def head_training(
+    x: Sequence[Tensor],
+    y: Sequence[Tensor],
+    classes: int,
+    seeds: Sequence[int],
+    settings: HeadSettings,
+) -> tuple[HeadBank, HeadTraining]:
+    """Put fresh heads into a bank, and share them out among threads; arguments as of `fit_heads`."""
+    rows = x[0].new_empty(len(x), *x[0].shape)
+    for row, features in zip(rows, x, strict=True):
+        row.copy_(F.layer_norm(features, features.shape[-1:]))  # the first norm, but for its scale and shift
+    labels = torch.stack(list(y))
+    generators = [generator(seed, "head", rows.shape[-1], classes) for seed in seeds]
+    bank = HeadBank(rows, classes, generators, settings)
+    weights = {name: weight.detach() for name, weight in bank.named_parameters()}
+    means, squares = ({name: torch.zeros_like(w) for name, w in weights.items()} for _ in range(2))
+    state = AdamState(weights, means, squares)
+    count = 1 if rows.is_cuda else min(torch.get_num_threads(), LANES, len(seeds))
+    edges = [len(seeds) * i // count for i in range(count + 1)]  # runs of heads, as equal as can be
+    lanes = []
+    for part in (slice(*edge) for edge in pairwise(edges)):
+        own = AdamState(*({name: t[part] for name, t in kind.items()} for kind in state))
+        gradients = Gradients(own.weights, settings.over_batch)
+        lanes.append(HeadLane(part, own, gradients, rows[part], labels[part], settings))
+    return bank, HeadTraining(bank, state, lanes, generators)
 
 
 class HeadBank(nn.Module):
@@ -112,84 +183,3 @@ def _linear(
     draws = [torch.rand(k + 1, outputs, generator=g) for g in generators]
     values = ((2.0 * torch.stack(draws) - 1.0) * k**-0.5).to(like)
     return nn.Parameter(values[:, :-1].contiguous()), nn.Parameter(values[:, -1:].contiguous())
-
-
-class Gradients:
-    """Loss gradients of stacked heads, each for its own minibatch.
-
-    Args:
-        weights: `scale`, `shift` [h, 1, k], `first` [h, k, k], `first_bias` [h, 1, k], `scale2`, `shift2`
-            [h, 1, k], `last` [h, k, C], `last_bias` [h, 1, C].
-        over_batch: the second norm is over the batch and has neither scale nor shift.
-
-    Attributes:
-        of: the gradients, named and shaped like the weights; written anew by every call.
-    """
-
-    def __init__(self, weights: Mapping[str, Tensor], over_batch: bool):
-        self.weights, self.over_batch = weights, over_batch
-        fixed = ("scale2", "shift2") if over_batch else ()
-        self.of = {name: torch.empty_like(w) for name, w in weights.items() if name not in fixed}
-        self._scratch: dict[tuple[str, int], Tensor] = {}
-
-    def __call__(self, x: Tensor, y: Tensor, mask: Tensor) -> None:
-        """Gradients of each head's mean cross-entropy. x [h, B, k] standardised, y [h, B], mask [h, B, k]."""
-        w = self.weights
-        scaled = torch.addcmul(w["shift"], x, w["scale"], out=self._kept("scaled", x))
-        hidden = torch.baddbmm(w["first_bias"], scaled, w["first"], out=self._kept("hidden", x)).tanh_()
-        dropped = torch.mul(hidden, mask, out=self._kept("dropped", x))
-        d = self._over_batch(dropped, y) if self.over_batch else self._layer_norm(dropped, y)
-        d = torch.ops.aten.tanh_backward(d.mul_(mask), hidden)
-        d = self._linear("first", scaled, d)
-        self._affine("", x, d)
-
-    def _layer_norm(self, x: Tensor, y: Tensor) -> Tensor:
-        """Through the second norm and the last layer and back again. x [h, B, k] -> its gradient."""
-        scale, k = self.weights["scale2"], x.shape[-1:]
-        normed, mean, rstd = torch.native_layer_norm(x, k, None, None, NORM_EPS)
-        inputs = torch.addcmul(self.weights["shift2"], normed, scale, out=self._kept("inputs", x))
-        d = self._linear("last", inputs, self._loss(inputs, y))
-        self._affine("2", normed, d)
-        back = torch.ops.aten.native_layer_norm_backward
-        gradient: Tensor = back(d.mul_(scale), x, k, mean, rstd, None, None, [True, False, False])[0]
-        return gradient
-
-    def _over_batch(self, x: Tensor, y: Tensor) -> Tensor:
-        """The same for the norm over the batch."""
-        normed, rstd = over_batch(x)
-        d = self._linear("last", normed, self._loss(normed, y))
-        along = (d * normed).mean(1, keepdim=True)
-        return d.sub_(d.mean(1, keepdim=True)).sub_(normed * along).mul_(rstd)
-
-    def _loss(self, inputs: Tensor, y: Tensor) -> Tensor:
-        """Gradient of the cross-entropy by the scores: (softmax - one-hot) / B, [h, B, C]."""
-        scores = torch.baddbmm(self.weights["last_bias"], inputs, self.weights["last"])
-        d = torch.softmax(scores, dim=-1)
-        d.scatter_add_(2, y[..., None], d.new_full((*y.shape, 1), -1.0))
-        return d.div_(y.shape[1])
-
-    def _linear(self, name: str, x: Tensor, d: Tensor) -> Tensor:
-        """A layer's gradients and that of its inputs x [h, B, inputs], from its outputs' d."""
-        torch.sum(d, 1, keepdim=True, out=self.of[f"{name}_bias"])
-        torch.bmm(x.mT, d, out=self.of[name])
-        return torch.bmm(d, self.weights[name].mT, out=self._kept(f"{name} back", x))
-
-    def _affine(self, name: str, x: Tensor, d: Tensor) -> None:
-        """Gradients of a norm's scale and shift, from d [h, B, k] of its outputs; x is what it scales."""
-        torch.sum(d, 1, keepdim=True, out=self.of[f"shift{name}"])
-        product = torch.mul(d, x, out=self._kept("product", x))
-        torch.sum(product, 1, keepdim=True, out=self.of[f"scale{name}"])
-
-    def _kept(self, name: str, like: Tensor) -> Tensor:
-        """Memory for an intermediate result, the same in every step."""
-        key = (name, like.shape[1])
-        if key not in self._scratch:
-            self._scratch[key] = torch.empty_like(like)
-        return self._scratch[key]
-
-
-def over_batch(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Each feature of x [h, B, k] standardised over the batch, and 1 / its standard deviation [h, 1, k]."""
-    centred = x - x.mean(1, keepdim=True)  # torch.var_mean is slow along this axis
-    rstd = ((centred * centred).mean(1, keepdim=True) + NORM_EPS).rsqrt()
-    return centred * rstd, rstd

@@ -7,8 +7,8 @@ from relrep_exp.alignment import metrics
 from relrep_exp.alignment.anchors import AnchorSet
 from relrep_exp.alignment.param.learn import Param, ParamModule, ParamSettings
 from relrep_exp.alignment.relative import RelativeSpace
-from relrep_exp.tasks.decoders.head_training import fit_heads
-from relrep_exp.tasks.decoders.heads import HeadSettings
+from relrep_exp.tasks.decoders.head_training import HeadSettings
+from relrep_exp.tasks.decoders.heads import fit_heads
 from relrep_exp.training.device import Training
 
 from .synthetic import K, learn, views, whitened

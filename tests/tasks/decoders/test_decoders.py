@@ -6,7 +6,7 @@ from torch import Tensor
 from works import decoders_of
 
 from relrep_exp.config.schema import HeadConfig, LinearConfig, SvmConfig
-from relrep_exp.tasks.decoders import head_training
+from relrep_exp.tasks.decoders import heads
 from relrep_exp.tasks.decoders.classifiers import Job
 
 CONFIGS = {
@@ -89,7 +89,7 @@ def test_name_and_seed_decide_what_a_head_draws(name):
 def test_the_memory_bound_of_a_bank_splits_it_without_changing_heads(name, monkeypatch):
     jobs, y = [(letter, blobs(seed=seed)[0]) for seed, letter in enumerate("abc")], blobs()[1]
     whole = fit(name, jobs, y)
-    monkeypatch.setattr(head_training, "BANK_ELEMENTS", 2 * jobs[0][1].numel())
+    monkeypatch.setattr(heads, "BANK_ELEMENTS", 2 * jobs[0][1].numel())
     split = fit(name, jobs, y)
     assert [decoder.decoder.bank.first.shape[0] for decoder in whole] == [3, 3, 3]
     assert [decoder.decoder.bank.first.shape[0] for decoder in split] == [2, 2, 1]

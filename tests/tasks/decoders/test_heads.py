@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from relrep_exp.tasks.decoders.head_training import HeadTraining, fit_heads, head_training
-from relrep_exp.tasks.decoders.heads import HeadBank, HeadSettings
+from relrep_exp.tasks.decoders.head_training import HeadSettings, HeadTraining
+from relrep_exp.tasks.decoders.heads import HeadBank, fit_heads, head_training
 from relrep_exp.training.device import Training
 from relrep_exp.training.fit import EpochBatches
 from relrep_exp.training.seeding import generator
@@ -201,7 +201,8 @@ def test_dropout_drops_its_share_in_training_and_nothing_in_prediction():
     x, y = data(2, width=200)
     bank, generators = fresh(x, [0, 1], dropout=0.3)
     draws = torch.stack([torch.rand(x[0].shape, generator=one) for one in generators])
-    [lane] = head_training(x, [y, y], CLASSES, [0, 1], bank.settings).lanes
+    _, training = head_training(x, [y, y], CLASSES, [0, 1], bank.settings)
+    [lane] = training.lanes
     mask = lane.masks(draws)
     assert set(mask.unique().tolist()) == {0.0, 1 / 0.7}
     assert float((mask == 0).double().mean()) == pytest.approx(0.3, abs=0.02)
