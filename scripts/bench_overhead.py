@@ -32,16 +32,16 @@ ROOT = Path(__file__).resolve().parents[1]
 LOGGERS = ("none", "csv", "wandb")
 # What is looked for in a profile: (file's end, function) -> what it does. None of them calls another.
 PLACES = {
-    ("relrep_exp/plan.py", "make_parts"): "plan",
+    ("relrep_exp/app/plan.py", "make_parts"): "plan",
     ("hydra/_internal/config_loader_impl.py", "load_sweep_config"): "compose a job",
     ("hydra/_internal/hydra.py", "compose_config"): "compose a sweep",
-    ("relrep_exp/preflight.py", "require"): "check beforehand",
-    ("relrep_exp/tracking.py", "_attempt"): "logger",
-    ("relrep_exp/provenance.py", "begin"): "provenance",
+    ("relrep_exp/app/request.py", "require"): "check beforehand",
+    ("relrep_exp/app/track.py", "_attempt"): "logger",
+    ("relrep_exp/app/provenance.py", "begin"): "provenance",
     ("relrep_exp/store/records.py", "_write"): "write the record",
     ("relrep_exp/store/records.py", "find"): "read a record",
     ("relrep_exp/tasks/measure.py", "measure"): "the computation",
-    ("relrep_exp/endings.py", "close"): "the closing table",
+    ("relrep_exp/app/closing.py", "close"): "the closing table",
 }
 
 

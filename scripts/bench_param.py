@@ -185,7 +185,7 @@ def bare_loop(args: argparse.Namespace, module: ParamModule, epochs: int) -> Non
         for epoch in range(epochs):
             batches.set_epoch(epoch)
             for rows in batches:
-                loss = module.training_step(rows, 0)
+                loss = module.training_step(rows, 0)["loss"]
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()

@@ -81,7 +81,7 @@ def param_step(sizes: Sizes) -> tuple[Work, int]:
     rows = next(iter(batches_for(args)))
 
     def step() -> None:
-        loss = module.training_step(rows, 0)
+        loss = module.training_step(rows, 0)["loss"]
         optimizer.zero_grad()
         module.backward(loss)
         optimizer.step()

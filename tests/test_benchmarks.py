@@ -79,7 +79,7 @@ def test_the_work_of_a_step_of_param_is_what_torch_counts(monkeypatch, encoders,
     strategy = Param(ParamSettings(batch=32), get_similarity(similarity))
     module = ParamModule(whitened(spaces), torch.arange(K), M, 0, strategy)
     with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: product_flop}) as counter:
-        module.training_step(torch.arange(32)[None], 0).backward()
+        module.training_step(torch.arange(32)[None], 0)["loss"].backward()
     dims = [x.shape[1] for x in spaces.values()]
     counted = importlib.import_module("bench_param").step_gflop(dims, K, M, 32, similarity != "wip")
     assert counted == pytest.approx(counter.get_total_flops() / 1e9, rel=1e-9)

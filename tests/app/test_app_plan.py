@@ -39,7 +39,11 @@ def rows(out):
 @pytest.fixture
 def outlook(outputs):
     """A function from words to their outlook."""
-    return lambda *words: look_ahead(make_parts([*words, f"paths.outputs={outputs}"], sweep=True), words)
+
+    def look(*words):
+        return look_ahead(make_parts(parse([*words, f"paths.outputs={outputs}"]), sweep=True), words)
+
+    return look
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +148,7 @@ def test_the_time_left_rests_on_the_records_that_are_most_alike(records, finishe
 def test_one_setting_rests_on_its_own_seeds(words, finished):
     [other] = make_plan([*words, "anchors=random", "anchors.m=6"], sweep=False)
     parts = [(r.key, r.task, r.method, r.config, {"fit": 1.0}) for r in finished]
-    parts.append((other.key, "precomputed_stitch", "random-wip", other.identity, {"fit": 5.0}))
+    parts.append((other.key, "precomputed_stitch", "random-wip", other.request.identity, {"fit": 5.0}))
     names = ("key", "task", "method", "config", "timings")
     pace = Pace([dict(zip(names, part, strict=True)) for part in parts])
     for m, keys in ((5, {record.key for record in finished[:2]}), (6, {other.key})):
@@ -210,7 +214,7 @@ def test_a_folder_that_cannot_be_written_can_be_planned_in(environment, words, r
 
 
 def test_several_experiments_have_each_run_once():
-    parts = make_parts(["experiment=demo,table4", "profile=local", "seed=0"], sweep=False)
+    parts = make_parts(parse(["experiment=demo,table4", "profile=local", "seed=0"]), sweep=False)
     assert [part.folder for part in parts] == ["demo", "table4-local"]
     assert [part.experiment.name for part in parts] == ["demo", "table4"]
     assert [len(part.runs) for part in parts] == [5, 3]

@@ -123,11 +123,11 @@ def test_all_broken_plugins_are_told_at_once(words, tmp_path, capsys):
 )
 def test_a_plugin_neither_replaces_what_is_there_nor_ends_the_run(tmp_path, text, told):
     from relrep_exp.alignment.similarity import SIMILARITIES, inner_product
-    from relrep_exp.config import plugins
+    from relrep_exp.app.request import load_plugins
     from relrep_exp.errors import UserError
 
     path = tmp_path / "odd_plugin.py"
     path.write_text(f"from relrep_exp import similarity\n{text}\n")
     with pytest.raises(UserError, match=told):
-        plugins.load([str(path)])
+        load_plugins([str(path)])
     assert SIMILARITIES["cosine"].compare is inner_product

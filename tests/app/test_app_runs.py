@@ -331,5 +331,5 @@ def test_the_batch_of_few_samples_is_the_default_of_the_anchors(key_with):
 
 def test_a_run_that_is_there_never_reaches_the_task(run, monkeypatch):
     run("anchors=random")
-    monkeypatch.setattr(run, "compute", None)
+    monkeypatch.setattr("relrep_exp.app.run.compute", lambda *_: pytest.fail("it is computed again"))
     assert not run("anchors=random", "logger=csv", "runtime.device=cpu", "runtime.threads=1").fresh

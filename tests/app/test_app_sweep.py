@@ -9,6 +9,7 @@ from relrep_exp.app.launch import Failure, Interrupted
 from relrep_exp.app.plan import make_parts
 from relrep_exp.app.run import run as make_record
 from relrep_exp.app.sweep import Sweep, run_all
+from relrep_exp.config.overrides import parse
 from relrep_exp.report.experiment import Closing
 
 DEFECT, MENDABLE = Failure(1, "failed: RuntimeError: a defect of ours"), Failure(2, "failed: too large")
@@ -17,7 +18,7 @@ DEFECT, MENDABLE = Failure(1, "failed: RuntimeError: a defect of ours"), Failure
 @pytest.fixture
 def sweep(words, outputs):
     """A function from more words to a sweep."""
-    return lambda *more: Sweep.of(make_parts([*words, *more], sweep=True))
+    return lambda *more: Sweep.of(make_parts(parse([*words, *more]), sweep=True))
 
 
 @pytest.fixture
@@ -130,7 +131,8 @@ def test_a_run_of_which_a_file_is_missing_keeps_no_other_from_running(
 ):
     own = tmp_path / "own.npz"
     shutil.copy(file, own)
-    parts = make_parts([*words, "anchors=random", f"zoo.path={tmp_path / 'no.npz'},{own}"], sweep=True)
+    more = ["anchors=random", f"zoo.path={tmp_path / 'no.npz'},{own}"]
+    parts = make_parts(parse([*words, *more]), sweep=True)
     code, launched = close(Sweep.of(parts), MENDABLE)
     assert code == 2 and [run.config.zoo.path for run in launched] == [str(own)]
     assert "no.npz: there is no such file" in capsys.readouterr().err

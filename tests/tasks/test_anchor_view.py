@@ -15,7 +15,7 @@ from works import measured, work_of
 from relrep_exp.alignment.aligner import AbsoluteAligner, RelativeAligner, SingleRelativeAligner
 from relrep_exp.alignment.anchors import AnchorSet
 from relrep_exp.alignment.relative import RelativeSpace
-from relrep_exp.config.schema import StitchingTask
+from relrep_exp.config.schema import RetrievalTask, StitchingTask
 from relrep_exp.data.image_samples import ArrayImages, Picked
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.tasks.pictures import SHOWN, SIDE, anchor_view
@@ -145,7 +145,7 @@ def test_a_run_keeps_it_beside_the_view_of_samples(arrays):
     split, labels = torch.from_numpy(arrays["is_train"]), torch.from_numpy(arrays["labels"])
     corpora = {name: Corpus(torch.from_numpy(arrays[name]), split, labels) for name in "ab"}
     embeddings = Embeddings(corpora, corpora, dict.fromkeys("ab", "key"), images=ArrayImages(pixels(8, 6)))
-    task = dataclasses.replace(TASK, kind="retrieval")
+    task = RetrievalTask(name="test_find", kind="retrieval", neighbours=5, view_samples=12, view_anchors=3)
     result = measured(
         embeddings, lambda: RelativeAligner("x", lambda: RelativeSpace("random", m=M)), task=task
     )

@@ -27,7 +27,7 @@ def test_loss_and_gradient(encoders, precision, tolerance):
     logits = module.logits.detach().double().requires_grad_()
     literal = appendix_a((logits / 2.9).softmax(1), [appendix_b(x) for x in spaces.values()], rows)
     expected = (WEIGHTS * torch.stack(literal)).sum()
-    loss = module.training_step(rows[None], 0)
+    loss = module.training_step(rows[None], 0)["loss"]
     assert float(loss) == pytest.approx(float(expected), rel=tolerance)
     (gradient,), (exact,) = (
         torch.autograd.grad(*pair) for pair in ((loss, module.logits), (expected, logits))

@@ -30,7 +30,7 @@ def both(spaces, k, m, rows, similarity, settings):
     logits = module.logits.detach().clone().requires_grad_()
     printed = losses.terms(logits, list(spaces.values()), ids, rows, settings, sim)
     expected = losses.total(printed, settings.weights())
-    got, trained = module.objective(rows), module.training_step(rows[None], 0)
+    got, trained = module.objective(rows), module.training_step(rows[None], 0)["loss"]
     (gradient,), (exact,) = (
         torch.autograd.grad(*pair) for pair in ((trained, module.logits), (expected, logits))
     )
@@ -86,4 +86,5 @@ def step_without_numbers(precision):
     module.logits = torch.nn.Parameter(module.logits.detach().to("meta"))
     for name in ("whitened", "squares", "support", "_widths"):
         setattr(module, name, getattr(module, name).to("meta"))
-    return module.training_step(torch.zeros(1, 16, dtype=torch.int64, device="meta"), 0), module.logits
+    rows = torch.zeros(1, 16, dtype=torch.int64, device="meta")
+    return module.training_step(rows, 0)["loss"], module.logits

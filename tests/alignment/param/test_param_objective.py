@@ -69,7 +69,7 @@ def test_every_term_and_the_total_are_the_papers(encoders, similarity):
         + s.length_weight * expected["length"]
         + s.orthogonality_weight * expected["orthogonality"]
     )
-    assert float(built.training_step(ROWS[None], 0)) == pytest.approx(total, rel=1e-6)
+    assert float(built.training_step(ROWS[None], 0)["loss"]) == pytest.approx(total, rel=1e-6)
 
 
 def test_one_encoder_is_trained_without_sym_nce():
@@ -83,9 +83,9 @@ def test_the_four_weights_each_reach_the_total():
     )
     terms = {name: float(value) for name, value in module(2).objective(ROWS).items()}
     fields = ("nce_weight", "coverage_weight", "orthogonality_weight", "length_weight")
-    assert float(module(2, settings=base).training_step(ROWS[None], 0)) == 0.0
+    assert float(module(2, settings=base).training_step(ROWS[None], 0)["loss"]) == 0.0
     for name, weight in zip(LOSSES, fields, strict=True):
-        total = module(2, settings=replace(base, **{weight: 2.0})).training_step(ROWS[None], 0)
+        total = module(2, settings=replace(base, **{weight: 2.0})).training_step(ROWS[None], 0)["loss"]
         assert float(total) == pytest.approx(2 * terms[name], rel=1e-6)
 
 
