@@ -101,8 +101,9 @@ class Worker:
 
     def _enter(self, composed: DictConfig) -> None:
         """Be where the sweep was started, with this worker's share of the cores."""
-        composed.runtime.threads = int(composed.runtime.threads or self.threads or threads.of_slurm())
-        threads.limit(composed.runtime.threads)
+        asked = int(composed.runtime.threads or self.threads or threads.of_slurm())
+        threads.limit(asked)
+        composed.runtime.threads = asked or threads.given()
         try:
             os.chdir(self.cwd)
         except OSError as error:

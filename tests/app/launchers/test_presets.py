@@ -5,15 +5,18 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 
 from relrep_exp.app.launch import threads_of
 from relrep_exp.app.request import LAUNCHERS
+from relrep_exp.app.worker import Worker
 from relrep_exp.config.schema import RuntimeConfig
 from relrep_exp.store.files import CONF
 from relrep_exp.training import threads
@@ -116,13 +119,20 @@ def own_threads(monkeypatch):
     torch.set_num_threads(before)
 
 
-def test_torch_keeps_to_the_share_unless_a_run_says_otherwise(own_threads):
-    threads.limit(3)
-    assert {os.environ[name] for name in threads.POOLS} == {"3"}
-    Runtime.of(RuntimeConfig(device="cpu"))
-    assert torch.get_num_threads() == 3
-    Runtime.of(RuntimeConfig(device="cpu", threads=2))
-    assert torch.get_num_threads() == 2
+def test_torch_keeps_to_the_share_unless_a_run_says_otherwise(own_threads, monkeypatch, tmp_path):
+    counts = []
+
+    def job(composed):
+        Runtime.of(RuntimeConfig(device="cpu", threads=composed.runtime.threads))
+        counts.append((torch.get_num_threads(), {os.environ[name] for name in threads.POOLS}))
+        return SimpleNamespace(seconds=0.0, fresh=True)
+
+    settings = SimpleNamespace(sweep=SimpleNamespace(subdir="0"))
+    monkeypatch.setattr("relrep_exp.app.worker.HydraConfig.get", lambda: settings)
+    monkeypatch.setattr(threads, "_AT_FIRST", dict.fromkeys(threads.POOLS, "4"))
+    for share, asked in ((3, 0), (3, 2), (0, 0)):
+        Worker(job, tmp_path, Path.cwd(), share)(OmegaConf.create({"runtime": {"threads": asked}}))
+    assert counts == [(3, {"3"}), (2, {"2"}), (4, {"4"})]  # the last one has what the worker started with
 
 
 @pytest.mark.parametrize(("said", "count"), [("4", 4), ("4,2", 4), ("", 0), ("many", 0)])
