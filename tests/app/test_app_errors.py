@@ -177,7 +177,7 @@ def test_problems_of_the_machine_are_told_together(refused, tmp_path, monkeypatc
 
 
 def test_a_defect_of_ours_has_another_exit_code(capsys, words, monkeypatch):
-    def broken(*_):
+    def broken(*_, told):
         raise ZeroDivisionError("a defect")
 
     monkeypatch.setattr(run, "run", broken)

@@ -19,7 +19,8 @@ for asked in (1, 0):
 """
 
 
-def test_a_limit_is_taken_back(monkeypatch):
+def test_a_limit_is_taken_back():
+    threads.limit(0)  # of a run before
     before = {pool: os.environ.get(pool) for pool in threads.POOLS}
     threads.limit(3)
     assert {os.environ[pool] for pool in threads.POOLS} == {"3"} and threads.given() == 3

@@ -11,9 +11,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 
 from relrep_exp.app.launch import threads_of
 from relrep_exp.app.request import LAUNCHERS
+from relrep_exp.app.worker import Worker
 from relrep_exp.config.schema import RuntimeConfig
 from relrep_exp.store.files import CONF
 from relrep_exp.training import threads
@@ -116,13 +118,13 @@ def own_threads(monkeypatch):
     torch.set_num_threads(before)
 
 
-def test_torch_keeps_to_the_share_unless_a_run_says_otherwise(own_threads):
-    threads.limit(3)
-    assert {os.environ[name] for name in threads.POOLS} == {"3"}
-    Runtime.of(RuntimeConfig(device="cpu"))
-    assert torch.get_num_threads() == 3
-    Runtime.of(RuntimeConfig(device="cpu", threads=2))
-    assert torch.get_num_threads() == 2
+@pytest.mark.parametrize(("asked", "count"), [(0, 3), (2, 2)])
+def test_a_worker_keeps_to_its_share_unless_a_run_says_otherwise(own_threads, tmp_path, asked, count):
+    composed = OmegaConf.create({"runtime": {"threads": asked}})
+    Worker(lambda composed: None, tmp_path, Path.cwd(), threads=3)._enter(composed)
+    assert {os.environ[name] for name in threads.POOLS} == {str(count)}
+    Runtime.of(RuntimeConfig(device="cpu", threads=composed.runtime.threads))
+    assert torch.get_num_threads() == count
 
 
 @pytest.mark.parametrize(("said", "count"), [("4", 4), ("4,2", 4), ("", 0), ("many", 0)])
