@@ -19,10 +19,9 @@ for asked in (1, 0):
 """
 
 
-def test_a_limit_is_taken_back(monkeypatch):
-    before = {pool: os.environ.get(pool) for pool in threads.POOLS}  # what a run of another test left, too
-    there = {pool: count for pool, count in before.items() if count is not None}
-    monkeypatch.setattr(threads, "_AT_FIRST", there)
+def test_a_limit_is_taken_back():
+    threads.limit(0)  # of a run before
+    before = {pool: os.environ.get(pool) for pool in threads.POOLS}
     threads.limit(3)
     assert {os.environ[pool] for pool in threads.POOLS} == {"3"} and threads.given() == 3
     threads.limit(0)
