@@ -11,6 +11,7 @@ from typing import Self, TypeVar
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.callbacks import Callbacks
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
@@ -29,6 +30,9 @@ from relrep_exp.store.files import CONF
 
 T = TypeVar("T")
 OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
+# Hydra copies its repository whenever it composes or lists a group, and in it, node by node, this singleton
+# of all that is registered: half of `--help`. What is read from it is copied all the same.
+ConfigStore.__deepcopy__ = lambda self, memo: self  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
