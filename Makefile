@@ -10,7 +10,7 @@ STAMP := $(VENV)/.stamp
 USABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all lint type report clean clean-outputs
+.PHONY: help setup run test test-all lint type wheel report clean clean-outputs
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +35,9 @@ lint: $(STAMP) ## Check style and format (ruff), and who imports whom (import-li
 
 type: $(STAMP) ## Check types (mypy)
 	$(RUN) -m mypy
+
+wheel: $(STAMP) ## Build the wheel into dist/
+	$(RUN) -m build --wheel --no-isolation --outdir dist
 
 report: $(STAMP) ## Build the page outputs/report/index.html from the records
 	$(RUN) scripts/report.py $(ARGS)

@@ -21,7 +21,19 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("relrep_exp", "hydra_plugins")
-TARGETS = {"help", "setup", "run", "test", "test-all", "lint", "type", "report", "clean", "clean-outputs"}
+TARGETS = {
+    "help",
+    "setup",
+    "run",
+    "test",
+    "test-all",
+    "lint",
+    "type",
+    "wheel",
+    "report",
+    "clean",
+    "clean-outputs",
+}
 
 
 def run(*command: str | Path, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
