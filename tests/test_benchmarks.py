@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from relrep_exp.alignment.param.learn import Param, ParamModule, ParamSettings
 from relrep_exp.alignment.similarity import get_similarity
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts" / "bench"
 
 REFUSED = {
     "bench_alignment": (["--n", "0", "--repeats", "-1"], ["--n 0 ", "--repeats -1 "]),

@@ -1,7 +1,7 @@
 """How fast PARAM trains: work counted, time measured, share of the machine's GEMM peak in the same run.
 
-python scripts/bench_param.py --n 1437 --dims 64 80 96 --support 1437 --anchors 64 --batch 256
-python scripts/bench_param.py --n 50000 --dims 384 1280 768 --support 5000 --anchors 300 --batch 1024
+python scripts/bench/bench_param.py --n 1437 --dims 64 80 96 --support 1437 --anchors 64 --batch 256
+python scripts/bench/bench_param.py --n 50000 --dims 384 1280 768 --support 5000 --anchors 300 --batch 1024
 
 The equations as printed (alignment/param/losses.py) are timed beside it. --precisions float32 bf16 compares
 them in one run. With --profile the operations of a step are listed for each precision.

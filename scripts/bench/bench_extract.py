@@ -5,8 +5,8 @@ images  decoding and resizing in workers: what of the time is the model's
 memory  peak of a process while it extracts, at two numbers of rows
 small   what the engine costs where there is hardly any work, and what reading costs
 
-python scripts/bench_extract.py                     everything, some minutes on two cores
-python scripts/bench_extract.py --only texts --fraction 0.2
+python scripts/bench/bench_extract.py                     everything, some minutes on two cores
+python scripts/bench/bench_extract.py --only texts --fraction 0.2
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from bench_encoders import Cheap, Mlp, SmallBert, SmallConvNet, jpegs, mixed_texts
 from benchmarking import refused
+from made_up import Cheap, Mlp, SmallBert, SmallConvNet, jpegs, mixed_texts
 from torch import Tensor
 
 from relrep_exp.encoders.batching import Batches, Job, Reader

@@ -1,8 +1,8 @@
 """How fast classifier heads train: one by one with a DataLoader, and all side by side as a bank.
 
-python scripts/bench_heads.py                      # the paper's sizes, some steps, scaled by their number
-python scripts/bench_heads.py --whole --heads 4    # whole fits
-python scripts/bench_heads.py --over-batch         # `mlp_paper`
+python scripts/bench/bench_heads.py                   # the paper's sizes, some steps, scaled by their number
+python scripts/bench/bench_heads.py --whole --heads 4 # whole fits
+python scripts/bench/bench_heads.py --over-batch      # `mlp_paper`
 
 Both sides run in turn, each several times; the best counts. One by one is a literal nn.Sequential with a
 DataLoader over a TensorDataset, torch.optim.Adam and a plain loop. The bank is a fit as relrep_exp does it.

@@ -1,7 +1,7 @@
 """Time and memory of the parts against N, m, K and d, one at a time, with exponents and a plot.
 
-python scripts/bench_scaling.py            # minutes; a table, and scaling.png, .pdf, .csv in outputs/bench/
-python scripts/bench_scaling.py --quick    # a small grid, about a minute
+python scripts/bench/bench_scaling.py        # minutes; a table, and scaling.png, .pdf, .csv in outputs/bench/
+python scripts/bench/bench_scaling.py --quick # a small grid, about a minute
 
 Every part has a process of its own. Seconds are the least of several runs after one that does not count;
 memory is the peak of anonymous pages beyond what the inputs take. An exponent is the slope of the line
@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from bench_param import batches_for, module_for, synthetic_spaces
-from benchmarking import refused
-from peaks import Peak, in_child
+from benchmarking import Peak, in_child, refused
 
 from relrep_exp.alignment.anchors import AnchorSet
 from relrep_exp.alignment.metrics import retrieve

@@ -1,4 +1,4 @@
-"""The paper's equations as they are printed, in plain PyTorch: what one would write first, for comparison."""
+"""The paper's equations as printed, in plain PyTorch: what one would write first, and how long it takes."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ from itertools import chain, islice, repeat
 
 import torch
 import torch.nn.functional as F
+from benchmarking import timed
+from made_up import ANCHORS, CLASSES, SUPPORT, scaled
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from relrep_exp.alignment.anchors import WhitenedSpace
+from relrep_exp.alignment.anchors import WhitenedSpace, draw_support
 from relrep_exp.alignment.param import losses
 from relrep_exp.alignment.param.learn import ParamSettings
 from relrep_exp.alignment.similarity import get_similarity
+from relrep_exp.alignment.whitening import Whitening
+from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.tasks.decoders.head_training import HeadSettings
+
+HEAD_EPOCHS, HEAD_BATCH, HEAD_STEPS = 9, 32, 200
+RELATIVE_METHODS = 3
 
 
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,3 +80,42 @@ def train_head(x: Tensor, y: Tensor, classes: int, steps: int, how: HeadSettings
         adam.zero_grad()
         F.cross_entropy(head(features.to(x.device)), labels.to(x.device)).backward()
         adam.step()
+
+
+def literal_parts(embeddings: Embeddings, fraction: float, steps: int) -> dict[str, tuple[int, float]]:
+    """How many of each part Algorithm 1 makes, and their seconds as the equations are printed.
+
+    Scaled from some steps of each. Nothing is shared: PARAM Single is fitted for each source and test
+    encoder, a head trained for each source, test encoder and method, but for `absolute` one for each encoder.
+    """
+    spaces = {name: corpus.x[corpus.is_train] for name, corpus in embeddings.paired.items()}
+    device = next(iter(spaces.values())).device
+    seen = {}
+    for name, x in spaces.items():
+        mean, root = (part.to(x) for part in statistics(x))
+        seen[name] = WhitenedSpace(x, Whitening(mean, root, 1.0, len(mean), len(x)))
+    of_statistics = sum(timed(lambda x=x: statistics(x), device.type) for x in spaces.values())
+    settings = ParamSettings()
+    rows, count = len(next(iter(spaces.values()))), len(spaces)
+    ids = draw_support(rows, scaled(SUPPORT, fraction), 0).to(device)
+
+    def fit_seconds(names: list[str]) -> float:
+        logits = torch.randn(ANCHORS, len(ids), device=device)
+        parts = [seen[name] for name in names]
+        train_param(parts, ids, logits, settings, 1)
+        in_all = -(-rows // settings.batch) * settings.epochs
+        return timed(lambda: train_param(parts, ids, logits, settings, steps), device.type) / steps * in_all
+
+    multi = sum(fit_seconds([name for name in spaces if name != test]) for test in spaces)
+    single = sum(fit_seconds([name]) for name in spaces) * (count - 1)
+    first = next(iter(embeddings.tasks.values()))
+    y = first.labels[first.is_train]  # type: ignore[index]
+    x = torch.randn(rows, ANCHORS, device=device)
+    head = timed(lambda: train_head(x, y, CLASSES, HEAD_STEPS, HeadSettings()), device.type) / HEAD_STEPS
+    heads = RELATIVE_METHODS * count**2 + count
+    return {
+        "PARAM Multi fits": (count, multi),
+        "PARAM Single fits": (count * (count - 1), single),
+        "heads": (heads, heads * head * HEAD_EPOCHS * -(-rows // HEAD_BATCH)),
+        "statistics": (count, of_statistics),
+    }

@@ -1,8 +1,8 @@
 """Table 1's whole protocol, one seed, on made-up embeddings of the paper's shape: where the time goes.
 
-python scripts/bench_paper_scale.py                 # 50,000 + 10,000 samples: over an hour of two cores
-python scripts/bench_paper_scale.py --fraction 0.05 # minutes
-python scripts/bench_paper_scale.py --precision bf16 --device cuda
+python scripts/bench/bench_paper_scale.py                 # 50,000 + 10,000 samples: over an hour of two cores
+python scripts/bench/bench_paper_scale.py --fraction 0.05 # minutes
+python scripts/bench/bench_paper_scale.py --precision bf16 --device cuda
 
 Four encoders of dimension 384, 1,280, 768 and 768 see 20 planted classes through affine maps and noise of
 their own. Then the code behind `run.py` does what it does for `experiment=table1`: four methods, every
@@ -23,9 +23,9 @@ from statistics import fmean
 
 import torch
 from bench_param import step_gflop
-from benchmarking import gemm_peak, refused
-from paper_shape import DIMS, literal_parts, paper_shaped, scaled
-from phases import Phase, Phases
+from benchmarking import Phase, Phases, gemm_peak, refused
+from literal import literal_parts
+from made_up import DIMS, paper_shaped, scaled
 
 from relrep_exp.alignment import metrics
 from relrep_exp.alignment.param.learn import Param

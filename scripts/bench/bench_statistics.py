@@ -1,7 +1,7 @@
 """Mean, covariance and WIP projection: against two passes and the bare product, and memory against N.
 
-python scripts/bench_statistics.py                              # d = 768; 50,000 and 1,000,000 rows
-python scripts/bench_statistics.py --n 20000 100000 --dim 256   # smaller
+python scripts/bench/bench_statistics.py                              # d = 768; 50,000 and 1,000,000 rows
+python scripts/bench/bench_statistics.py --n 20000 100000 --dim 256   # smaller
 
 In memory, both sides get the same tensor of the first N, by turns; the table has medians. From files, each N
 is written into a store of shards in a temporary folder, and read by a process of its own whose peak memory is
@@ -20,9 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-from bench_alignment import by_turns
-from benchmarking import refused
-from peaks import Peak, in_child
+from benchmarking import Peak, by_turns, in_child, refused
 from torch import Tensor
 
 from relrep_exp.alignment.anchors import AnchorSet

@@ -1,7 +1,7 @@
 """What the framework itself costs in a sweep under `basic`: everything but a run's own computation.
 
-python scripts/bench_overhead.py                 # 12 runs of one second each and less; about two minutes
-python scripts/bench_overhead.py --runs 40 --loggers none
+python scripts/bench/bench_overhead.py        # 12 runs of one second each and less; about two minutes
+python scripts/bench/bench_overhead.py --runs 40 --loggers none
 
 A run's computation is what its record's `timings` add up to. The rest of the sweep's time is divided among
 the runs: first with the start of Python and the imports (`all`), then without what a sweep of one run takes
@@ -28,7 +28,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 LOGGERS = ("none", "csv", "wandb")
 # What is looked for in a profile: (file's end, function) -> what it does. None of them calls another.
 PLACES = {

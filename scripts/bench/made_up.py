@@ -1,4 +1,4 @@
-"""Encoders with random weights and samples made up for them: what `bench_extract.py` measures with."""
+"""What benchmarks measure with: random encoders, samples for them, embeddings of the paper's shape."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.encoders.encoder import Encoder
+from relrep_exp.store.keys import content_key
 
 WORDS = 2000
+# The paper's encoders and sizes
+DIMS = {"vit_s": 384, "rexnet": 1280, "vit_b": 768, "vit_r50": 768}
+CLASSES, LATENT, TRAIN, TEST, SUPPORT, ANCHORS = 20, 64, 50_000, 10_000, 5_000, 300
+CENTRES, NOISE = 0.45, 0.5  # deviation of class centres and of an encoder's own noise; within a class it is 1
 
 
 class SmallBert(Encoder):
@@ -144,3 +150,29 @@ class Mlp(Encoder):
         """[B, 64]."""
         x: Tensor = self.layers(inputs)
         return x
+
+
+def scaled(count: int, fraction: float) -> int:
+    """A share of the paper's count; no fewer than there are anchors."""
+    return max(ANCHORS, round(count * fraction))
+
+
+def paper_shaped(fraction: float, seed: int) -> Embeddings:
+    """Affine images of one cloud of labelled points in each encoder, with noise before and after the map."""
+    g = torch.Generator().manual_seed(seed)
+    train, test = scaled(TRAIN, fraction), scaled(TEST, fraction)
+    labels = torch.randint(CLASSES, (train + test,), generator=g)
+    centres = CENTRES * torch.randn(CLASSES, LATENT, generator=g)
+    points = centres[labels] + torch.randn(train + test, LATENT, generator=g)
+    is_train = torch.arange(train + test) < train
+    corpora = {name: Corpus(_view(points, d, g), is_train, labels) for name, d in DIMS.items()}
+    keys = {name: content_key({"made": name, "seed": seed, "fraction": fraction}) for name in DIMS}
+    return Embeddings(corpora, corpora, keys)
+
+
+def _view(points: Tensor, d: int, g: torch.Generator) -> Tensor:
+    """x = (z + noise) A + noise + b with singular values of A that fall off, [N, d]."""
+    scales = torch.logspace(0, -1, LATENT)
+    a = scales[:, None] * torch.randn(LATENT, d, generator=g) / LATENT**0.5
+    seen = points + NOISE * torch.randn(points.shape, generator=g)
+    return seen @ a + 0.1 * torch.randn(len(points), d, generator=g) + torch.randn(d, generator=g)

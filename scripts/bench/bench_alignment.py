@@ -1,7 +1,7 @@
 """How fast translations are estimated and applied, beside latentis where it is installed, in the same run.
 
-python scripts/bench_alignment.py                       # N = 50,000, d = 768, 300 anchors, float32
-taskset -c 0 python scripts/bench_alignment.py --threads 1 --repeats 3
+python scripts/bench/bench_alignment.py                       # N = 50,000, d = 768, 300 anchors, float32
+taskset -c 0 python scripts/bench/bench_alignment.py --threads 1 --repeats 3
 
 Both sides get the same tensors, by turns; the table has medians. latentis comes with the extra `bench`.
 """
@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from benchmarking import refused
+from benchmarking import by_turns, refused
 from torch import Tensor
 
 from relrep_exp.alignment.anchors import Space, choose_anchors, get_anchor_strategy
@@ -65,19 +63,6 @@ def print_against_gemm(x: Tensor, y: Tensor, repeats: int) -> None:
         ours, gemm = by_turns([lambda moved=moved: moved(x), lambda matrix=matrix: x @ matrix], repeats)  # type: ignore[misc]  # bound now
         name = f"transform, {scaling}; one GEMM"
         print(f"{name:34s}{1e3 * ours:9.1f} ms{1e3 * gemm:9.1f} ms   {ours / gemm:.2f} of one GEMM")
-
-
-def by_turns(sides: list[Work], repeats: int) -> list[float]:
-    """Median seconds of each, after one run of each that does not count, by turns."""
-    for work in sides:
-        work()
-    times: list[list[float]] = [[] for _ in sides]
-    for _ in range(repeats):
-        for work, taken in zip(sides, times, strict=True):
-            start = time.perf_counter()
-            work()
-            taken.append(time.perf_counter() - start)
-    return [statistics.median(taken) for taken in times]
 
 
 def our_side(x: Tensor, y: Tensor, few: Tensor) -> dict[str, Work]:
