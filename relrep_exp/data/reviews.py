@@ -19,9 +19,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from relrep_exp.data import review_grammar as grammar
-from relrep_exp.data import review_words as words
 from relrep_exp.data.manifest import settings
-from relrep_exp.data.review_grammar import Sentence
+from relrep_exp.data.review_grammar import LANGUAGES, TABLES, Sentence
 from relrep_exp.data.samples import Samples, View
 from relrep_exp.errors import Problem, UserError
 from relrep_exp.store.keys import text_digest
@@ -85,8 +84,9 @@ def load(config: ReviewsData, views: Sequence[str], offline: bool) -> Samples:
 
     _require_languages(views)
     drawn = draw(config)
-    stars = sorted({review.stars for review in drawn})
-    labels = torch.tensor([_label(review.stars, config, stars) for review in drawn])
+    classes = sorted({review.stars for review in drawn})
+    coarse = config.labels == "coarse"
+    labels = torch.tensor([int(one.stars > 3) if coarse else classes.index(one.stars) for one in drawn])
     is_train = torch.arange(len(drawn)) < config.train
     texts = {view: [grammar.render(review.sentences, view) for review in drawn] for view in views}
     return Samples({view: View(texts[view], is_train, labels) for view in views}, parallel=True)
@@ -107,16 +107,12 @@ def draw(config: ReviewsData) -> tuple[Review, ...]:
     return tuple(found.values())
 
 
-def _label(stars: int, config: ReviewsData, all_stars: Sequence[int]) -> int:
-    return int(stars > 3) if config.labels == "coarse" else all_stars.index(stars)
-
-
 def _require_languages(views: Sequence[str]) -> None:
-    known = ", ".join(words.LANGUAGES)
+    known = ", ".join(LANGUAGES)
     problems = [
         Problem(f"there are no reviews in {view!r}", f"choose encoders of these languages: {known}")
         for view in views
-        if view not in words.LANGUAGES
+        if view not in LANGUAGES
     ]
     if problems:
         raise UserError(problems)
@@ -127,10 +123,10 @@ class _Writer:
 
     def __init__(self, random: Random, stars: int):
         self.random, self.stars = random, stars
-        self.product = self._pick(range(len(words.PRODUCTS)))
+        self.product = self._pick(range(len(TABLES["product"])))
         self.opinions: set[int] = set()
-        kinds = {"all", words.PRODUCTS[self.product].mark}
-        self.aspects = [n for n, row in enumerate(words.ASPECTS) if kinds & set(row.mark.split())]
+        kinds = {"all", TABLES["product"][self.product].mark}
+        self.aspects = [n for n, row in enumerate(TABLES["aspect"]) if kinds & set(row.mark.split())]
 
     def review(self) -> Review:
         """One to three sentences."""
@@ -143,14 +139,14 @@ class _Writer:
         kinds = ["use", "bought", "present", "broken" if level < 3 else "lasting" if level > 3 else "use"]
         kind = self._pick(kinds)
         if kind in ("bought", "present"):
-            return self._said(kind, recipient=self._pick(range(len(words.RECIPIENTS))))
-        return self._said(kind, duration=self._pick(range(len(words.DURATIONS))))
+            return self._said(kind, recipient=self._pick(range(len(TABLES["recipient"]))))
+        return self._said(kind, duration=self._pick(range(len(TABLES["duration"]))))
 
-    def _about(self) -> Sentence:
-        return self._said("about", aspect=self._new_aspect(), opinion=self._opinion(self._level()))
+    def _about(self, kind: str = "about") -> Sentence:
+        return self._said(kind, aspect=self._new_aspect(), opinion=self._opinion(self._level()))
 
     def _aspect(self) -> Sentence:
-        return self._said("aspect", aspect=self._new_aspect(), opinion=self._opinion(self._level()))
+        return self._about("aspect")
 
     def _pair(self) -> Sentence:
         levels = [self._level(), self._level()]
@@ -172,12 +168,12 @@ class _Writer:
         ]
         return self._said(
             "service but" if _contradict(*levels) else "service and",
-            delivery=self._of_level(words.DELIVERIES, levels[0]),
-            seller=self._of_level(words.SELLERS, levels[1]),
+            delivery=self._of_level(TABLES["delivery"], levels[0]),
+            seller=self._of_level(TABLES["seller"], levels[1]),
         )
 
     def _verdict(self) -> Sentence:
-        return self._said("verdict", verdict=self._of_level(words.VERDICTS, self._level()))
+        return self._said("verdict", verdict=self._of_level(TABLES["verdict"], self._level()))
 
     def _said(self, kind: str, **slots: int) -> Sentence:
         return Sentence(kind, tuple(sorted({"product": self.product, **slots}.items())))
@@ -189,11 +185,11 @@ class _Writer:
 
     def _opinion(self, level: int) -> int:
         """In words that this review has not used yet."""
-        chosen = self._of_level(words.OPINIONS, level, self.opinions)
+        chosen = self._of_level(TABLES["opinion"], level, self.opinions)
         self.opinions.add(chosen)
         return chosen
 
-    def _of_level(self, table: tuple[words.Row, ...], level: int, used: Collection[int] = ()) -> int:
+    def _of_level(self, table: tuple[grammar.Row, ...], level: int, used: Collection[int] = ()) -> int:
         return self._pick([n for n, row in enumerate(table) if row.mark == str(level) and n not in used])
 
     def _new_aspect(self) -> int:

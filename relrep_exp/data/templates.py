@@ -1,19 +1,26 @@
-"""conf/data/templates: distinct English sentences of a small grammar, `template_grammar`; no network needed.
+"""conf/data/templates: distinct English sentences of a small grammar; no network needed.
 
 from relrep_exp.data.templates import paraphrase, sentences
 for sentence in sentences(3, seed=0):
     print(sentence, "|", paraphrase(sentence))
+
+A sentence says who did what to which thing, where, when and why: one of the patterns over the slots of
+assets/templates.tsv, each filled independently of the others. Every filler has two wordings that mean the
+same ("bought" and "purchased"). A sentence uses the first wordings or the second ones throughout, so that it
+has paraphrases which share hardly a word with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import prod
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.data.manifest import settings
 from relrep_exp.data.samples import Samples, View
-from relrep_exp.data.template_grammar import CONTENTS, PATTERNS, Sentence, fillers
+from relrep_exp.data.textfile import asset
 from relrep_exp.errors import Problem, UserError
 from relrep_exp.store.keys import text_digest
 
@@ -22,6 +29,61 @@ if TYPE_CHECKING:
 
 VIEW = "en"
 VERSION = 1
+
+# Slot -> both wordings of each filler, in the order in which a number is spelt as one sentence's fillers.
+SLOTS: dict[str, list[tuple[str, str]]] = {}
+for _row in asset("templates.tsv"):
+    SLOTS.setdefault(_row["slot"], []).append((_row["first"], _row["second"]))
+CONTENTS = prod(map(len, SLOTS.values()))  # how many different things can be said
+
+PATTERNS = (
+    "{person} {action} {thing} {place} {time} {reason}",
+    "{time}, {person} {action} {thing} {place} {reason}",
+    "{place}, {person} {action} {thing} {time} {reason}",
+    "{thing} was {action} by {person} {place} {time} {reason}",
+    "it was {person} who {action} {thing} {time} {place} {reason}",
+    "{reason}, {person} {action} {thing} {place} {time}",
+)
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One thing said in one way.
+
+    Attributes:
+        fillers: the number of each slot's filler, in the order of `SLOTS`.
+        pattern: the number of its pattern.
+        wording: 0 or 1, which of their two wordings the fillers have.
+    """
+
+    fillers: tuple[int, ...]
+    pattern: int = 0
+    wording: int = 0
+
+    def __str__(self) -> str:
+        """The sentence itself: a capital, a full stop."""
+        words = {
+            slot: rows[filler][self.wording]
+            for (slot, rows), filler in zip(SLOTS.items(), self.fillers, strict=True)
+        }
+        thing = with_article(f"{words['quality']} {words['object']}")
+        person = with_article(words["person"])
+        text = PATTERNS[self.pattern].format_map({**words, "person": person, "thing": thing})
+        return f"{text[0].upper()}{text[1:]}."
+
+
+def with_article(words: str) -> str:
+    """Put "a" or "an" before words; none here begins with a silent h, or with u spoken as in "use"."""
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
+def fillers(number: int) -> tuple[int, ...]:
+    """Spell the content with a number in 0 .. `CONTENTS` - 1 as fillers: the digits of a mixed radix."""
+    digits = []
+    for words in reversed(SLOTS.values()):
+        number, digit = divmod(number, len(words))
+        digits.append(digit)
+    return tuple(reversed(digits))
 
 
 def sentences(n: int, seed: int, exclude: Iterable[Sentence] = ()) -> list[Sentence]:
@@ -81,8 +143,7 @@ def load(config: TemplatesData, views: Sequence[str], offline: bool) -> Samples:
 
 
 def _texts(config: TemplatesData) -> list[str]:
-    train, test = split(config)
-    return [str(sentence) for sentence in train + test]
+    return [str(sentence) for sentence in sentences(config.train + config.test, config.seed)]
 
 
 def _require_english(views: Sequence[str]) -> None:

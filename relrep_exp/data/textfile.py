@@ -52,6 +52,13 @@ def lines(path: Path) -> Iterator[str]:
         ) from None
 
 
+def asset(name: str) -> list[dict[str, str]]:
+    """Read a table of the package's own, in data/assets; lines that begin with # are comments."""
+    text = (Path(__file__).parent / "assets" / name).read_text(encoding="utf-8")
+    rows = [line for line in text.split("\n") if line and not line.startswith("#")]
+    return list(csv.DictReader(rows, delimiter=TAB, quoting=csv.QUOTE_NONE))
+
+
 def dialect(path: Path, separator: str) -> Dialect:
     """Find how a CSV or TSV is written, after a look at every row of it.
 

@@ -9,12 +9,10 @@ import torch
 
 from relrep_exp.config.schema import ReviewsData
 from relrep_exp.data import review_grammar as grammar
-from relrep_exp.data import review_words as words
 from relrep_exp.data import reviews
+from relrep_exp.data.review_grammar import LANGUAGES, TABLES
 from relrep_exp.errors import UserError
 from relrep_exp.store.keys import text_digest
-
-LANGUAGES = ("de", "en", "es", "fr", "zh")
 
 
 def config(**changes):
@@ -26,13 +24,13 @@ def loaded():
     return sources.load(config(), LANGUAGES, offline=True)
 
 
-def row(table, english):
-    return next(n for n, found in enumerate(table) if found.words["en"] == english)
-
-
-def said(kind, **slots):
-    numbers = {slot: row(grammar.TABLES[slot.rstrip("2")], english) for slot, english in slots.items()}
-    return grammar.Sentence(kind, tuple(sorted(numbers.items())))
+def said(kind, language, **slots):
+    """A sentence in one language, its slots named by the English words of their rows."""
+    numbers = {
+        slot: [row.words["en"] for row in TABLES[slot.rstrip("2")]].index(english)
+        for slot, english in slots.items()
+    }
+    return grammar.render((grammar.Sentence(kind, tuple(sorted(numbers.items()))),), language)
 
 
 GOLDEN = {
@@ -44,13 +42,9 @@ GOLDEN = {
 }
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_the_first_review_of_seed_0(loaded, language):
-    assert loaded.views[language].samples[0] == GOLDEN[language]
-
-
 def test_the_reviews_of_a_seed_never_change(loaded):
     """Golden: raise VERSION with any change of the draw; a change of words changes the digest by itself."""
+    assert {language: loaded.views[language].samples[0] for language in LANGUAGES} == GOLDEN
     assert loaded.views["en"].samples[1:4] == [
         "I have been using this sofa for half a year. The colour is terrible and the design is unacceptable.",
         "I bought this keyboard for my uncle. Full marks from me!",
@@ -58,6 +52,11 @@ def test_the_reviews_of_a_seed_never_change(loaded):
     ]
     texts = [text for language in LANGUAGES for text in loaded.views[language].samples]
     assert text_digest("\n".join(texts)) == "d8063caf2fac1525ff8fc99e24a7da120a3df01000ff6c63c28de278236afa5a"
+
+
+def test_the_words_are_in_the_key_as_they_always_were():
+    found = sources.identity(config(), ["de"], True)["de"]["digest"]
+    assert found == "b55651f7417aaa8f12899f40e355bcce6fc0e3d1f25a7e3d5aa3ad8c8860a7a9"
 
 
 # One product of each gender, with and without a vowel in French, in every kind of sentence with a noun.
@@ -72,8 +71,7 @@ NOUNS = [
 
 @pytest.mark.parametrize("english, de, en, es, fr, zh", NOUNS)
 def test_articles_agree_with_the_product(english, de, en, es, fr, zh):
-    sentence = said("use", product=english, duration="a week")
-    assert [grammar.render((sentence,), language) for language in LANGUAGES] == [
+    assert [said("use", language, product=english, duration="a week") for language in LANGUAGES] == [
         f"Ich benutze {de} seit einer Woche.",
         f"I have been using {en} for a week.",
         f"Uso {es} desde hace una semana.",
@@ -82,69 +80,48 @@ def test_articles_agree_with_the_product(english, de, en, es, fr, zh):
     ]
 
 
-@pytest.mark.parametrize(
-    "english, de, es, fr",
-    [
-        ("jacket", "Die Jacke ging", "La chaqueta se", "La veste s'est abîmée"),
-        ("coat", "Der Mantel ging", "El abrigo se", "Le manteau s'est abîmé"),
-        ("speaker", "Der Lautsprecher ging", "El altavoz se", "L'enceinte s'est abîmée"),
-        ("vacuum cleaner", "Der Staubsauger ging", "La aspiradora se", "L'aspirateur s'est abîmé"),
-    ],
-)
-def test_subjects_and_participles_agree(english, de, es, fr):
-    sentence = said("broken", product=english, duration="two months")
-    assert grammar.render((sentence,), "de") == f"{de} nach zwei Monaten kaputt."
-    assert grammar.render((sentence,), "es") == f"{es} estropeó después de dos meses."
-    assert grammar.render((sentence,), "fr") == f"{fr} au bout de deux mois."
+SUBJECTS = {"kind": "broken", "duration": "two months"}
+FIRST = {"kind": "but", "product": "kettle", "aspect": "quality", "opinion": "is poor", "aspect2": "size",
+         "opinion2": "is perfect"}  # fmt: skip
+SECOND = {**FIRST, "aspect": "design", "opinion": "is perfect", "aspect2": "packaging", "opinion2": "is poor"}
+PRONOUN = {"kind": "verdict", "verdict": "I recommend it to everyone."}
+AGREEMENT = [
+    ({**SUBJECTS, "product": "jacket"}, "Die Jacke ging nach zwei Monaten kaputt.",
+     "La chaqueta se estropeó después de dos meses.", "La veste s'est abîmée au bout de deux mois."),
+    ({**SUBJECTS, "product": "coat"}, "Der Mantel ging nach zwei Monaten kaputt.",
+     "El abrigo se estropeó después de dos meses.", "Le manteau s'est abîmé au bout de deux mois."),
+    ({**SUBJECTS, "product": "speaker"}, "Der Lautsprecher ging nach zwei Monaten kaputt.",
+     "El altavoz se estropeó después de dos meses.", "L'enceinte s'est abîmée au bout de deux mois."),
+    ({**SUBJECTS, "product": "vacuum cleaner"}, "Der Staubsauger ging nach zwei Monaten kaputt.",
+     "La aspiradora se estropeó después de dos meses.", "L'aspirateur s'est abîmé au bout de deux mois."),
+    (FIRST, "Die Qualität ist schlecht, aber die Größe ist perfekt.",
+     "La calidad es mala, pero el tamaño es perfecto.",
+     "La qualité est mauvaise, mais la taille est parfaite."),
+    (SECOND, "Das Design ist perfekt, aber die Verpackung ist schlecht.",
+     "El diseño es perfecto, pero el embalaje es malo.",
+     "Le design est parfait, mais l'emballage est mauvais."),
+    ({**PRONOUN, "product": "tent"}, "Ich empfehle es jedem.", "La recomiendo a todo el mundo.",
+     "Je la recommande à tout le monde."),
+    ({**PRONOUN, "product": "suitcase"}, "Ich empfehle ihn jedem.", "La recomiendo a todo el mundo.",
+     "Je la recommande à tout le monde."),
+    ({**PRONOUN, "product": "drone"}, "Ich empfehle sie jedem.", "Lo recomiendo a todo el mundo.",
+     "Je le recommande à tout le monde."),
+    ({"kind": "present", "product": "lamp", "recipient": "brother"},
+     "Mein Bruder hat mir diese Lampe geschenkt.", "Mi hermano me regaló esta lámpara.",
+     "Mon frère m'a offert cette lampe."),
+    ({"kind": "bought", "product": "lamp", "recipient": "brother"},
+     "Ich habe diese Lampe für meinen Bruder gekauft.", "Compré esta lámpara para mi hermano.",
+     "J'ai acheté cette lampe pour mon frère."),
+    ({"kind": "bought", "product": "lamp", "recipient": "friend"},
+     "Ich habe diese Lampe für meine Freundin gekauft.", "Compré esta lámpara para mi amiga.",
+     "J'ai acheté cette lampe pour mon amie."),
+]  # fmt: skip
 
 
-def test_opinions_agree_with_their_own_aspect():
-    sentence = said(
-        "but", product="kettle", aspect="quality", opinion="is poor", aspect2="size", opinion2="is perfect"
-    )
-    swapped = said(
-        "but",
-        product="kettle",
-        aspect="design",
-        opinion="is perfect",
-        aspect2="packaging",
-        opinion2="is poor",
-    )
-    assert grammar.render((sentence,), "es") == "La calidad es mala, pero el tamaño es perfecto."
-    assert grammar.render((swapped,), "es") == "El diseño es perfecto, pero el embalaje es malo."
-    assert grammar.render((sentence,), "fr") == "La qualité est mauvaise, mais la taille est parfaite."
-    assert grammar.render((swapped,), "fr") == "Le design est parfait, mais l'emballage est mauvais."
-    assert grammar.render((sentence,), "zh") == "质量很差，但是尺寸完美无缺。"
-
-
-@pytest.mark.parametrize(
-    "english, de, es, fr",
-    [
-        ("tent", "es", "La", "la"),
-        ("suitcase", "ihn", "La", "la"),
-        ("drone", "sie", "Lo", "le"),
-    ],
-)
-def test_pronouns_agree_with_the_product(english, de, es, fr):
-    sentence = said("verdict", product=english, verdict="I recommend it to everyone.")
-    assert grammar.render((sentence,), "de") == f"Ich empfehle {de} jedem."
-    assert grammar.render((sentence,), "es") == f"{es} recomiendo a todo el mundo."
-    assert grammar.render((sentence,), "fr") == f"Je {fr} recommande à tout le monde."
-
-
-@pytest.mark.parametrize(
-    "english, giver, taker, fr",
-    [
-        ("brother", "Mein Bruder", "meinen Bruder", "mon frère"),
-        ("friend", "Meine Freundin", "meine Freundin", "mon amie"),
-    ],
-)
-def test_possessives_follow_case_and_gender(english, giver, taker, fr):
-    present = said("present", product="lamp", recipient=english)
-    bought = said("bought", product="lamp", recipient=english)
-    assert grammar.render((present,), "de") == f"{giver} hat mir diese Lampe geschenkt."
-    assert grammar.render((bought,), "de") == f"Ich habe diese Lampe für {taker} gekauft."
-    assert grammar.render((bought,), "fr") == f"J'ai acheté cette lampe pour {fr}."
+@pytest.mark.parametrize("meaning, de, es, fr", AGREEMENT)
+def test_participles_opinions_pronouns_and_possessives_agree(meaning, de, es, fr):
+    kind, slots = meaning["kind"], {slot: word for slot, word in meaning.items() if slot != "kind"}
+    assert [said(kind, language, **slots) for language in ("de", "es", "fr")] == [de, es, fr]
 
 
 def test_every_word_renders_in_every_sentence_and_language_with_nothing_left_over():
@@ -154,7 +131,7 @@ def test_every_word_renders_in_every_sentence_and_language_with_nothing_left_ove
         "service and": ("delivery", "seller"), "but": ("aspect", "aspect2", "opinion", "opinion2"),
     }  # fmt: skip
     for kind, names in slots.items():
-        tables = {name: grammar.TABLES[name.rstrip("2")] for name in ("product", *names)}
+        tables = {name: TABLES[name.rstrip("2")] for name in ("product", *names)}
         for number in range(max(map(len, tables.values()))):
             picked = {name: (number + n) % len(t) for n, (name, t) in enumerate(tables.items())}
             for language in LANGUAGES:
@@ -166,130 +143,82 @@ def test_every_word_renders_in_every_sentence_and_language_with_nothing_left_ove
                 assert language == "zh" or text.lstrip("¡")[0].isupper()
 
 
-@pytest.mark.parametrize("table", list(grammar.TABLES))
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_different_rows_are_said_differently(table, language):
-    phrases = [found.words[language] for found in grammar.TABLES[table]]
-    assert len(set(phrases)) == len(phrases)
+def test_different_rows_are_said_differently():
+    for name, rows in TABLES.items():
+        for language in LANGUAGES:
+            assert len({row.words[language] for row in rows}) == len(rows), (name, language)
 
 
 def test_the_same_meaning_in_all_languages(loaded):
     """Each language's words for product and aspects are found in the row where the others have theirs."""
-    drawn = reviews.draw(config())
-    for number, review in enumerate(drawn):
+    for number, review in enumerate(reviews.draw(config())):
         for sentence in review.sentences:
             for slot, chosen in sentence.slots:
                 if slot == "product" and sentence.kind not in ("use", "about"):
                     continue
                 for language in ("en", "zh"):
-                    phrase = grammar.TABLES[slot.rstrip("2")][chosen].words[language]
+                    phrase = TABLES[slot.rstrip("2")][chosen].words[language]
                     bare = phrase.split(" ", 1)[-1] if language == "zh" else phrase
                     assert bare.casefold() in loaded.views[language].samples[number].casefold()
 
 
-def test_all_views_share_labels_and_split(loaded):
+def test_all_views_share_labels_and_split_and_say_nothing_twice(loaded):
     assert loaded.parallel
     first = loaded.views["de"]
+    assert first.is_train.tolist() == [True] * 400 + [False] * 100
     for view in loaded.views.values():
         assert torch.equal(view.labels, first.labels) and torch.equal(view.is_train, first.is_train)
-    assert first.is_train.tolist() == [True] * 400 + [False] * 100
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_texts_are_distinct_so_training_and_test_are_disjoint(loaded, language):
-    texts = loaded.views[language].samples
-    assert len(texts) == len(set(texts)) == 500
+        assert len(view.samples) == len(set(view.samples)) == 500
 
 
 @pytest.mark.parametrize("labels, classes", [("coarse", 2), ("fine", 5)])
-def test_classes_are_balanced_in_training_and_test(labels, classes):
+def test_classes_are_balanced_and_follow_the_stars(labels, classes):
     view = sources.load(config(labels=labels), ["en"], True).views["en"]
     for part in (view.labels[view.is_train], view.labels[~view.is_train]):
         counts = Counter(part.tolist())
         assert sorted(counts) == list(range(classes))
         assert max(counts.values()) - min(counts.values()) <= 1
+    stars = [review.stars for review in reviews.draw(config(labels=labels))]
+    assert set(stars) == ({1, 2, 4, 5} if labels == "coarse" else {1, 2, 3, 4, 5})
+    assert view.labels.tolist() == [int(n > 3) if labels == "coarse" else n - 1 for n in stars]
 
 
-def test_coarse_labels_are_more_than_three_stars_and_leave_three_out():
-    view = sources.load(config(), ["en"], True).views["en"]
-    stars = [review.stars for review in reviews.draw(config())]
-    assert set(stars) == {1, 2, 4, 5}
-    assert view.labels.tolist() == [int(n > 3) for n in stars]
-    fine = config(labels="fine")
-    assert sources.load(fine, ["en"], True).views["en"].labels.tolist() == [
-        review.stars - 1 for review in reviews.draw(fine)
-    ]
-
-
-def opinion_levels(drawn):
-    """(stars, level) of every opinion."""
-    return [
-        (review.stars, int(words.OPINIONS[chosen].mark))
-        for review in drawn
-        for sentence in review.sentences
-        for slot, chosen in sentence.slots
-        if slot.startswith("opinion")
-    ]
-
-
-def test_opinions_follow_the_stars_but_not_always():
-    found = opinion_levels(reviews.draw(config(train=2000)))
-    agree = [(level > 3) == (stars > 3) for stars, level in found if level != 3]
+def test_what_a_review_says_hangs_together():
+    """Opinions mostly follow the stars, `but` joins opposites, aspects are the product's own."""
+    drawn, agree = reviews.draw(config(train=2000)), []
+    assert {len(review.sentences) for review in drawn} == {1, 2, 3}
+    for review in drawn:
+        meanings = [(sentence.kind, dict(sentence.slots)) for sentence in review.sentences]
+        [product] = {slots["product"] for _, slots in meanings}
+        for kind, slots in meanings:
+            levels = [int(TABLES["opinion"][slots[s]].mark) for s in ("opinion", "opinion2") if s in slots]
+            agree += [(level > 3) == (review.stars > 3) for level in levels if level != 3]
+            if kind in ("and", "but"):
+                assert (kind == "but") == ((levels[0] - 3) * (levels[1] - 3) < 0)
+                assert slots["aspect"] != slots["aspect2"]
+            for slot in {"aspect", "aspect2"} & set(slots):
+                kinds = TABLES["aspect"][slots[slot]].mark
+                assert kinds == "all" or TABLES["product"][product].mark in kinds
     assert 0.75 < sum(agree) / len(agree) < 0.95
 
 
-def test_but_joins_what_contradicts_itself():
-    for review in reviews.draw(config(train=1000)):
-        for sentence in review.sentences:
-            slots = dict(sentence.slots)
-            if sentence.kind in ("and", "but"):
-                one, other = (int(words.OPINIONS[slots[s]].mark) - 3 for s in ("opinion", "opinion2"))
-                assert (sentence.kind == "but") == (one * other < 0)
-                assert slots["aspect"] != slots["aspect2"]
-
-
-def test_products_have_only_aspects_that_such_things_have():
-    for review in reviews.draw(config()):
-        for sentence in review.sentences:
-            slots = dict(sentence.slots)
-            kind = words.PRODUCTS[slots["product"]].mark
-            for slot in {"aspect", "aspect2"} & set(slots):
-                assert words.ASPECTS[slots[slot]].mark == "all" or kind in words.ASPECTS[slots[slot]].mark
-
-
-def test_reviews_have_one_to_three_sentences_about_one_product():
-    drawn = reviews.draw(config())
-    assert {len(review.sentences) for review in drawn} == {1, 2, 3}
-    assert all(len({dict(s.slots)["product"] for s in review.sentences}) == 1 for review in drawn)
-
-
-def test_the_seed_alone_changes_reviews(loaded):
-    again = sources.load(config(param_batch=7), LANGUAGES, False)
+def test_the_seed_alone_changes_reviews_not_the_languages_asked_for(loaded):
+    again = sources.load(config(param_batch=7), ["fr"], False)
+    assert list(again.views) == ["fr"]
     assert again.views["fr"].samples == loaded.views["fr"].samples
     other = sources.load(config(seed=1), ["fr"], True).views["fr"].samples
     assert len(set(other) & set(loaded.views["fr"].samples)) < 50
-
-
-def test_languages_can_be_asked_for_one_by_one(loaded):
-    one = sources.load(config(), ["es"], True)
-    assert list(one.views) == ["es"]
-    assert one.views["es"].samples == loaded.views["es"].samples
 
 
 def test_identity_tells_what_changes_the_texts_and_nothing_else(monkeypatch):
     def identity(language="de", **changes):
         return sources.identity(config(**changes), [language], True)[language]
 
-    assert identity() == identity(param_batch=7)
-    others = [
-        identity("en"),
-        identity(seed=1),
-        identity(labels="fine"),
-        identity(train=401),
-        identity(test=99),
-    ]
     before = identity()
-    monkeypatch.setitem(grammar._TEMPLATES["de"], "verdict", "Kurz: {verdict}")
+    assert before == identity(param_batch=7)
+    changes = [{"seed": 1}, {"labels": "fine"}, {"train": 401}, {"test": 99}]
+    others = [identity("en"), *(identity(**change) for change in changes)]
+    monkeypatch.setitem(grammar.TEMPLATES["de"], "verdict", "Kurz: {verdict}")
     others.append(identity())
     assert all(other != before for other in others)
 
@@ -298,8 +227,6 @@ def test_unknown_languages_are_told_at_once():
     for function in (sources.identity, sources.load):
         with pytest.raises(UserError) as caught:
             function(config(), ["de", "nl", "ja"], True)
-        assert [p.what for p in caught.value.problems] == [
-            "there are no reviews in 'nl'",
-            "there are no reviews in 'ja'",
-        ]
+        said = [problem.what for problem in caught.value.problems]
+        assert said == ["there are no reviews in 'nl'", "there are no reviews in 'ja'"]
         assert all("de, en, es, fr, zh" in problem.remedy for problem in caught.value.problems)

@@ -14,7 +14,7 @@ from relrep_exp.errors import user_error
 from relrep_exp.store import versions
 
 if TYPE_CHECKING:
-    from relrep_exp.data.template_grammar import Sentence
+    from relrep_exp.data.templates import Sentence
 
 
 def sources(zoo: LocalLmZoo, data: Dataset, config: Config) -> dict[str, EncoderSource]:

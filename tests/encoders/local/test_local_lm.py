@@ -11,7 +11,7 @@ from making import HOW, asked, dataset
 
 from relrep_exp.config.schema import DigitsData, LocalLmConfig, LocalLmZoo, TemplatesData
 from relrep_exp.data import templates
-from relrep_exp.data.template_grammar import SLOTS
+from relrep_exp.data.templates import SLOTS
 from relrep_exp.encoders.local import language_model, local_lm
 from relrep_exp.errors import UserError
 from relrep_exp.store.tensors import TensorStore
