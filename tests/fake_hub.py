@@ -6,10 +6,14 @@ import hashlib
 import json
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
+
+import pytest
+from huggingface_hub import constants
 
 TOKEN = "hf_thisIsAccepted"
 COMMIT = "1f" * 20
@@ -23,6 +27,13 @@ class FakeRepo:
     commit: str = COMMIT
     gated: bool = False
     past: tuple[str, ...] = ()
+
+
+def point_to(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Take a server for the real hub."""
+    monkeypatch.setattr(constants, "ENDPOINT", url)
+    template = url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
 
 
 class FakeHub:
@@ -41,7 +52,7 @@ class FakeHub:
         self.break_after: int | None = None
         self.status: int | None = None
         self.stopped = False
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -65,10 +76,8 @@ class FakeHub:
 
     def downloads(self) -> list[str]:
         """The files that were asked for, in order."""
-        return [r.split("/", 1)[1].split("/resolve/")[1].split("/", 1)[1] for r in self._gets()]
-
-    def _gets(self) -> list[str]:
-        return [request for request in self.requests if request.startswith("GET ") and "/resolve/" in request]
+        found = (re.fullmatch(r"GET /.+/resolve/[^/]+/(.+)", request) for request in self.requests)
+        return [match[1] for match in found if match]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -158,10 +167,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
 
-def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
-    """A handler that serves this hub."""
-    return type("Handler", (_Handler,), {"hub": hub})
-
-
 def _etag(content: bytes) -> str:
     return hashlib.sha1(content).hexdigest()
+
+
+Serve = Callable[..., FakeHub]

@@ -1,6 +1,6 @@
 """The Hugging Face hub: the only place that touches it. Everything else reads local folders."""
 
-from relrep_exp.data.hub.access import Status, check, commit, missing_bytes, snapshot, survey
+from relrep_exp.data.hub.access import Status, check, commit, snapshot, survey
 from relrep_exp.data.hub.repo import Repo, cache_folder
 from relrep_exp.data.hub.revisions import note_commit
 from relrep_exp.data.hub.select import weight_files
@@ -11,7 +11,6 @@ __all__ = [
     "cache_folder",
     "check",
     "commit",
-    "missing_bytes",
     "note_commit",
     "snapshot",
     "survey",

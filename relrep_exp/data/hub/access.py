@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 from relrep_exp.data.hub import cache, remote
-from relrep_exp.data.hub.cache import Local
 from relrep_exp.data.hub.problems import problems
 from relrep_exp.data.hub.remote import HubError, Listing
 from relrep_exp.data.hub.repo import Repo, cache_folder, endpoint, is_offline
@@ -41,7 +40,7 @@ class Status:
 
 
 def commit(repo: Repo, offline: bool) -> str:
-    """The full commit of a repository: the pinned one, else the local cache's, else what the hub says.
+    """Find the full commit of a repository: the pinned one, else the local cache's, else what the hub says.
 
     Raises:
         UserError: it is not pinned, not here, and the hub does not tell.
@@ -51,7 +50,7 @@ def commit(repo: Repo, offline: bool) -> str:
 
 
 def snapshot(repo: Repo, offline: bool) -> Path:
-    """A local folder with the needed files of a repository; downloaded if they are not here and it may be.
+    """Find a local folder with the needed files; they are downloaded if they are not here and it may be.
 
     Raises:
         UserError: they are neither here nor to be had.
@@ -60,9 +59,14 @@ def snapshot(repo: Repo, offline: bool) -> Path:
     if local.lacking:
         listing = _listing(repo, offline)
         try:
-            _download(local, repo, listing)
+            damaged = [name for name in listing.sizes if name in local.lacking and name in local.sizes]
+            remote.download(repo, listing, damaged)
+            if repo.revision is None:
+                cache.note_branch(repo, listing.commit)
         except HubError as error:
-            raise _error(repo, _interrupted(error)) from None
+            # The hub has just answered, so a connection that fails now broke off.
+            broken = HubError("broken", error.reason) if error.kind == "unreachable" else error
+            raise _error(repo, broken) from None
         local = cache.find(repo)
         if local.lacking:
             raise _error(repo, HubError("broken", f"{', '.join(local.lacking)} did not arrive"))
@@ -70,7 +74,7 @@ def snapshot(repo: Repo, offline: bool) -> Path:
 
 
 def check(repos: Sequence[Repo], offline: bool) -> dict[Repo, Problem]:
-    """Everything that keeps repositories from being used, in a few seconds; loads and downloads nothing.
+    """Find everything that keeps repositories from being used, in a few seconds; downloads nothing.
 
     Problems with one cause are one object, which names all repositories concerned.
     """
@@ -78,27 +82,20 @@ def check(repos: Sequence[Repo], offline: bool) -> dict[Repo, Problem]:
     return {repo: status.problem for repo, status in found.items() if status.problem is not None}
 
 
-def missing_bytes(repos: Sequence[Repo]) -> dict[Repo, int]:
-    """What is still to be downloaded, where that can be known."""
-    return {repo: status.missing for repo, status in survey(repos, offline=False).items()}
-
-
 def survey(repos: Sequence[Repo], offline: bool) -> dict[Repo, Status]:
-    """What is here and what is to be had, asked of the hub for all repositories at once."""
+    """Tell what is here and what is to be had, asked of the hub for all repositories at once."""
     local = {repo: cache.find(repo) for repo in dict.fromkeys(repos)}
-    absent = [repo for repo, found in local.items() if found.lacking]
-    answers = _ask(absent, offline)
+    answers = _ask([repo for repo, found in local.items() if found.lacking], offline)
     refused = {repo: answer for repo, answer in answers.items() if isinstance(answer, HubError)}
     told = problems(refused, {repo: found.lacking for repo, found in local.items() if found.sizes})
     statuses = {}
     for repo, found in local.items():
-        present, answer = sum(found.sizes.values()), answers.get(repo)
+        answer = answers.get(repo)
         if isinstance(answer, Listing):
-            same = {n for n, size in answer.sizes.items() if found.sizes.get(n) == size}
-            missing = sum(size for name, size in answer.sizes.items() if name not in same)
-            statuses[repo] = Status(answer.commit, sum(found.sizes[name] for name in same), missing)
+            same = sum(size for name, size in answer.sizes.items() if found.sizes.get(name) == size)
+            statuses[repo] = Status(answer.commit, same, sum(answer.sizes.values()) - same)
         else:
-            statuses[repo] = Status(found.commit, present, 0, told.get(repo))
+            statuses[repo] = Status(found.commit, sum(found.sizes.values()), 0, told.get(repo))
     return statuses
 
 
@@ -113,38 +110,22 @@ def _ask(repos: Sequence[Repo], offline: bool) -> dict[Repo, Listing | HubError]
     """What the hub has, from memory where this process has asked before."""
     if is_offline(offline):
         return {repo: HubError("offline") for repo in repos}
-    known = {repo: _listings[_place(repo)] for repo in repos if _place(repo) in _listings}
+    hub, folder = endpoint(), str(cache_folder())
+    known = {repo: _listings[hub, folder, repo] for repo in repos if (hub, folder, repo) in _listings}
     unknown = [repo for repo in repos if repo not in known]
-    if (silence := _recent_silence()) is not None:
+    since, silence = _silent.get(hub, (-math.inf, None))
+    if silence is not None and time.monotonic() - since < _SILENT_SECONDS:
         return {**known, **dict.fromkeys(unknown, silence)}
-    calls = {repo: partial(remote.look, repo, repo.revision or cache.branch_commit(repo)) for repo in unknown}
-    answers = remote.within(calls)
-    _listings.update({_place(repo): a for repo, a in answers.items() if isinstance(a, Listing)})
+    answers = remote.within(
+        {repo: partial(remote.look, repo, repo.revision or cache.branch_commit(repo)) for repo in unknown}
+    )
+    for repo, answer in answers.items():
+        if isinstance(answer, Listing):
+            _listings[hub, folder, repo] = answer
     silences = [a for a in answers.values() if isinstance(a, HubError) and a.kind == "unreachable"]
     if silences and len(silences) == len(answers):
-        _silent[endpoint()] = time.monotonic(), silences[0]
+        _silent[hub] = time.monotonic(), silences[0]
     return {**known, **answers}
-
-
-def _recent_silence() -> HubError | None:
-    since, silence = _silent.get(endpoint(), (-math.inf, None))
-    return silence if time.monotonic() - since < _SILENT_SECONDS else None
-
-
-def _place(repo: Repo) -> tuple[str, str, Repo]:
-    return endpoint(), str(cache_folder()), repo
-
-
-def _download(local: Local, repo: Repo, listing: Listing) -> None:
-    cache.drop_damaged(local)
-    remote.download(repo, listing)
-    if repo.revision is None:
-        cache.note_branch(repo, listing.commit)
-
-
-def _interrupted(error: HubError) -> HubError:
-    """The hub has just answered, so a connection that fails now broke off."""
-    return HubError("broken", error.reason) if error.kind == "unreachable" else error
 
 
 def _error(repo: Repo, error: HubError) -> UserError:

@@ -29,52 +29,38 @@ def prefetch(repos: Sequence[Repo], offline: bool, dry_run: bool) -> None:
     problems = [status.problem for status in statuses.values() if status.problem is not None]
     missing = [repo for repo, status in statuses.items() if status.missing]
     if missing and not dry_run:
-        _require_space(sum(status.missing for status in statuses.values()))
-        problems += _download(missing)
-        print(_summary(survey(repos, offline=True)))
+        needed, free = sum(status.missing for status in statuses.values()), free_bytes(cache_folder())
+        if needed > free:
+            what = f"{_gb(needed)} are to be downloaded, and {cache_folder()} has room for {_gb(free)}"
+            raise UserError(Problem(what, "free space, or choose a folder on another disk: HF_HOME=FOLDER"))
+        for repo in missing:
+            print(f"downloading {repo}", flush=True)
+            try:
+                snapshot(repo, offline=False)
+            except UserError as error:
+                problems += error.problems
+        done = [status for status in survey(repos, offline=True).values() if status.problem is None]
+        size = _gb(sum(status.present for status in done))
+        print(f"complete: {len(done)} of {len(statuses)}, {size} in {cache_folder()}")
     if problems:
         raise UserError(dict.fromkeys(problems))
 
 
 def table(statuses: Mapping[Repo, Status]) -> str:
-    """One line for each repository, their sum, and the space that there is."""
+    """Write a line for each repository, their sum, and the space that there is."""
     names = [f"{repo.kind} {repo.id}" for repo in statuses]
     width = max(map(len, [*names, "total"]))
     lines = [f"{'needed of the hub':{width}}  {'commit':12}  {'here':>9}  {'to download':>12}"]
-    lines += [_line(name, status, width) for name, status in zip(names, statuses.values(), strict=True)]
-    present, missing = (sum(getattr(s, part) for s in statuses.values()) for part in ("present", "missing"))
-    unknown = any(status.problem is not None for status in statuses.values())
-    to_come = f"{_gb(missing)} + ?" if unknown else _gb(missing)
-    lines.append(f"{'total':{width}}  {'':12}  {_gb(present):>9}  {to_come:>12}")
+    for name, status in zip(names, statuses.values(), strict=True):
+        missing = _gb(status.missing) if status.problem is None else "see below"
+        known = (status.commit or "?")[:12]
+        lines.append(f"{name:{width}}  {known:12}  {_gb(status.present):>9}  {missing:>12}")
+    present = _gb(sum(status.present for status in statuses.values()))
+    to_come = _gb(sum(status.missing for status in statuses.values()))
+    if any(status.problem is not None for status in statuses.values()):
+        to_come += " + ?"
+    lines.append(f"{'total':{width}}  {'':12}  {present:>9}  {to_come:>12}")
     return "\n".join([*lines, f"free: {_gb(free_bytes(cache_folder()))} for {cache_folder()}"])
-
-
-def _line(name: str, status: Status, width: int) -> str:
-    missing = _gb(status.missing) if status.problem is None else "see below"
-    return f"{name:{width}}  {(status.commit or '?')[:12]:12}  {_gb(status.present):>9}  {missing:>12}"
-
-
-def _summary(statuses: Mapping[Repo, Status]) -> str:
-    done = [status for status in statuses.values() if status.problem is None]
-    size = _gb(sum(status.present for status in done))
-    return f"complete: {len(done)} of {len(statuses)}, {size} in {cache_folder()}"
-
-
-def _download(repos: Sequence[Repo]) -> list[Problem]:
-    problems = []
-    for repo in repos:
-        print(f"downloading {repo}", flush=True)
-        try:
-            snapshot(repo, offline=False)
-        except UserError as error:
-            problems += error.problems
-    return problems
-
-
-def _require_space(needed: int) -> None:
-    if needed > (free := free_bytes(cache_folder())):
-        what = f"{_gb(needed)} are to be downloaded, and {cache_folder()} has room for {_gb(free)}"
-        raise UserError(Problem(what, "free space, or choose a folder on another disk: HF_HOME=FOLDER"))
 
 
 def _gb(count: int) -> str:
@@ -82,15 +68,11 @@ def _gb(count: int) -> str:
 
 
 def merged(found: Iterable[Repo]) -> list[Repo]:
-    """The needs of several runs, each repository once, with everything that any of them needs of it."""
-    groups: dict[tuple[str, str, str | None], list[Repo]] = {}
+    """Join the needs of several runs: each repository once, with everything that any of them needs of it."""
+    joined: dict[tuple[str, str, str | None], Repo] = {}
     for repo in found:
-        groups.setdefault((repo.kind, repo.id, repo.revision), []).append(repo)
-    return [_union(group) for group in groups.values()]
-
-
-def _union(group: Sequence[Repo]) -> Repo:
-    """One repository of several needs of it; () is everything."""
-    everything = any(not repo.files for repo in group)
-    files = () if everything else tuple(dict.fromkeys(name for repo in group for name in repo.files))
-    return replace(group[0], files=files)
+        first = joined.setdefault((repo.kind, repo.id, repo.revision), repo)
+        everything = not (first.files and repo.files)  # () is all of it
+        files = () if everything else tuple(dict.fromkeys((*first.files, *repo.files)))
+        joined[repo.kind, repo.id, repo.revision] = replace(first, files=files)
+    return list(joined.values())

@@ -65,12 +65,12 @@ class Listing:
 
 
 def look(repo: Repo, revision: str | None) -> Listing:
-    """What the hub has of what is needed, and whether it may be downloaded.
+    """Ask the hub what it has of what is needed, and whether it may be downloaded.
 
     Raises:
         HubError: it does not answer, or refuses.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_url
 
     with _translated():
         info = HfApi(endpoint=endpoint()).repo_info(
@@ -78,15 +78,24 @@ def look(repo: Repo, revision: str | None) -> Listing:
         )
         sizes = {file.rfilename: file.size or 0 for file in getattr(info, "siblings", None) or ()}
         names, lacking = select.wanted(repo, sizes)
-        if getattr(info, "gated", False):
-            _touch(repo, str(info.sha), next(iter(names or sizes), "config.json"))
+        if getattr(info, "gated", False):  # anybody may read what it has, not the files themselves
+            name = next(iter(names or sizes), "config.json")
+            url = hf_hub_url(repo.id, name, repo_type=repo.kind, revision=info.sha, endpoint=endpoint())
+            get_hf_file_metadata(url, timeout=PATIENCE_SECONDS)
     if lacking:
-        raise HubError("empty", _contents(lacking, list(sizes)))
+        there = ", ".join(list(sizes)[:8]) + (f" and {len(sizes) - 8} more" if len(sizes) > 8 else "")
+        missing = " and no ".join(lacking)
+        raise HubError("empty", f"no {missing} among its files: {there or 'it is empty'}")
     return Listing(str(info.sha), {name: sizes[name] for name in names})
 
 
-def download(repo: Repo, listing: Listing) -> None:
+def download(repo: Repo, listing: Listing, damaged: Sequence[str]) -> None:
     """Download the needed files into the cache, going on where an earlier attempt broke off.
+
+    Args:
+        repo: the repository.
+        listing: what is needed of it.
+        damaged: needed files that are here and too short or too long; the library would leave them so.
 
     Raises:
         HubError: it broke off.
@@ -95,20 +104,22 @@ def download(repo: Repo, listing: Listing) -> None:
 
     try:
         with _translated():
-            snapshot_download(
-                repo.id,
-                repo_type=repo.kind,
-                revision=listing.commit,
-                allow_patterns=[escape(name) for name in listing.sizes],
-                cache_dir=cache_folder(),
-                endpoint=endpoint(),
-            )
+            for names in filter(None, (damaged, list(listing.sizes))):
+                snapshot_download(
+                    repo.id,
+                    repo_type=repo.kind,
+                    revision=listing.commit,
+                    allow_patterns=[escape(name) for name in names],
+                    force_download=names is damaged,
+                    cache_dir=cache_folder(),
+                    endpoint=endpoint(),
+                )
     except RuntimeError as error:  # what the hub's second way of transfer, Xet, raises for any mishap
         raise HubError("broken", _reason(error)) from None
 
 
 def within(calls: Mapping[K, Callable[[], V]], seconds: float | None = None) -> dict[K, V | HubError]:
-    """The results of calls that run at once; whoever has not answered in time is unreachable.
+    """Run calls at once; whoever has not answered in time is unreachable.
 
     The threads are daemons: a name server that never answers cannot be interrupted, and must not keep the
     process from ending.
@@ -129,27 +140,13 @@ def within(calls: Mapping[K, Callable[[], V]], seconds: float | None = None) -> 
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
     silent = HubError("unreachable", f"no answer within {seconds:.0f} s")
-    return {key: _value(results.get(key, silent)) for key in calls}
-
-
-def _value(result: V | BaseException) -> V | HubError:
-    """A defect of ours goes on as what it is."""
-    if isinstance(result, BaseException) and not isinstance(result, HubError):
-        raise result
-    return result
-
-
-def _touch(repo: Repo, commit: str, name: str) -> None:
-    """Anybody may read what a gated repository has, not the files themselves."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-
-    url = hf_hub_url(repo.id, name, repo_type=repo.kind, revision=commit, endpoint=endpoint())
-    get_hf_file_metadata(url, timeout=PATIENCE_SECONDS)
-
-
-def _contents(lacking: Sequence[str], names: Sequence[str]) -> str:
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    return f"no {' and no '.join(lacking)} among its files: {shown or 'it is empty'}"
+    answers: dict[K, V | HubError] = {}
+    for key in calls:
+        result = results.get(key, silent)
+        if isinstance(result, BaseException) and not isinstance(result, HubError):
+            raise result  # a defect of ours goes on as what it is
+        answers[key] = result
+    return answers
 
 
 @contextmanager
@@ -180,22 +177,16 @@ def _meaning(error: BaseException) -> HubError:
         if isinstance(error, kind):
             return HubError(meaning)
     if isinstance(error, errors.HfHubHTTPError):
-        return _by_status(error.response.status_code)
+        status = error.response.status_code
+        by_status: dict[int, HubErrorKind] = {401: "token", 403: "forbidden", 404: "missing"}
+        if status in by_status:
+            return HubError(by_status[status])
+        return HubError("unreachable", f"it answered with HTTP status {status}")
     if isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__ is not None:
         return _meaning(error.__cause__)
     if isinstance(error, OSError) and error.errno in _DISK:
         return HubError("disk", error.strerror or "it cannot be written")
     return HubError("unreachable", _reason(error))
-
-
-def _by_status(status: int) -> HubError:
-    if status == 401:
-        return HubError("token")
-    if status == 403:
-        return HubError("forbidden")
-    if status == 404:
-        return HubError("missing")
-    return HubError("unreachable", f"it answered with HTTP status {status}")
 
 
 def _reason(error: BaseException) -> str:

@@ -6,13 +6,11 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fake_hub import COMMIT, TOKEN, FakeHub, FakeRepo
+from fake_hub import COMMIT, TOKEN, FakeRepo, Serve, point_to
 from huggingface_hub import constants
-from huggingface_hub.utils import close_session, disable_progress_bars, enable_progress_bars
 
 from relrep_exp.data import hub
 from relrep_exp.data.hub import Repo, access, cache, remote
@@ -46,44 +44,6 @@ DE, FR = "de/*|*/de/*", "fr/*|*/fr/*"
 MOVED = "2e" * 20
 BERT = Repo("owner/bert", "model", key="zoo.encoders.de")
 TEXTS = Repo("owner/texts", "dataset", files=(DE,), key="data")
-
-Serve = Callable[..., FakeHub]
-
-
-@pytest.fixture
-def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
-    """Starts a hub, which everything in the test then takes for the real one, with an empty cache."""
-    hubs: list[FakeHub] = []
-
-    def start(**repos: FakeRepo) -> FakeHub:
-        names = {
-            f"{kind}/owner/{name}": repo
-            for kind_name, repo in repos.items()
-            for kind, name in [kind_name.split("_", 1)]
-        }
-        hubs.append(FakeHub(names))
-        point_to(monkeypatch, hubs[-1].__enter__().url)
-        return hubs[-1]
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache" / "hub"))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    close_session()  # of another test's proxies and hub
-    disable_progress_bars()
-    yield start
-    enable_progress_bars()
-    close_session()
-    for running in hubs:
-        if not running.stopped:
-            running.stop()
-
-
-def point_to(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    monkeypatch.setattr(constants, "ENDPOINT", url)
-    template = url + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
 
 
 def files_in(folder: Path) -> set[str]:
@@ -143,7 +103,7 @@ def test_the_second_time_needs_no_hub(serve: Serve, monkeypatch: pytest.MonkeyPa
         assert [hub.snapshot(repo, offline) for repo in (BERT, TEXTS)] == folders
         assert [hub.commit(repo, offline) for repo in (BERT, TEXTS)] == [COMMIT, COMMIT]
         assert hub.check([BERT, TEXTS], offline) == {}
-    assert hub.missing_bytes([BERT, TEXTS]) == {BERT: 0, TEXTS: 0}
+    assert [status.missing for status in hub.survey([BERT, TEXTS], False).values()] == [0, 0]
 
 
 def test_a_commit_is_asked_for_once_and_a_pinned_one_never(serve: Serve) -> None:
@@ -332,10 +292,11 @@ def test_a_cache_that_cannot_be_written_is_a_users_problem(
     assert "HF_HOME=" in text
 
 
-def test_missing_bytes_counts_what_is_needed_and_not_here(serve: Serve) -> None:
+def test_a_survey_counts_what_is_needed_and_not_here(serve: Serve) -> None:
     serve(models_bert=FakeRepo(MODEL), datasets_texts=FakeRepo(DATA))
     needed = sum(len(MODEL[n]) for n in ("config.json", "tokenizer.json", "vocab.txt", "model.safetensors"))
-    assert hub.missing_bytes([BERT, TEXTS]) == {BERT: needed, TEXTS: len(DATA["README.md"]) + 6}
+    missing = {repo: status.missing for repo, status in hub.survey([BERT, TEXTS], False).items()}
+    assert missing == {BERT: needed, TEXTS: len(DATA["README.md"]) + 6}
     hub.snapshot(BERT, False)
     status = hub.survey([BERT], True)[BERT]
     assert (status.present, status.missing, status.commit) == (needed, 0, COMMIT)
