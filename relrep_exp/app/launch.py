@@ -1,23 +1,26 @@
 """Many runs under any of Hydra's launchers: none twice, and those whose worker died once more.
 
 What a launcher returns differs from launcher to launcher, and a worker that is killed makes some of them give
-up the whole sweep. So every run says itself how far it is, in a file (worker.py), and this reads the files.
+up the whole sweep. So a run is known by what it leaves: its record; or a file that says why it failed
+(worker.py); or only its folder in the sweep, which Hydra makes first of all: then its worker died.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from math import fsum
 from pathlib import Path
 from typing import Any
 
 from relrep_exp.app.plan import Run
-from relrep_exp.app.worker import State
 from relrep_exp.errors import Problem, UserError, tell
-from relrep_exp.store.records import Record
+from relrep_exp.store.files import CorruptError, OtherSchemaError
 from relrep_exp.training import threads
 from relrep_exp.training.watching import watched
 
@@ -35,182 +38,173 @@ class Failure:
     reason: str
 
 
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, with the failures of runs that had ended before, by the record's key."""
-
-    def __init__(self, failures: dict[str, Failure]):
-        super().__init__()
-        self.failures = failures
-
-
-@dataclass(frozen=True)
 class Launch:
-    """Hydra's launcher, whose workers leave their states in a folder.
+    """Make the records of some runs, no two of which share one, through Hydra's launcher.
 
-    Attributes:
+    Args:
         start: takes the overrides of each job and returns one job result each when all have ended; or raises.
-        states: the folder; it need not exist.
-    """
-
-    start: Callable[[list[list[str]]], Sequence[Any]]
-    states: Path
-
-
-def launch_all(runs: Sequence[Run], launch: Launch) -> dict[str, Failure]:
-    """Make the records of some runs, no two of which share one.
-
-    What fails does not stop the others. A run whose worker died is launched once more, alone.
-
-    Returns:
-        Why there is no record, by the record's key; empty when every run has its own.
-
-    Raises:
-        Interrupted: Ctrl-C; what is finished is kept.
-    """
-    crew = _Crew(runs, launch)
-    try:
-        crew.make(range(len(runs)))
-    except KeyboardInterrupt:
-        raise Interrupted(crew.by_key) from None
-    return crew.by_key
-
-
-@dataclass
-class _Crew:
-    """Runs on their way through a launcher.
+        folder: of the sweep; that of a run is in it, by the run's number.
+        sweep: what workers sign failures with.
 
     Attributes:
-        runs: all of the plan.
-        launch: how some of them are started.
-        failures: of those that ended without a record, by number.
-        ended: the numbers of those that were told.
-        deaths: what is known of how the worker of a run died, by number.
+        interrupted: whether Ctrl-C came; what was finished is kept.
     """
 
-    runs: Sequence[Run]
-    launch: Launch
-    failures: dict[int, Failure] = field(default_factory=dict)
-    ended: set[int] = field(default_factory=set)
-    deaths: dict[int, str] = field(default_factory=dict)
+    def __init__(self, start: Callable[[list[list[str]]], Sequence[Any]], folder: Path, sweep: str):
+        self.start, self.folder, self.sweep, self.interrupted = start, folder, sweep, False
+        self._runs: Sequence[Run] = []
+        self._before: dict[int, int] = {}  # of records that are to be made anew
+        self._done: set[int] = set()
+        self._failures: dict[int, Failure] = {}
+        self._deaths: dict[int, str] = {}  # what the launcher knows of how a worker died
 
-    @property
-    def by_key(self) -> dict[str, Failure]:
-        """The failures by the record's key."""
-        return {self.runs[number].key: failure for number, failure in self.failures.items()}
+    def make(self, runs: Sequence[Run]) -> dict[str, Failure]:
+        """Launch the runs. What fails does not stop the others; whose worker died runs once more, alone.
 
-    def make(self, numbers: Sequence[int]) -> None:
-        """Make their records."""
-        waiting, lost = list(numbers), list[int]()
+        Returns:
+            Why there is no record, by the run's place.
+        """
+        self._runs = runs
+        anew = [n for n, run in enumerate(runs) if run.config.overwrite == "always"]
+        self._before = {n: _changed(runs[n].store.path(runs[n].key)) for n in anew}
+        try:
+            self._make()
+        except KeyboardInterrupt:
+            self.interrupted = True
+        return {runs[number].place: failure for number, failure in self._failures.items()}
+
+    def _make(self) -> None:
+        waiting, lost = list(range(len(self._runs))), list[int]()
         while waiting:
+            before = self._folders()
             fault = self._start(waiting)
-            begun = State.load_all(self.launch.states)
-            lost += [number for number in waiting if number in begun and number not in self.ended]
+            folders = self._folders()
+            begun = {n for n in waiting if folders.get(n) != before.get(n)} | self._done | {*self._failures}
+            lost += [number for number in waiting if number in begun and not self._ended(number)]
             rest = [number for number in waiting if number not in begun]
-            if rest == waiting:
-                self._give_up(rest, fault)
+            if rest == waiting:  # the launcher itself does not work
+                what = f"the launcher starts no worker: {fault or 'its jobs ended before they began'}"
+                remedy = "see the keys of conf/hydra/launcher/, or use hydra/launcher=basic"
+                print(f"error: {Problem(what, remedy)}", file=sys.stderr)
+                self._failures |= dict.fromkeys(
+                    rest, Failure(2, "not started: the launcher starts no worker")
+                )
                 break
             waiting = rest
         for number in lost:
-            self._again(number)
+            self._look()
+            if not self._ended(number):
+                self._again(number)
 
     def _start(self, numbers: Sequence[int]) -> str:
         """Launch them and tell how each ends; what the launcher complained of, "" if nothing."""
-        self.launch.states.mkdir(parents=True, exist_ok=True)
-        jobs = [[*self.runs[number].overrides, f"hydra.sweep.subdir={number}"] for number in numbers]
-        with self._telling():
-            try:
-                ends = [getattr(job, "_return_value", None) for job in self.launch.start(jobs)]
-            except Exception as error:  # whatever a launcher raises when one of its workers is gone
-                ends = [error] * len(numbers)
-                fault = f"{type(error).__name__}: {error}"
-            else:
-                fault = ""
-        died = {n: end for n, end in zip(numbers, ends, strict=False) if isinstance(end, BaseException)}
-        self.deaths |= {number: _death(error) for number, error in died.items()}
+        jobs = []
+        for number in numbers:
+            run = self._runs[number]
+            hydras = f"hydra.sweep.subdir={number}", f"hydra.job.name='{run.key}'"
+            jobs.append([*run.overrides, *hydras])
+        fault = ""
+        try:
+            # What workers print may go to another machine's file, so each end is told from here, meanwhile.
+            with watched(self._look):
+                ends = [getattr(job, "_return_value", None) for job in self.start(jobs)]
+        except Exception as error:  # whatever a launcher raises when one of its workers is gone
+            ends, fault = [error] * len(numbers), f"{type(error).__name__}: {error}"
+        finally:
+            self._look()
+        for number, end in zip(numbers, ends, strict=False):
+            if isinstance(end, BaseException):
+                self._deaths[number] = _death(end)
         return fault
 
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Tell in the meantime which runs have ended: what workers print may go to another machine's file."""
-        try:
-            with watched(self._tell):
-                yield
-        finally:
-            self._tell()
+    def _look(self) -> None:
+        """Tell of every run that has ended since the last look, those that ended first in front."""
 
-    def _tell(self) -> None:
-        """A line for every run that has ended since the last time."""
-        for number, state in State.load_all(self.launch.states, but=self.ended).items():
-            if state.status == "running":
-                continue
-            self.ended.add(number)
-            run = self.runs[number]
-            record = run.store.find(run.key) if state.status == "done" else None
-            if record is not None:
-                _show(record, number, state)
-            elif state.trace:
-                print(f"run {number} ({_words(run)}):\n{state.trace}", file=sys.stderr)
-                self.failures[number] = Failure(1, f"failed: {state.trace.splitlines()[-1]}")
-            else:
-                self.failures[number] = _told(run, number, [Problem(*told) for told in state.problems])
+        @cache  # listed, not asked for one by one: NFS remembers for a while that a file was not there
+        def names(folder: Path) -> set[str]:
+            return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+        ended = []
+        for number, run in enumerate(self._runs):
+            record, failure = run.store.path(run.key), run.store.failure(run.key)
+            if number not in self._done and record.name in names(record.parent):
+                ended.append((_changed(record), number, self._tell_done))
+            if number not in self._failures and failure.name in names(failure.parent):
+                ended.append((_changed(failure), number, self._tell_failed))
+        for changed, number, told in sorted(ended, key=lambda one: one[:2]):
+            told(number, changed)
+
+    def _tell_done(self, number: int, changed: int) -> None:
+        from relrep_exp.report.render.terminal import run_line
+
+        run, record = self._runs[number], None
+        if changed != self._before.get(number):  # else it is the one that is to be made anew
+            with suppress(CorruptError, OtherSchemaError, UserError):  # such a one is replaced by the worker
+                record = run.store.read(run.key)
+        if record is not None:
+            self._done.add(number)
+            seconds = fsum(taken for taken in record.timings.values() if taken is not None)
+            run_line(record, number, seconds, fresh=True)
+
+    def _tell_failed(self, number: int, changed: int) -> None:
+        run = self._runs[number]
+        failed: dict[str, Any] = {"sweep": ""}
+        with suppress(OSError, ValueError):  # it went meanwhile: the run has begun anew
+            failed = json.loads(run.store.failure(run.key).read_bytes())
+        if failed["sweep"] != self.sweep:  # of an earlier command, or of another one at the same time
+            return
+        if failed["trace"]:
+            print(f"{self._name(number)}:\n{failed['trace']}", file=sys.stderr)
+            why = failed["trace"].splitlines()[-1]
+        else:
+            problems = [Problem(*told) for told in failed["problems"]]
+            tell(UserError(problems), f"{self._name(number)}: ")
+            why = "; ".join(problem.what for problem in problems)
+        self._failures[number] = Failure(failed["code"], f"failed: {why}")
 
     def _again(self, number: int) -> None:
-        """Launch one whose worker died once more, unless it has ended meanwhile."""
-        self._tell()
-        if number in self.ended:
-            return
-        run, death = self.runs[number], self.deaths.get(number, "")
-        print(
-            f"run {number} ({_words(run)}) was lost{_because(death)}; it runs again, alone", file=sys.stderr
-        )
+        """Launch one whose worker died once more, alone."""
+        death = self._deaths.get(number, "")
+        print(f"{self._name(number)} was lost{death}; it runs again, alone", file=sys.stderr)
         self._start([number])
-        if number not in self.ended:
-            death = self.deaths.get(number, "")
-            what = f"run {number} was lost twice{_because(death)}: {run.command}"
+        if not self._ended(number):
+            death = self._deaths.get(number, "")
+            what = f"run {number} was lost twice{death}: {self._runs[number].command}"
             remedy = "run it by itself to see what kills it; often it is the memory: try fewer workers"
             print(f"error: {Problem(what, remedy)}", file=sys.stderr)
-            self.failures[number] = Failure(1, f"its worker died twice{_because(death)}")
+            self._failures[number] = Failure(1, f"its worker died twice{death}")
 
-    def _give_up(self, numbers: Sequence[int], fault: str) -> None:
-        """None of them was begun: the launcher itself does not work."""
-        what = f"the launcher starts no worker: {fault or 'its jobs ended before they began'}"
-        remedy = "see the keys of conf/hydra/launcher/, or use hydra/launcher=basic"
-        print(f"error: {Problem(what, remedy)}", file=sys.stderr)
-        self.failures |= dict.fromkeys(numbers, Failure(2, "not started: the launcher starts no worker"))
+    def _ended(self, number: int) -> bool:
+        return number in self._done or number in self._failures
 
+    def _name(self, number: int) -> str:
+        return f"run {number} ({self._runs[number].command.removeprefix('python run.py ')})"
 
-def _told(run: Run, number: int, problems: Sequence[Problem]) -> Failure:
-    """Tell what a user has to mend."""
-    code = tell(UserError(problems), f"run {number} ({_words(run)}): ")
-    return Failure(code, f"failed: {'; '.join(problem.what for problem in problems)}")
+    def _folders(self) -> dict[int, int]:
+        """When the folders of runs were changed, by number."""
+        found = self.folder.iterdir() if self.folder.is_dir() else ()
+        return {int(path.name): _changed(path) for path in found if path.name.isdecimal()}
 
 
-def _show(record: Record, number: int, state: State) -> None:
-    from relrep_exp.report.render.terminal import run_line
-
-    run_line(record, number, state.seconds, state.fresh)
+def _changed(path: Path) -> int:
+    """Tell one version of a file from the next; 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _death(error: BaseException) -> str:
     """How a worker died, as far as its launcher knows: joblib names signals, the others say it in words."""
     signals = dict.fromkeys(re.findall(r"(SIG[A-Z0-9]+)\(-\d+\)", str(error)))
     if signals:
-        return f"killed by {', '.join(signals)}"
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
-
-
-def _because(death: str) -> str:
-    return f" ({death})" if death else ""
-
-
-def _words(run: Run) -> str:
-    """The overrides that make a run by itself."""
-    return run.command.removeprefix("python run.py ")
+        return f" (killed by {', '.join(signals)})"
+    first = next((f": {line.strip()}" for line in str(error).splitlines() if line.strip()), "")
+    return f" ({type(error).__name__}{first})"
 
 
 def threads_of(launcher: Mapping[str, Any]) -> int:
-    """The threads of each worker; 0 where there is one worker, or where a cluster says how many."""
+    """Share the cores among workers; 0 where there is one worker, or where a cluster says how many."""
     kind = str(launcher["_target_"]).rsplit(".", 1)[-1]
     if kind == "JoblibLauncher":
         from joblib import effective_n_jobs

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from relrep_exp.app import closing
-from relrep_exp.app.launch import Failure, Interrupted, Launch, launch_all
+from relrep_exp.app.launch import Failure, Launch
 from relrep_exp.app.plan import Part, Run, distinct
 from relrep_exp.errors import UserError, tell
 from relrep_exp.store.records import Record
@@ -48,9 +48,6 @@ class Sweep:
         return all(run.config.overwrite == "never" for run in self.left)
 
 
-VANISHED = Failure(1, "ended without a record")
-INTERRUPTED = Failure(130, "interrupted")
-
 _handed: ContextVar[Sweep] = ContextVar("handed")
 
 
@@ -82,19 +79,23 @@ def run_all(sweep: Sweep, launch: Launch | None) -> int:
     start = time.perf_counter()
     _show(sweep)
     codes = _each(sweep.parts, lambda part: closing.begin(part, sweep.found)) if sweep.left else []
-    failures, other = _launched(sweep, launch)
+    failures = _refused(sweep.left)
+    ready = [run for run in sweep.left if run.place not in failures]
+    if launch is not None and ready:
+        failures |= launch.make(ready)
+    interrupted = launch is not None and launch.interrupted
     records = {**sweep.found, **_read(sweep.left)}
+    other = Failure(130, "interrupted") if interrupted else Failure(1, "ended without a record")
     failures |= {run.place: other for run in sweep.left if run.place not in records | failures}
     reasons = {place: failure.reason for place, failure in failures.items()}
     codes += _each(sweep.parts, lambda part: closing.close(part, records, reasons))
     codes += [failure.code for failure in failures.values()]
-    if other is INTERRUPTED:
+    if interrupted:
         done = f"{len(records)} of {len(sweep.runs)} runs are finished and kept"
         print(f"interrupted: {done}; the same command goes on", file=sys.stderr)
-        codes = [INTERRUPTED.code]
     took = time.perf_counter() - start
     print(f"{len(records)} records in {took:.1f} s: {sweep.runs[0].store.root}")
-    return min(codes, default=0)
+    return 130 if interrupted else min(codes, default=0)
 
 
 def _show(sweep: Sweep) -> None:
@@ -103,19 +104,6 @@ def _show(sweep: Sweep) -> None:
 
     for number, record in enumerate(sweep.found.values(), start=len(sweep.left)):
         run_line(record, number, 0.0, fresh=False)
-
-
-def _launched(sweep: Sweep, launch: Launch | None) -> tuple[dict[str, Failure], Failure]:
-    """Why runs have no record, by their place; and what to say of those of which nothing is known."""
-    failures = _refused(sweep.left)
-    ready = [run for run in sweep.left if run.place not in failures]
-    if launch is None or not ready:
-        return failures, VANISHED
-    try:
-        told, other = launch_all(ready, launch), VANISHED
-    except Interrupted as stopped:
-        told, other = stopped.failures, INTERRUPTED
-    return failures | {run.place: told[run.key] for run in ready if run.key in told}, other
 
 
 def _read(runs: Sequence[Run]) -> dict[str, Record]:

@@ -1,103 +1,60 @@
-"""One run of a sweep, in whatever process a launcher made, and the file that says how far it is."""
+"""One run of a sweep, in whatever process a launcher made, and the file that it leaves if it fails."""
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import traceback
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from pydantic import TypeAdapter
 
 from relrep_exp.errors import UserError, user_error
-from relrep_exp.store.files import write_atomic
+from relrep_exp.store.files import remove_temp, write_atomic
+from relrep_exp.store.records import RecordStore
 from relrep_exp.training import threads
-
-if TYPE_CHECKING:
-    from relrep_exp.app.run import Outcome
-
-
-@dataclass(frozen=True)
-class State:
-    """How far a run is; a file `<number>.json` of the sweep, replaced as a whole.
-
-    Attributes:
-        number: of the run in the sweep.
-        status: `running` stays when its process is killed.
-        host: where it runs.
-        pid: its process there.
-        seconds: how long it took.
-        fresh: whether its record was computed by it.
-        problems: what a user has to mend, with its remedy.
-        trace: the traceback of a defect.
-    """
-
-    number: int
-    status: Literal["running", "done", "failed"]
-    host: str = field(default_factory=socket.gethostname)
-    pid: int = field(default_factory=os.getpid)
-    seconds: float = 0.0
-    fresh: bool = False
-    problems: tuple[tuple[str, str], ...] = ()
-    trace: str = ""
-
-    def save(self, folder: Path) -> None:
-        """Write the file.
-
-        Raises:
-            UserError: the folder cannot be written.
-        """
-        write_atomic(folder / f"{self.number}.json", _STATE.dump_json(self))
-
-    @staticmethod
-    def load_all(folder: Path, but: Collection[int] = ()) -> dict[int, State]:
-        """The states of all runs that have begun, but for some, those that ended first in front."""
-        known = {f"{number}.json" for number in but}
-        found = [path for path in folder.glob("*.json") if path.name not in known]
-        files = sorted(found, key=lambda path: path.stat().st_mtime_ns)
-        states = [_STATE.validate_json(path.read_bytes()) for path in files]
-        return {state.number: state for state in states}
-
-
-_STATE = TypeAdapter(State)
 
 
 @dataclass(frozen=True)
 class Worker:
-    """What a launcher calls, with the configuration of one run; picklable.
+    """Make the record of one run, or say in a file why not; a launcher calls it, and can pickle it.
 
     Attributes:
         job: makes the record of a configuration.
-        states: the folder of the sweep's states.
+        sweep: what tells this sweep's failures from those that an earlier one left.
         cwd: what relative paths of the command line start from.
         threads: how many it may use; 0 leaves that to Slurm, to Ray or to the libraries.
     """
 
-    job: Callable[[DictConfig], Outcome]
-    states: Path
+    job: Callable[[DictConfig], Any]
+    sweep: str
     cwd: Path
     threads: int
 
     def __call__(self, composed: DictConfig) -> None:
-        """Make the record and say so. What fails is said too, and not raised: launchers differ in that."""
-        number = int(str(HydraConfig.get().sweep.subdir))
-        State(number, "running").save(self.states)
+        """Make the record. What fails is written down and not raised: launchers differ in that."""
+        settings = HydraConfig.get()
+        os.utime(settings.runtime.output_dir)  # it has begun, even where an earlier sweep made this folder
+        records = RecordStore(Path(self.cwd, str(composed.paths.outputs), "records"))
+        # The key comes as the job's name: a configuration that cannot be read here has a failure, too.
+        failure = records.failure(str(settings.job.name))
+        remove_temp(failure)
         try:
             self._enter(composed)
-            outcome = self.job(composed)
+            self.job(composed)
+            return
         except UserError as error:
-            told = tuple((problem.what, problem.remedy) for problem in error.problems)
-            ended = State(number, "failed", problems=told)
+            why = {"problems": [[problem.what, problem.remedy] for problem in error.problems], "trace": ""}
         except (Exception, SystemExit):  # a plugin's sys.exit must not take the worker with it
-            ended = State(number, "failed", trace=traceback.format_exc())
-        else:
-            ended = State(number, "done", seconds=outcome.seconds, fresh=outcome.fresh)
-        ended.save(self.states)
+            why = {"problems": [], "trace": traceback.format_exc()}
+        words = list(settings.overrides.task)
+        told = {"sweep": self.sweep, "host": socket.gethostname(), "overrides": words, **why}
+        write_atomic(failure, json.dumps({**told, "code": 2 if why["problems"] else 1}, indent=1).encode())
 
     def _enter(self, composed: DictConfig) -> None:
         """Be where the sweep was started, with this worker's share of the cores."""

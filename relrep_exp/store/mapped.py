@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from os import PathLike
 from pathlib import Path
@@ -18,8 +17,8 @@ if TYPE_CHECKING:  # torch takes seconds to import, and a look at what is there 
     from numpy.typing import NDArray
     from torch import Tensor
 
-_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
-_SAFETENSORS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+# safetensors' names of the numbers' types -> numpy's and torch's
+_FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 @dataclass(frozen=True)
@@ -28,33 +27,29 @@ class Segment:
 
     Attributes:
         path: the file.
+        array: the name of the matrix in a .safetensors; "" in a .npy.
         dtype: torch's name of the numbers' type.
         dim: d.
-        offset: bytes before the first row.
+        start: the first row.
         rows: n.
     """
 
     path: Path
+    array: str
     dtype: str
     dim: int
-    offset: int
+    start: int
     rows: int
 
-    @property
-    def row_bytes(self) -> int:
-        """Size of a row."""
-        return self.dim * _BYTES[self.dtype]
-
     def part(self, start: int, stop: int) -> Segment:
-        """Some of the rows."""
-        offset = self.offset + start * self.row_bytes
-        return Segment(self.path, self.dtype, self.dim, offset, stop - start)
+        """Select some of the rows, counted from the first."""
+        return replace(self, start=self.start + start, rows=stop - start)
 
 
 class FileRows:
     """Embeddings [N, d] in files; a slice of them is a tensor, as of a tensor [N, d].
 
-    Each slice maps its rows alone, privately: changing them changes no file, and their pages are given back
+    Each slice is a map of its own, a private one: changing it changes no file, and its pages are given back
     with the tensor. Rows of two files in one slice are copied. Half precision is read as float32.
 
     Example:
@@ -76,7 +71,7 @@ class FileRows:
     def open(
         cls, paths: str | PathLike[str] | Sequence[str | PathLike[str]], array: str | None = None
     ) -> FileRows:
-        """The rows of one file, or of several one after the other. Headers are read, embeddings are not.
+        """Find the rows of one file, or of several one after the other, by their headers alone.
 
         Args:
             paths: .npy or .safetensors.
@@ -85,15 +80,22 @@ class FileRows:
         Raises:
             UserError: everything that is wrong with the files, in one message.
         """
-        several = [paths] if isinstance(paths, str | PathLike) else paths
         segments: list[Segment] = []
         problems: list[Problem] = []
-        for path in several:
+        for path in [paths] if isinstance(paths, str | PathLike) else paths:
             try:
                 segments.append(locate(Path(path).expanduser(), array))
             except UserError as error:
                 problems += error.problems
-        if problems := problems or _unlike(segments):
+        if not segments and not problems:
+            problems = [Problem("no file given", "give the path of one .npy or .safetensors at least")]
+        for segment in [] if problems else segments:
+            first = segments[0]
+            if (segment.dim, segment.dtype) != (first.dim, first.dtype):
+                what = f"{segment.path} has {segment.dim} columns of {segment.dtype}"
+                remedy = f"{first.path} has {first.dim} of {first.dtype}: give files that are alike"
+                problems.append(Problem(what, remedy))
+        if problems:
             raise UserError(problems)
         return cls(segments)
 
@@ -109,11 +111,11 @@ class FileRows:
         return torch.float64 if self._segments[0].dtype == "float64" else torch.float32
 
     def __getitem__(self, rows: slice | Tensor | NDArray[Any] | Sequence[int]) -> Tensor:
-        """Consecutive rows, those of row numbers [n] in their order, or of a mask bool [N]; [n, d].
+        """Read consecutive rows, those of row numbers [n] in their order, or of a mask bool [N]; [n, d].
 
         Raises:
             IndexError: there is no such row, the slice has a step, or it is neither numbers nor such a mask.
-            UserError: a file is shorter than when it was opened.
+            UserError: a file is not what it was when it was opened.
         """
         import torch
 
@@ -128,7 +130,7 @@ class FileRows:
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _between(self, start: int, stop: int) -> Iterator[Segment]:
-        """The parts of the segments that hold these rows."""
+        """Cut the segments to these rows."""
         number = bisect_right(self._ends, start)
         while start < stop:
             segment, end = self._segments[number], self._ends[number]
@@ -137,7 +139,7 @@ class FileRows:
             start, number = end, number + 1
 
     def _numbers(self, rows: Tensor) -> Tensor:
-        """Row numbers int64 [n] of row numbers or a mask."""
+        """Turn row numbers or a mask into row numbers int64 [n]."""
         import torch
 
         is_mask = rows.dtype == torch.bool
@@ -162,38 +164,31 @@ class FileRows:
 
 
 def _mapped(segment: Segment) -> Tensor:
-    """The rows of a segment as the file has them, [n, d]; the map goes with the tensor."""
-    import numpy as np
-    import torch
+    """Map the rows of a segment as the file has them, [n, d]; the map goes with the tensor.
 
-    size = segment.rows * segment.row_bytes
-    try:  # mode "c": what is changed in memory changes no file
-        mapped = np.memmap(segment.path, np.uint8, "c", segment.offset, (size,))
-    except (OSError, ValueError) as error:
+    A file is opened anew for each slice: pages of a map that stays would stay in memory, as changes would.
+    """
+    import torch
+    from numpy.lib.format import open_memmap
+    from safetensors import SafetensorError, safe_open
+
+    rows = slice(segment.start, segment.start + segment.rows)
+    try:
+        if segment.array:
+            with safe_open(segment.path, framework="pt") as file:
+                mapped: Tensor = file.get_slice(segment.array)[rows]
+        else:  # mode "c": what is changed in memory changes no file
+            mapped = torch.from_numpy(open_memmap(segment.path, mode="c")[rows])
+        if mapped.shape != (segment.rows, segment.dim):
+            raise ValueError(f"it has {list(mapped.shape)} for rows {rows.start:,} to {rows.stop:,}")
+    except (OSError, ValueError, SafetensorError) as error:
         what = f"{segment.path} is not what it was when it was opened: {error}"
         raise user_error(what, "leave files alone while they are read") from None
-    dtype: torch.dtype = getattr(torch, segment.dtype)
-    # Through bytes, as numpy has no bfloat16.
-    return torch.frombuffer(mapped, dtype=dtype).view(segment.rows, segment.dim)
-
-
-def _unlike(segments: Sequence[Segment]) -> list[Problem]:
-    """What keeps these files from being rows of one matrix."""
-    if not segments:
-        return [Problem("no file given", "give the path of one .npy or .safetensors at least")]
-    first = segments[0]
-    return [
-        Problem(
-            f"{segment.path} has {segment.dim} columns of {segment.dtype}",
-            f"{first.path} has {first.dim} of {first.dtype}: give files that are alike",
-        )
-        for segment in segments
-        if (segment.dim, segment.dtype) != (first.dim, first.dtype)
-    ]
+    return mapped
 
 
 def locate(path: Path, array: str | None = None) -> Segment:
-    """The matrix in a file, by its header alone.
+    """Find the matrix in a file by its header alone.
 
     Args:
         path: a .npy or .safetensors.
@@ -206,66 +201,57 @@ def locate(path: Path, array: str | None = None) -> Segment:
     if path.suffix not in readers:
         raise user_error(f"{path}: {path.suffix or 'no'} suffix", "save as .npy or .safetensors")
     try:
-        size = path.stat().st_size
+        path.open("rb").close()  # safetensors says less of why it cannot
         segment = readers[path.suffix](path, array)
     except OSError as error:
         raise user_error(f"{path} cannot be read: {error.strerror}", "give the path of a file") from None
     if not segment.rows or not segment.dim:
-        raise user_error(
-            f"{path} has shape {[segment.rows, segment.dim]}: nothing in it", "give rows and columns"
-        )
-    needed = segment.offset + segment.rows * segment.row_bytes
-    if size < needed:
-        raise user_error(f"{path} is truncated: {size:,} of {needed:,} bytes", "write or copy it again")
+        what = f"{path} has shape {[segment.rows, segment.dim]}: nothing in it"
+        raise user_error(what, "give rows and columns")
     return segment
 
 
-def _locate_npy(path: Path, array: str | None) -> Segment:
-    from numpy.lib import format as npy
+def _locate_npy(path: Path, _: str | None) -> Segment:
+    from numpy.lib.format import open_memmap
 
-    with path.open("rb") as stream:
-        try:
-            version = npy.read_magic(stream)
-            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, fortran, dtype = read(stream)
-        except ValueError as error:
-            raise user_error(
-                f"{path} is not a readable .npy: {error}", "write it again with numpy.save"
-            ) from None
-        offset = stream.tell()
-    if len(shape) != 2 or dtype.name not in _BYTES or not dtype.isnative or fortran:
-        order = " in columns" if fortran else ""
+    try:
+        array = open_memmap(path, mode="r")
+    except ValueError as error:
+        what = f"{path} is truncated or not a readable .npy: {error}"
+        raise user_error(what, "write it again with numpy.save, or copy it again") from None
+    kind = array.dtype
+    if (
+        array.ndim != 2
+        or kind.name not in _FLOATS.values()
+        or not kind.isnative
+        or not array.flags.c_contiguous
+    ):
+        order = "" if array.flags.c_contiguous else " in columns"
         remedy = "save rows of floats: numpy.save(path, numpy.ascontiguousarray(x, 'float32'))"
-        raise user_error(f"{path} is {dtype.str} {list(shape)}{order}", remedy)
-    return Segment(path, dtype.name, shape[1], offset, shape[0])
+        raise user_error(f"{path} is {kind.str} {list(array.shape)}{order}", remedy)
+    return Segment(path, "", kind.name, array.shape[1], 0, array.shape[0])
 
 
 def _locate_safetensors(path: Path, array: str | None) -> Segment:
-    with path.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        try:
-            if length > path.stat().st_size:
-                raise ValueError("no header")
-            header = json.loads(stream.read(length))
-            if array is not None and array not in header:
-                raise user_error(f"{path} has no array {array!r}", f"it has {', '.join(header)}")
-            found = _matrices(header if array is None else {array: header[array]})
-        except (ValueError, TypeError, AttributeError, LookupError):
-            remedy = "write it again with safetensors.torch.save_file"
-            raise user_error(f"{path} is not a readable .safetensors", remedy) from None
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            headers = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except SafetensorError as error:
+        what = f"{path} is truncated or not a readable .safetensors: {error}"
+        raise user_error(what, "write it again with safetensors.torch.save_file, or copy it again") from None
+    if array is not None and array not in headers:
+        raise user_error(f"{path} has no array {array!r}", f"it has {', '.join(headers)}")
+    found = [
+        Segment(path, name, _FLOATS[header.get_dtype()], header.get_shape()[1], 0, header.get_shape()[0])
+        for name, header in headers.items()
+        if array in (None, name) and header.get_dtype() in _FLOATS and len(header.get_shape()) == 2
+    ]
     if len(found) != 1:
+        names = ", ".join(segment.array for segment in found)
         remedy = (
             "say which matrix of floats is meant: array=NAME" if found else "give a matrix of floats [N, d]"
         )
-        raise user_error(f"{path} has {', '.join(found) or 'no matrix of floats'}", remedy)
-    [(dtype, (rows, dim), start)] = found.values()
-    return Segment(path, dtype, dim, 8 + length + start, rows)
-
-
-def _matrices(header: dict[str, Any]) -> dict[str, tuple[str, list[int], int]]:
-    """Name -> dtype, shape and first byte of each matrix of floats."""
-    return {
-        name: (_SAFETENSORS[entry["dtype"]], entry["shape"], entry["data_offsets"][0])
-        for name, entry in header.items()
-        if name != "__metadata__" and entry["dtype"] in _SAFETENSORS and len(entry["shape"]) == 2
-    }
+        raise user_error(f"{path} has {names or 'no matrix of floats'}", remedy)
+    return found[0]

@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from relrep_exp.errors import user_error
-from relrep_exp.store.files import CorruptError, OtherSchemaError, move_aside, seal, unseal, write_atomic
+from relrep_exp.store.files import (
+    CorruptError,
+    OtherSchemaError,
+    move_aside,
+    remove_temp,
+    seal,
+    unseal,
+    write_atomic,
+)
 from relrep_exp.store.keys import KEY, canonical_json, is_key
 from relrep_exp.store.once import find_intact, get_or_make, key_lock, read_entry, sweep_temps
 
@@ -122,6 +130,10 @@ class RecordStore:
             raise ValueError(f"{key!r} is not a content key (24 lowercase hex characters)")
         return self.root / f"{key}.json"
 
+    def failure(self, key: str) -> Path:
+        """Where a sweep's worker says why it could not make the record; it goes when the record is made."""
+        return self.root.parent / "failures" / f"{self.path(key).stem}.error.json"
+
     def keys(self) -> list[str]:
         """The keys of all records, sorted; their content is not verified."""
         return sorted(path.stem for path in self.root.glob("*.json") if is_key(path.stem))
@@ -222,6 +234,7 @@ class RecordStore:
         except CorruptError:
             pass
         write_atomic(path, text.encode())
+        remove_temp(self.failure(key))
         return stored
 
 

@@ -1,7 +1,6 @@
-"""Sweeps under real launchers: their processes, their states, what they made."""
+"""Sweeps under real launchers: their processes, what they made."""
 
 import importlib.util
-import json
 import os
 import subprocess
 import sys
@@ -64,12 +63,10 @@ def required(launcher):
     return f"hydra/launcher={launcher}", f"hydra.launcher.{workers}=2"
 
 
-def wait_for_state(process, outputs, number):
-    """The state of a run that is at work, once its file is there."""
-    found = wait_for_file(process, outputs, f"runs/*/*/states-*/{number}.json")
-    state = json.loads(found.read_text())
-    assert state["status"] == "running"
-    return state
+def wait_for_victim(process, outputs):
+    """The process of the run that waits to be killed: it is at work and has the lock of its record."""
+    wait_for_file(process, outputs, "again")
+    return int((outputs / "again").read_text())
 
 
 def wait_for_file(process, folder, pattern):

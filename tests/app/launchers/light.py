@@ -14,6 +14,7 @@ from relrep_exp.app.request import Request
 from relrep_exp.app.run import Outcome
 from relrep_exp.config.load import load
 from relrep_exp.errors import user_error
+from relrep_exp.store.files import write_atomic
 from relrep_exp.store.records import Record, RecordStore, Row
 from relrep_exp.tasks.identity import method_name
 
@@ -40,7 +41,7 @@ def meet(fate, outputs):
     if fate == DIES:
         os.kill(os.getpid(), signal.SIGKILL)
     if fate == WAITS_TO_BE_KILLED and not (outputs / "again").exists():
-        (outputs / "again").touch()
+        write_atomic(outputs / "again", str(os.getpid()).encode())
         time.sleep(100)
     if fate == USERS_ERROR:
         raise user_error("too large", "make it smaller")

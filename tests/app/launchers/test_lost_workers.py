@@ -14,7 +14,7 @@ import pytest
 
 from relrep_exp.training.threads import cores
 
-from .conftest import ROOT, light_words, made, required, wait_for_file, wait_for_state
+from .conftest import ROOT, light_words, made, required, wait_for_file, wait_for_victim
 from .light import DEFECT, DIES, EXITS, USERS_ERROR, WAITS_TO_BE_KILLED
 
 FATES = (WAITS_TO_BE_KILLED, DIES, USERS_ERROR, DEFECT)
@@ -39,9 +39,7 @@ def swept(request, started, file, tmp_path_factory):
     seeds = ",".join(map(str, (*FATES, *FINE)))
     words = (*light_words(file, outputs), *required(request.param), f"seed={seeds}")
     process = started(*words, env={"OMP_NUM_THREADS": ""})
-    victim = wait_for_state(process, outputs, 0)
-    wait_for_file(process, outputs, "again")  # it is at work, and has the lock of its record
-    os.kill(victim["pid"], signal.SIGKILL)
+    os.kill(wait_for_victim(process, outputs), signal.SIGKILL)
     out, err = process.communicate(timeout=200)
     return Swept(request.param, outputs, process.returncode, out, err)
 
@@ -95,8 +93,7 @@ def test_the_same_command_reads_what_is_there_without_a_worker(swept, ended, fil
 def test_ctrl_c_ends_the_workers_and_keeps_what_is_finished(started, file, outputs, launcher):
     seeds = f"seed=0,{WAITS_TO_BE_KILLED}"
     process = started(*light_words(file, outputs), *required(launcher), seeds)
-    victim = wait_for_state(process, outputs, 1)
-    wait_for_file(process, outputs, "again")
+    victim = wait_for_victim(process, outputs)
     wait_for_file(process, outputs, "records/*.json")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
@@ -104,7 +101,7 @@ def test_ctrl_c_ends_the_workers_and_keeps_what_is_finished(started, file, outpu
     assert "interrupted: 1 of 2 runs are finished and kept; the same command goes on" in err
     assert "1 records in" in out.splitlines()[-1]
     with pytest.raises(ProcessLookupError):
-        os.kill(victim["pid"], 0)
+        os.kill(victim, 0)
 
 
 def test_a_plugins_exit_ends_its_run_alone(ended, file, outputs):

@@ -1,11 +1,9 @@
 """The launchers that can be chosen: composed from our files, and told where a package is missing."""
 
+import importlib.util
 import os
-import subprocess
-import sys
-import sysconfig
+import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,14 +13,13 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from relrep_exp.app.launch import threads_of
+from relrep_exp.app.plan import make_plan
 from relrep_exp.app.request import LAUNCHERS
 from relrep_exp.app.worker import Worker
 from relrep_exp.config.schema import RuntimeConfig
 from relrep_exp.store.files import CONF
 from relrep_exp.training import threads
 from relrep_exp.training.device import Runtime
-
-from .conftest import ROOT
 
 PRESETS = sorted(path.stem for path in (CONF / "hydra" / "launcher").glob("*.yaml"))
 
@@ -60,29 +57,27 @@ def test_other_applications_keep_what_is_stored(hydra_in, tmp_path):
     assert composed.hydra.launcher["_target_"] == "theirs"
 
 
-def test_a_launcher_that_is_not_installed_is_told_with_what_installs_it(file, outputs, tmp_path):
-    for entry in Path(sysconfig.get_path("purelib")).iterdir():
-        if entry.name != "hydra_plugins":
-            (tmp_path / entry.name).symlink_to(entry)
-    path = os.pathsep.join([str(ROOT), str(tmp_path)])
-    command = [
-        sys.executable,
-        "-S",
-        "run.py",
-        "-m",
-        "task=precomputed_stitch",
-        f"zoo.path={file}",
-        "seed=0,1",
-    ]
-    for name in ("joblib", "submitit_local", "ray"):
-        words = [f"hydra/launcher={name}", f"paths.outputs={outputs}", "logger=none"]
-        env = {**os.environ, "PYTHONPATH": path}
-        done = subprocess.run([*command, *words], cwd=ROOT, env=env, capture_output=True, text=True)
-        assert done.returncode == 2, done.stderr
-        package = LAUNCHERS[name].replace("_", "-")
-        assert f"error: hydra/launcher={name}: {package} is not installed" in done.stderr
-        assert f'pip install "relrep_exp[launchers]", or pip install {package} alone' in done.stderr
-        assert not (outputs / "runs").exists()
+@pytest.mark.parametrize("name", ["joblib", "submitit_local", "ray"])
+def test_a_launcher_that_is_not_installed_is_told_with_what_installs_it(
+    told, words, outputs, monkeypatch, name
+):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda module: None if module.endswith("_launcher") else found(module)
+    )
+    code, _, err = told(*words, "-m", "seed=0,1", f"hydra/launcher={name}")
+    package = LAUNCHERS[name].replace("_", "-")
+    assert code == 2 and f"error: hydra/launcher={name}: {package} is not installed" in err
+    assert f'pip install "relrep_exp[launchers]", or pip install {package} alone' in err
+    assert not (outputs / "runs").exists()
+
+
+def test_without_slurm_and_with_a_launcher_that_is_none_of_ours(told, words, outputs, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    code, _, err = told(*words, "-m", "seed=0,1", "hydra/launcher=slurm")
+    assert code == 2 and not (outputs / "runs").exists()
+    assert re.search(r"error: hydra/launcher=slurm: there is no sbatch and no srun here\n +->", err)
+    make_plan(words, sweep=False)[0].request.require(launcher="somebody_elses")  # needs nothing
 
 
 @pytest.mark.parametrize(
@@ -125,13 +120,13 @@ def test_torch_keeps_to_the_share_unless_a_run_says_otherwise(own_threads, monke
     def job(composed):
         Runtime.of(RuntimeConfig(device="cpu", threads=composed.runtime.threads))
         counts.append((torch.get_num_threads(), {os.environ[name] for name in threads.POOLS}))
-        return SimpleNamespace(seconds=0.0, fresh=True)
 
-    settings = SimpleNamespace(sweep=SimpleNamespace(subdir="0"))
+    settings = OmegaConf.create({"runtime": {"output_dir": str(tmp_path)}, "job": {"name": "0" * 24}})
     monkeypatch.setattr("relrep_exp.app.worker.HydraConfig.get", lambda: settings)
     monkeypatch.setattr(threads, "_AT_FIRST", dict.fromkeys(threads.POOLS, "4"))
     for share, asked in ((3, 0), (3, 2), (0, 0)):
-        Worker(job, tmp_path, Path.cwd(), share)(OmegaConf.create({"runtime": {"threads": asked}}))
+        composed = {"runtime": {"threads": asked}, "paths": {"outputs": str(tmp_path)}}
+        Worker(job, "", Path.cwd(), share)(OmegaConf.create(composed))
     assert counts == [(3, {"3"}), (2, {"2"}), (4, {"4"})]  # the last one has what the worker started with
 
 

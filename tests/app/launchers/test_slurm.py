@@ -1,7 +1,6 @@
 """The slurm preset through submitit to sbatch, on a Slurm of a few lines that runs what is submitted."""
 
 import os
-import re
 import signal
 import stat
 import sys
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import light_words, made, wait_for_file, wait_for_state
+from .conftest import light_words, made, wait_for_victim
 from .light import USERS_ERROR, WAITS_TO_BE_KILLED
 
 pytest.importorskip("submitit", reason="the launchers extra is not installed")
@@ -35,9 +34,7 @@ def slurm(tmp_path):
 def test_a_sweep_is_a_job_array_and_a_lost_job_is_submitted_again(started, file, outputs, slurm):
     seeds = f"seed={WAITS_TO_BE_KILLED},{USERS_ERROR},0,1"
     process = started(*light_words(file, outputs), *SLURM, "hydra.launcher.partition=cpu", seeds, env=slurm)
-    victim = wait_for_state(process, outputs, 0)
-    wait_for_file(process, outputs, "again")
-    os.kill(victim["pid"], signal.SIGKILL)
+    os.kill(wait_for_victim(process, outputs), signal.SIGKILL)
     out, err = process.communicate(timeout=200)
     assert process.returncode == 2, err
     assert f"seed={USERS_ERROR}): too large" in err
@@ -49,10 +46,3 @@ def test_a_sweep_is_a_job_array_and_a_lost_job_is_submitted_again(started, file,
     assert "--array" not in alone
     threads = {line.split()[1] for line in (outputs / "made.txt").read_text().splitlines()}
     assert threads == {"3"}
-
-
-def test_slurm_is_missed_before_anything_starts(ended, file, outputs):
-    done = ended(*light_words(file, outputs), "hydra/launcher=slurm", "seed=0,1", env={"PATH": "/nowhere"})
-    assert done.returncode == 2
-    assert re.search(r"error: hydra/launcher=slurm: there is no sbatch and no srun here\n +->", done.stderr)
-    assert not (outputs / "runs").exists()
