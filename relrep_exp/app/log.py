@@ -15,7 +15,7 @@ _LOG = logging.getLogger("relrep_exp")
 
 
 class _Seconds(logging.Formatter):
-    """Seconds since the program started, before what is only told; warnings stand for themselves."""
+    """Puts the seconds since the program started before what is only told; warnings stand for themselves."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)

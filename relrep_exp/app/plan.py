@@ -63,10 +63,7 @@ class Run:
     @property
     def known_key(self) -> str | None:
         """The key; None where a file that belongs to it is missing."""
-        try:
-            return self.key
-        except UserError:
-            return None
+        return self.request.known_key
 
     @property
     def store(self) -> RecordStore:
@@ -97,7 +94,7 @@ class Part:
 
 
 def make_parts(given: Sequence[Override], sweep: bool) -> list[Part]:
-    """All that a command line asks for.
+    """Compose, type and check all that a command line asks for.
 
     Args:
         given: overrides, without flags. `experiment=` may name several, or a collection of them.
@@ -115,12 +112,21 @@ def make_parts(given: Sequence[Override], sweep: bool) -> list[Part]:
             except UserError as error:
                 refused[name] = error.problems
     if refused:
-        raise UserError(_by_experiment(refused, len(asked)))
+        having: dict[Problem, list[str]] = {}
+        for name, problems in refused.items():
+            for problem in problems:
+                having.setdefault(problem, []).append(name)
+        raise UserError(
+            problem
+            if len(names) == len(asked)  # what all experiments have is told without them
+            else Problem(f"experiment={', '.join(names)}: {problem.what}", problem.remedy)
+            for problem, names in having.items()
+        )
     return parts
 
 
 def make_plan(arguments: Sequence[str], sweep: bool) -> list[Run]:
-    """The runs of all parts of a command line, in order.
+    """List the runs of all parts of a command line, in order.
 
     Raises:
         UserError: as for `make_parts`, or its words or plugins cannot be read.
@@ -131,7 +137,7 @@ def make_plan(arguments: Sequence[str], sweep: bool) -> list[Run]:
 
 
 def distinct(runs: Iterable[Run]) -> list[Run]:
-    """Each run once, however many experiments, methods or settings that say the same ask for it."""
+    """Take each run once, however many experiments, methods or settings that say the same ask for it."""
     found: dict[str, Run] = {}
     for run in runs:
         found.setdefault(run.place, run)
@@ -153,7 +159,7 @@ def check_names(arguments: Sequence[str]) -> None:
 
 
 def spelled_out(arguments: Sequence[str]) -> list[str]:
-    """A command line with what its profile sets in front, for Hydra, which composes it and knows no profiles.
+    """Put what its profile sets in front of a command line, for Hydra, which knows no profiles.
 
     Raises:
         UserError: it cannot be read, or there is no such profile.
@@ -165,7 +171,7 @@ def spelled_out(arguments: Sequence[str]) -> list[str]:
 
 
 def _part(composer: Composer, given: Sequence[Override], sweep: bool) -> Part:
-    """One part of a command line, whose words name one experiment or none.
+    """Make the part of a command line whose words name one experiment or none.
 
     Raises:
         UserError: everything that is wrong with it.
@@ -183,18 +189,6 @@ def _part(composer: Composer, given: Sequence[Override], sweep: bool) -> Part:
     return Part(runs, formed.experiment, command, formed.folder)
 
 
-def _by_experiment(refused: dict[str, list[Problem]], asked: int) -> list[Problem]:
-    """Every problem once, with the experiments that have it if not all have."""
-    having: dict[Problem, list[str]] = {}
-    for name, problems in refused.items():
-        for problem in problems:
-            having.setdefault(problem, []).append(name)
-    return [
-        p if len(names) == asked else Problem(f"experiment={', '.join(names)}: {p.what}", p.remedy)
-        for p, names in having.items()
-    ]
-
-
 def check_experiment(experiment: ExperimentConfig, known: Collection[str]) -> None:
     """Check that what an experiment names exists: keys of its runs, encoders, numbers of the paper.
 
@@ -205,32 +199,22 @@ def check_experiment(experiment: ExperimentConfig, known: Collection[str]) -> No
     Raises:
         UserError: some do not exist; all of them.
     """
-    problems = [*_keys(experiment, known), *_encoders(experiment, known), *_numbers(experiment)]
-    if problems:
-        raise UserError(problems)
-
-
-def _keys(experiment: ExperimentConfig, known: Collection[str]) -> Iterable[Problem]:
-    """Axes and variations of what no run has."""
+    here, problems = f"experiment={experiment.name}", []
     own = {f"vary_of.{method}": vary for method, vary in experiment.vary_of.items()}
     for part, keys in {"axes": experiment.axes, "vary": experiment.vary, **own}.items():
         for key in keys:
             if key not in known:
-                what = f"experiment={experiment.name}: {part} names {key}, which no run has"
-                yield Problem(what, nearest_key(key, known))
-
-
-def _encoders(experiment: ExperimentConfig, known: Collection[str]) -> Iterable[Problem]:
-    """Encoders that the zoo does not have; the names in a file of embeddings are not known yet."""
-    names = {key.split(".")[2] for key in known if key.startswith("zoo.encoders.")}
+                problems.append(
+                    Problem(f"{here}: {part} names {key}, which no run has", nearest_key(key, known))
+                )
+    encoders = {key.split(".")[2] for key in known if key.startswith("zoo.encoders.")}
     for part in ("encoders", "test_encoders", "sources"):
-        for name in getattr(experiment, part) if names else []:
-            if name not in names:
-                what = f"experiment={experiment.name}: {part} names {name}, which is no encoder of the zoo"
-                yield Problem(what, nearest(name, names))
-
-
-def _numbers(experiment: ExperimentConfig) -> Iterable[Problem]:
-    if experiment.paper is not None and experiment.paper.numbers not in numbers():
-        what = f"experiment={experiment.name}: the paper has no numbers called {experiment.paper.numbers}"
-        yield Problem(what, nearest(experiment.paper.numbers, numbers()))
+        for name in getattr(experiment, part):
+            if encoders and name not in encoders:  # those of a file are not known before it is read
+                what = f"{here}: {part} names {name}, which is no encoder of the zoo"
+                problems.append(Problem(what, nearest(name, encoders)))
+    if (paper := experiment.paper) is not None and paper.numbers not in numbers():
+        what = f"{here}: the paper has no numbers called {paper.numbers}"
+        problems.append(Problem(what, nearest(paper.numbers, numbers())))
+    if problems:
+        raise UserError(problems)

@@ -30,14 +30,20 @@ PACKAGES = (
 
 
 def begin(runtime: Runtime, command: str) -> dict[str, Any]:
-    """What is known when a run starts."""
+    """Tell what is known when a run starts."""
     import torch
 
     cuda = runtime.device.type == "cuda"
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
     return {
         "command": command,
         "git": _git(),
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": versions,
         "device": torch.cuda.get_device_name(runtime.device) if cuda else platform.machine(),
         "device_type": runtime.device.type,
         "threads": torch.get_num_threads(),
@@ -61,33 +67,21 @@ def revisions(request: Request) -> dict[str, str]:
 
 
 def now() -> str:
-    """The time, in UTC, to the second."""
+    """Tell the time, in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
 def _git() -> dict[str, Any] | None:
-    """Commit of the checkout that the code runs from, and whether it was changed; None outside one."""
+    """Name the commit of the checkout that this runs from, and whether it was changed; None outside one."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
-    try:
-        commit = _run_git(root, "rev-parse", "HEAD")
-        changed = _run_git(root, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return {"commit": commit, "changed": bool(changed)}
-
-
-def _run_git(root: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    found = []
+    for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"]):
+        command = ["git", "-C", str(root), *arguments]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        except (OSError, subprocess.SubprocessError):
+            return None
+        found.append(done.stdout.strip())
+    return {"commit": found[0], "changed": bool(found[1])}

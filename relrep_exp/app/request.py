@@ -22,7 +22,6 @@ from relrep_exp.store.keys import content_key
 from relrep_exp.store.records import RecordStore
 from relrep_exp.tasks.identity import record_identity
 
-_PACKAGES = {"wandb": "wandb", "tensorboard": "tensorboard"}  # loggers that need one
 LAUNCHERS = {
     "joblib": "hydra_joblib_launcher",
     "submitit_local": "hydra_submitit_launcher",
@@ -124,12 +123,16 @@ class Request:
         Raises:
             UserError: every problem found.
         """
-        machine = [*_logger(self.config), *_device(self.config)]
-        if found := [*_launcher(launcher), *(self.unfit or self._absent()), *self.odd, *machine]:
+        found = [*_launcher(launcher), *(self.unfit or self._absent()), *self.odd]
+        logger = self.config.logger.name
+        if logger in ("wandb", "tensorboard") and importlib.util.find_spec(logger) is None:
+            remedy = f"pip install {logger}, or logger=csv"
+            found.append(Problem(f"logger={logger}: {logger} is not installed", remedy))
+        if found := [*found, *_device(self.config)]:
             raise UserError(found)
 
     def own_problems(self) -> list[Problem]:
-        """What is wrong with files of the user's own; what comes from the hub is not looked at."""
+        """Tell what is wrong with files of the user's own; what comes from the hub is not looked at."""
         own = [samples for samples in self.samples if samples.repo(self.views) is None]
         jobs: dict[Any, Any] = {samples: partial(samples.identity, self.views) for samples in own}
         try:
@@ -139,7 +142,7 @@ class Request:
         return []
 
     def embedding_keys(self, samples: Dataset) -> Mapping[str, str]:
-        """Encoder -> the identity of its embeddings of these samples, where none is left out; none is read.
+        """Name the embeddings of these samples by encoder, where none is left out; none is read.
 
         Raises:
             UserError: files are missing; every problem.
@@ -150,7 +153,7 @@ class Request:
         return embed.keys(self.encoders, samples.identity(self.views))
 
     def _absent(self) -> list[Problem]:
-        """What is not here and cannot be had; it matters only to a run that has no record yet.
+        """Tell what is not here and cannot be had; it matters only to a run that has no record yet.
 
         Whether it has one is asked without the network where that can be, so that a finished run needs none.
         """
@@ -179,7 +182,7 @@ def load_plugins(paths: Sequence[str]) -> None:
 
 
 def _registered() -> set[tuple[str, str]]:
-    """Every (group, name) that can be chosen now."""
+    """List every (group, name) that can be chosen now."""
     from relrep_exp.alignment.anchors import ANCHORS  # torch, which only those pay for who have plugins
     from relrep_exp.alignment.similarity import SIMILARITIES
 
@@ -188,7 +191,7 @@ def _registered() -> set[tuple[str, str]]:
 
 
 def _launcher(name: str) -> list[Problem]:
-    """What a launcher needs and is missing here; nothing for one that is not ours."""
+    """Tell what a launcher needs and is missing here; nothing for one that is not ours."""
     plugin = LAUNCHERS.get(name)
     if plugin is not None and importlib.util.find_spec(f"hydra_plugins.{plugin}") is None:
         single = plugin.replace("_", "-")
@@ -201,20 +204,11 @@ def _launcher(name: str) -> list[Problem]:
     return []
 
 
-def _logger(config: Config) -> list[Problem]:
-    package = _PACKAGES.get(config.logger.name)
-    if package is None or importlib.util.find_spec(package) is not None:
-        return []
-    what = f"logger={config.logger.name}: {package} is not installed"
-    return [Problem(what, f"pip install {package}, or logger=csv")]
-
-
 def _device(config: Config) -> list[Problem]:
-    """What is wanted of GPUs and not here; torch is imported only if something is."""
+    """Tell what is wanted of GPUs and not here; torch is imported only if something is."""
     asked = config.runtime
-    if asked.precision != "tf32" and (asked.device == "cpu" or (asked.device, asked.devices) == ("auto", 1)):
-        return []
-    if asked.precision != "tf32" and (asked.device, asked.devices) == ("auto", "all"):
+    any_will_do = asked.device == "cpu" or (asked.device == "auto" and asked.devices in (1, "all"))
+    if any_will_do and asked.precision != "tf32":
         return []
     import torch
 

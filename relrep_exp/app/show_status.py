@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from relrep_exp.app.shared_work import EMBEDDINGS, PARAM, Reuse
+from relrep_exp.app.status import EMBEDDINGS, PARAM, Expected, Outlook
 from relrep_exp.config.overrides import command
-from relrep_exp.tasks.identity import STATISTICS
+from relrep_exp.data.hub.prefetch import merged
+from relrep_exp.tasks.identity import STATISTICS, method_name
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from relrep_exp.app.plan import Part
-    from relrep_exp.app.status import Expected, Outlook
 
 SHOWN_COMMANDS = 6
 _SHARED = {  # folder of the outputs -> what is kept in it: one, and several
@@ -24,130 +24,102 @@ _SHARED = {  # folder of the outputs -> what is kept in it: one, and several
 _MINUTE, _HOUR = 60.0, 3600.0
 
 
-def show_outlook(outlook: Outlook) -> None:
-    """Print a table of each part, what there is to do of all, what is missing, and the first commands."""
+def show(outlook: Outlook, words: Sequence[str], sweep: bool) -> None:
+    """Print a table of each part, what there is to do of all, what is missing, and the first commands.
+
+    Args:
+        outlook: the plan as it stands.
+        words: the command line, without what only says how.
+        sweep: whether values in it are swept over, -m.
+    """
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
     for part, expected in outlook.parts:
         console.print(_table(part, expected), "")
-    for line in [*_summary(outlook), *_shared(outlook), *_missing(outlook), *_first_commands(outlook)]:
+    for line in [*_to_do(outlook), *_missing(outlook, words)]:
         print(line)
-
-
-def show_commands(outlook: Outlook) -> None:
-    """Print what makes each run that has no record, a line each and nothing else."""
-    for one in outlook.left:
-        print(one.run.command)
+    if left := outlook.left:
+        print("\nleft:", *(one.run.command for one in left[:SHOWN_COMMANDS]), sep="\n  ")
+    if len(left) > SHOWN_COMMANDS:
+        print(
+            f"  ... and {len(left) - SHOWN_COMMANDS} more: {command([*words, 'plan=commands'], sweep=sweep)}"
+        )
 
 
 def _table(part: Part, expected: Sequence[Expected]) -> Table:
-    """A line for each method, and one for all of them; each counts a run once."""
+    """Make a line for each method, and one for all of them; each counts a run once."""
     from rich.table import Table
 
-    table = Table(title=_title(part), title_justify="left", box=None, pad_edge=False)
+    title, name = part.command, part.experiment
+    if name is not None:
+        title = f"{name.name}, profile={part.runs[0].config.profile}: {name.title}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("method")
     for heading in ("runs", "done", "to do", "missing something", "time left"):
         table.add_column(heading, justify="right")
-    by_method: dict[str, list[Expected]] = {}
+    by_method: dict[str, dict[str, Expected]] = {}
     for one in expected:
-        by_method.setdefault(one.run.arm.method or one.run.label.split()[0], []).append(one)
+        method = one.run.arm.method or method_name(one.run.config)
+        by_method.setdefault(method, {})[one.run.place] = one
     for method, members in by_method.items():
-        table.add_row(method, *_counts(_each_once(members)))
+        table.add_row(method, *_counts(members.values()))
     if len(by_method) > 1:
         table.add_section()
-        table.add_row("all", *_counts(_each_once(expected)))
+        table.add_row("all", *_counts({one.run.place: one for one in expected}.values()))
     return table
 
 
-def _title(part: Part) -> str:
-    if part.experiment is None:
-        return part.command
-    return f"{part.experiment.name}, profile={part.runs[0].config.profile}: {part.experiment.title}"
+def _counts(expected: Iterable[Expected]) -> list[str]:
+    runs = list(expected)
+    done, lacks = sum(one.done for one in runs), sum(one.lacks for one in runs)
+    left = [one for one in runs if not one.done]
+    known = [one.estimate.seconds for one in left if one.estimate is not None]
+    time = "unknown" if left else "-"
+    if known:
+        time = _time(sum(known)) + (" + ?" if len(known) < len(left) else "")
+    return [*map(str, (len(runs), done, len(left) - lacks, lacks)), time]
 
 
-def _counts(expected: Sequence[Expected]) -> list[str]:
-    done, lacks = sum(one.done for one in expected), sum(one.lacks for one in expected)
-    counts = (len(expected), done, len(expected) - done - lacks, lacks)
-    return [*map(str, counts), _time_left(expected)]
-
-
-def _each_once(expected: Iterable[Expected]) -> list[Expected]:
-    return list({one.run.place: one for one in expected}.values())
-
-
-def _summary(outlook: Outlook) -> list[str]:
+def _to_do(outlook: Outlook) -> Iterator[str]:
+    """Tell what there is to do, how long it will take, and what runs that are left share or find there."""
     places, left = sum(len(expected) for _, expected in outlook.parts), outlook.left
-    lacks = sum(one.lacks for one in left)
-    shared = f" (asked for {places} times)" if places > len(outlook.runs) else ""
-    lines = [
-        f"{_number(outlook.runs, 'run')}{shared}: {len(outlook.runs) - len(left)} done, "
-        f"{len(left) - lacks} to do, {lacks} missing something"
-    ]
+    runs, lacks = len(outlook.runs), sum(one.lacks for one in left)
+    again = f" (asked for {places} times)" if places > runs else ""
+    counts = f"{runs - len(left)} done, {len(left) - lacks} to do, {lacks} missing something"
+    yield f"{_number(runs, 'run')}{again}: {counts}"
     known = [one.estimate for one in left if one.estimate is not None]
     if known:
-        rests = frozenset().union(*(estimate.keys for estimate in known))
-        unknown = (
-            f", and {len(left) - len(known)} of which nothing is known" if len(known) < len(left) else ""
-        )
-        lines.append(
-            f"time left on one worker: {_time(sum(e.seconds for e in known))} for {_number(known, 'run')}, "
-            f"by {_number(rests, 'earlier record')}{unknown}"
-        )
+        rests = len(frozenset().union(*(estimate.keys for estimate in known)))
+        unknown = len(left) - len(known)
+        time, of = _time(sum(estimate.seconds for estimate in known)), _number(len(known), "run")
+        rest = f", and {unknown} of which nothing is known" if unknown else ""
+        yield f"time left on one worker: {time} for {of}, by {_number(rests, 'earlier record')}{rest}"
     elif left:
-        lines.append("time left: unknown, as no earlier record has these tasks and methods")
-    return lines
+        yield "time left: unknown, as no earlier record has these tasks and methods"
+    shared = []
+    for one in outlook.reuse:
+        count, there = len(one.places), f" ({one.there} there already)" if one.there else ""
+        if there or one.runs > count or one.kind == PARAM:
+            shared.append(f"{count} {_SHARED[one.kind][count > 1]} by {_number(one.runs, 'run')}{there}")
+    if shared:
+        yield f"shared: {'; '.join(shared)}"
 
 
-def _shared(outlook: Outlook) -> list[str]:
-    """What the runs that are left need and share, or find already there."""
-    told = [one for one in outlook.reuse if one.there or one.runs > len(one.places) or one.kind == PARAM]
-    return [f"shared: {'; '.join(map(_needed, told))}"] if told else []
-
-
-def _needed(one: Reuse) -> str:
-    single, several = _SHARED[one.kind]
-    count, there = len(one.places), f" ({one.there} there already)" if one.there else ""
-    return f"{count} {single if count == 1 else several} by {one.runs} run{'s' * (one.runs > 1)}{there}"
-
-
-def _missing(outlook: Outlook) -> list[str]:
-    """What is not here, and what mends it."""
-    lines = []
-    if outlook.repos:
+def _missing(outlook: Outlook, words: Sequence[str]) -> Iterator[str]:
+    """Tell what is not here, each once, and what mends it."""
+    if repos := merged(repo for one in outlook.runs for repo in one.repos):
         from relrep_exp.data.hub.repo import cache_folder
 
-        prefetch = command(outlook.words).replace("run.py", "scripts/prefetch.py", 1)
-        lines += ["", f"not in the hub's cache, {cache_folder()} (the network was not asked):"]
-        lines += [f"  {repo}" for repo in outlook.repos]
-        lines.append(f"    -> {prefetch}")
-    for problem in outlook.problems:
-        lines += ["", f"missing: {problem}"]
-    return lines
-
-
-def _first_commands(outlook: Outlook) -> list[str]:
-    left = outlook.left
-    lines = ["", "left:"] if left else []
-    lines += [f"  {one.run.command}" for one in left[:SHOWN_COMMANDS]]
-    if len(left) > SHOWN_COMMANDS:
-        every = command([*outlook.words, "plan=commands"], sweep=outlook.sweep)
-        lines.append(f"  ... and {len(left) - SHOWN_COMMANDS} more: {every}")
-    return lines
-
-
-def _time_left(expected: Sequence[Expected]) -> str:
-    left = [one for one in expected if not one.done]
-    known = [one.estimate.seconds for one in left if one.estimate is not None]
-    if not left:
-        return "-"
-    if not known:
-        return "unknown"
-    return _time(sum(known)) + (" + ?" if len(known) < len(left) else "")
+        yield f"\nnot in the hub's cache, {cache_folder()} (the network was not asked):"
+        yield from (f"  {repo}" for repo in repos)
+        yield f"    -> {command(words).replace('run.py', 'scripts/prefetch.py', 1)}"
+    for problem in dict.fromkeys(problem for one in outlook.runs for problem in one.problems):
+        yield f"\nmissing: {problem}"
 
 
 def _time(seconds: float) -> str:
-    """Rounded as an estimate deserves it: 45 s, 12 min, 3.4 h."""
+    """Round as an estimate deserves it: 45 s, 12 min, 3.4 h."""
     if seconds < 1.5 * _MINUTE:
         return f"{seconds:.0f} s"
     if seconds < 1.5 * _HOUR:
@@ -155,6 +127,5 @@ def _time(seconds: float) -> str:
     return f"{seconds / _HOUR:.1f} h"
 
 
-def _number(things: Iterable[object], name: str) -> str:
-    count = len(list(things))
+def _number(count: int, name: str) -> str:
     return f"{count} {name}{'' if count == 1 else 's'}"

@@ -1,27 +1,30 @@
-"""What a plan has done, has to do and lacks, and how long it will take: told without starting anything."""
+"""What a plan has done, lacks and shares, and how long it will take: nothing is started or loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relrep_exp.app.plan import Part, Run, distinct
-from relrep_exp.app.shared_work import Reuse, reuse
-from relrep_exp.data.hub.prefetch import merged
+from relrep_exp.app.request import Request
+from relrep_exp.config.schema import Config, ParamAnchors, PrecomputedZoo, RelativeConfig, SingleParamAnchors
+from relrep_exp.data import hub
 from relrep_exp.errors import Problem, UserError
-from relrep_exp.store.keys import canonical_json
+from relrep_exp.store.keys import canonical_json, content_key
+from relrep_exp.store.once import MANIFEST
 from relrep_exp.store.records import RecordStore
-from relrep_exp.tasks.identity import method_name
+from relrep_exp.tasks.identity import STATISTICS, method_name, param_identity, statistics_identity
 
 if TYPE_CHECKING:
     from relrep_exp.data.hub import Repo
 
+EMBEDDINGS, PARAM = "embeddings", "checkpoints"  # folders of the outputs, as STATISTICS is
 
-@dataclass(frozen=True)
-class Estimate:
+
+class Estimate(NamedTuple):
     """How long a run's computation will take.
 
     Attributes:
@@ -57,6 +60,26 @@ class Expected:
         return bool(self.repos or self.problems)
 
 
+@dataclass
+class Reuse:
+    """What runs need of one kind of thing that is kept.
+
+    Attributes:
+        kind: the folder of the outputs that it is kept in.
+        places: where each of them is kept, or will be; whether what is there may be used.
+        runs: how many runs need one.
+    """
+
+    kind: str
+    places: dict[Path, bool] = field(default_factory=dict)
+    runs: int = 0
+
+    @property
+    def there(self) -> int:
+        """How many are there already."""
+        return sum(usable and (place / MANIFEST).is_file() for place, usable in self.places.items())
+
+
 @dataclass(frozen=True)
 class Outlook:
     """A plan as it stands.
@@ -64,15 +87,11 @@ class Outlook:
     Attributes:
         parts: the plan; each part with its runs, in order.
         runs: each run once.
-        words: the command line, without what only says how.
-        sweep: whether values in it are swept over, -m.
         reuse: what the runs that are left share.
     """
 
     parts: Sequence[tuple[Part, Sequence[Expected]]]
     runs: Sequence[Expected]
-    words: Sequence[str]
-    sweep: bool = False
     reuse: Sequence[Reuse] = ()
 
     @property
@@ -80,19 +99,9 @@ class Outlook:
         """The runs that have no record."""
         return [one for one in self.runs if not one.done]
 
-    @property
-    def repos(self) -> list[Repo]:
-        """What is missing of the hub, each repository once."""
-        return merged(repo for one in self.runs for repo in one.repos)
 
-    @property
-    def problems(self) -> list[Problem]:
-        """What else is missing."""
-        return list(dict.fromkeys(problem for one in self.runs for problem in one.problems))
-
-
-def look_ahead(parts: Sequence[Part], words: Sequence[str], sweep: bool = False) -> Outlook:
-    """How a plan stands. Nothing is written, loaded or asked of the network.
+def look_ahead(parts: Sequence[Part]) -> Outlook:
+    """See how a plan stands. Nothing is written, loaded or asked of the network.
 
     Raises:
         UserError: something in it does not go together, whatever there is.
@@ -103,16 +112,32 @@ def look_ahead(parts: Sequence[Part], words: Sequence[str], sweep: bool = False)
         raise UserError(dict.fromkeys(unfit))
     earlier = {root: RecordStore(root).parsed() for root in {run.store.root for run in runs}}
     pace = Pace(one for found in earlier.values() for one in found.values())
-    lacking = _Lacking(run for run in runs if not _done(run, earlier))
-    stand = {
-        run.place: Expected(run, True)
-        if _done(run, earlier)
-        else Expected(run, False, lacking.repos(run), lacking.problems(run), pace.of(run))
-        for run in runs
-    }
+    left = [r for r in runs if r.config.overwrite == "always" or r.known_key not in earlier[r.store.root]]
+    wanted = list(dict.fromkeys(repo for run in left for repo in run.request.repos))
+    absent = set(hub.check(wanted, offline=True)) if wanted else set()
+    stand = {run.place: Expected(run, True) for run in runs}
+    lacking: dict[str, tuple[Problem, ...]] = {}  # what many runs read is looked at once
+    for run in left:
+        config, repos = run.config, tuple(repo for repo in run.request.repos if repo in absent)
+        reads = repr((config.data, config.parallel, config.zoo))
+        if reads not in lacking:
+            lacking[reads] = tuple(run.request.own_problems() if repos else _key_problems(run))
+        stand[run.place] = Expected(run, False, repos, lacking[reads], pace.of(run))
     whole = [(part, [stand[run.place] for run in part.runs]) for part in parts]
-    shared = reuse([run for run in runs if not stand[run.place].done])
-    return Outlook(whole, list(stand.values()), words, sweep, shared)
+    return Outlook(whole, list(stand.values()), reuse(left))
+
+
+def _offline(run: Run) -> Run:
+    """Keep the run from the network."""
+    return replace(run, config=replace(run.config, runtime=replace(run.config.runtime, offline=True)))
+
+
+def _key_problems(run: Run) -> list[Problem]:
+    try:
+        _ = run.key
+    except UserError as error:
+        return error.problems
+    return []
 
 
 class Pace:
@@ -131,11 +156,9 @@ class Pace:
                 self._by.setdefault(likeness, []).append(one)
 
     def of(self, run: Run) -> Estimate | None:
-        """What a run will take; None where nothing is known."""
-        known = run.known_key is not None
-        likenesses = _likenesses(
-            run.config.task.name, method_name(run.config), run.request.identity if known else None
-        )
+        """Estimate what a run will take; None where nothing is known."""
+        identity = run.request.identity if run.known_key is not None else None
+        likenesses = _likenesses(run.config.task.name, method_name(run.config), identity)
         alike = next((self._by[likeness] for likeness in likenesses if likeness in self._by), None)
         if alike is None:
             return None
@@ -145,54 +168,61 @@ class Pace:
         return Estimate(seconds, frozenset(one["key"] for one in alike))
 
 
-class _Lacking:
-    """What runs lack, with everything that many of them need asked once."""
-
-    def __init__(self, runs: Iterable[Run]):
-        self._wanted = {run.place: run.request.repos for run in runs}
-        self._absent: set[Repo] = set()
-        if wanted := list(dict.fromkeys(repo for repos in self._wanted.values() for repo in repos)):
-            from relrep_exp.data import hub
-
-            self._absent = set(hub.check(wanted, offline=True))
-        self._own: dict[str, tuple[Problem, ...]] = {}
-
-    def repos(self, run: Run) -> tuple[Repo, ...]:
-        """What is not here of what it needs of the hub."""
-        return tuple(repo for repo in self._wanted[run.place] if repo in self._absent)
-
-    def problems(self, run: Run) -> tuple[Problem, ...]:
-        """What is wrong with what else it reads."""
-        config = run.config
-        reads = repr((config.data, config.parallel, config.zoo))
-        if reads not in self._own:
-            self._own[reads] = tuple(run.request.own_problems()) if self.repos(run) else _key_problems(run)
-        return self._own[reads]
-
-
-def _key_problems(run: Run) -> tuple[Problem, ...]:
-    try:
-        _ = run.key
-    except UserError as error:
-        return tuple(error.problems)
-    return ()
-
-
-def _offline(run: Run) -> Run:
-    """The same run, kept from the network."""
-    return replace(run, config=replace(run.config, runtime=replace(run.config.runtime, offline=True)))
-
-
-def _done(run: Run, earlier: Mapping[Path, Mapping[str, Any]]) -> bool:
-    """Whether its record is there and may stand."""
-    return run.config.overwrite != "always" and run.known_key in earlier[run.store.root]
-
-
 def _likenesses(task: str, method: str, identity: Mapping[str, Any] | None) -> list[tuple[str, ...]]:
-    """What earlier runs may share with a run, the most telling first."""
+    """List what earlier runs may share with a run, the most telling first."""
     alike: list[tuple[str, ...]] = [("method", task, method)]
     if identity is None:
         return alike
     but_seed = canonical_json({name: value for name, value in identity.items() if name != "seed"})
     encoders = canonical_json(identity.get("encoders"))
     return [("all", task, but_seed), ("encoders", task, method, encoders), *alike]
+
+
+def reuse(runs: Sequence[Run]) -> list[Reuse]:
+    """Count what these runs need of each kind; kinds that none needs are left out.
+
+    Whether statistics are kept is decided when they are computed (tasks/work.py). Those of support rows
+    alone are left out: which rows those are is not known before.
+    """
+    kinds = {kind: Reuse(kind) for kind in (EMBEDDINGS, PARAM, STATISTICS)}
+    known: dict[str, list[Mapping[str, str]]] = {}  # asked once for the runs that read the same
+    for run in runs:
+        config, aligner = run.config, run.config.aligner
+        reads = repr((config.data, config.parallel, config.zoo, config.runtime.resize))
+        if reads not in known:
+            known[reads] = _embedding_keys(run.request, reads)
+        paired, own = known[reads]
+        needed: dict[str, set[str]] = {}
+        if not isinstance(config.zoo, PrecomputedZoo):
+            needed[EMBEDDINGS] = {*paired.values(), *own.values()}
+        if isinstance(aligner, RelativeConfig) and config.task.aligned:
+            settings = aligner.shrinkage, aligner.eps
+            needed[STATISTICS] = {content_key(statistics_identity(k, *settings)) for k in paired.values()}
+            if isinstance(config.anchors, ParamAnchors):
+                fits = [[paired[name] for name in fit] for fit in param_fits(config, list(paired))]
+                needed[PARAM] = {content_key(param_identity(config, fit)) for fit in fits}
+        for kind, keys in needed.items():
+            usable = kind == EMBEDDINGS or config.overwrite != "always"
+            kinds[kind].places |= {Path(config.paths.outputs) / kind / key: usable for key in keys}
+            kinds[kind].runs += bool(keys)
+    return [one for one in kinds.values() if one.runs]
+
+
+def param_fits(config: Config, names: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the encoders that PARAM is learned on, for each of its fits; some may be equal."""
+    if isinstance(config.anchors, SingleParamAnchors) and config.anchors.learned_on == "decoder":
+        yield from ([name] for name in names)  # a decoder of the test encoder's own is measured, too
+        return
+    for target in config.task.test_encoders or names:
+        others = [name for name in names if name != target]
+        yield [min(others)] if isinstance(config.anchors, SingleParamAnchors) else others
+
+
+def _embedding_keys(request: Request, reads: str) -> list[Mapping[str, str]]:
+    """Encoder -> the key of its embeddings: of paired samples, and of the task's own."""
+    groups = (request.paired, request.own)
+    try:
+        return [request.embedding_keys(samples) for samples in groups]
+    except UserError:  # files of which keys are made are not here: told apart by how they are configured
+        of = ([repr(samples.config), reads] for samples in groups)
+        return [{n: content_key({"of": one, "name": n}) for n in request.names} for one in of]

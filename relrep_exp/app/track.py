@@ -1,32 +1,42 @@
-"""Who watches a run: Weights & Biases (offline unless asked), CSV files, TensorBoard, or nobody.
+"""Lightning's loggers, told of runs and of experiments: W&B (offline unless asked), CSV, TensorBoard, none.
 
-A tracker is never allowed to lose a record: whatever goes wrong in it is told once, and the run goes on.
+A logger is never allowed to lose a record: whatever goes wrong in it is told once, it is closed, and the run
+goes on.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import logging
-from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+import math
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.app import wandb_runs
 from relrep_exp.config.schema import Config
+from relrep_exp.store.files import write_atomic
+from relrep_exp.store.keys import content_key, file_digest
 from relrep_exp.store.records import Record
 from relrep_exp.tasks.identity import method_name
 
 if TYPE_CHECKING:
+    from pytorch_lightning.loggers import WandbLogger
+
     from relrep_exp.report.tables.table import Table
 
 _LOG = logging.getLogger("relrep_exp")
+_DATA_DIR = "WANDB_DATA_DIR"
 COLUMNS = ["source", "target", "method", "metric", "value"]
 
 
-@dataclass
 class Tracker:
-    """Told of a run's beginning, of each epoch of its fits, and of its record.
+    """Tell a logger of a run's beginning, of each epoch of its fits, and of its record.
 
     Attributes:
         config: the run; `logger=` names what is written to.
@@ -34,176 +44,191 @@ class Tracker:
         folder: for files of the run's own.
     """
 
-    config: Config
-    key: str
-    folder: Path
-    _sink: Sink | None = None  # while it is open and works
-
-    def start(self) -> None:
-        """The run is computed, not read: open whatever is written to."""
-        if (sink := SINKS.get(self.config.logger.name)) is not None:
-            self._sink = sink(self.config, self.key, self.folder)
-            self._attempt("open")
-
-    def curve(self, fit: str, epoch: int, losses: dict[str, float]) -> None:
-        """Mean losses of one epoch of a fit."""
-        self._attempt("curve", fit, epoch, losses)
-
-    def finish(self, record: Record) -> None:
-        """The run's record, when it is safe."""
-        self._attempt("record", record)
-
-    def close(self) -> None:
-        """Always called, also after a failure."""
-        self._attempt("close")
-        self._sink = None
-
-    def _attempt(self, step: str, *arguments: Any) -> None:
-        sink = self._sink
-        if sink is None:
-            return
-        try:
-            getattr(sink, step)(*arguments)
-        except Exception as error:  # whatever a logger raises, the run goes on
-            self._sink = None
-            name, kind = type(sink).__name__, type(error).__name__
-            _LOG.warning("%s failed (%s: %s) and is left out; the record is not affected", name, kind, error)
-
-
-class Sink(ABC):
-    """One kind of logger."""
-
     def __init__(self, config: Config, key: str, folder: Path):
         self.config, self.key, self.folder = config, key, folder
+        self._logger: Any = None  # one of Lightning's, while it is open and works
+        self._status = "failed"
 
-    @abstractmethod
-    def open(self) -> None:
-        """Make ready."""
-
-    @abstractmethod
-    def curve(self, fit: str, epoch: int, losses: dict[str, float]) -> None:
-        """One epoch."""
-
-    @abstractmethod
-    def record(self, record: Record) -> None:
-        """The result."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Let go."""
-
-
-class WandbSink(Sink):
-    """One W&B run per record; nothing leaves the machine unless logger.mode=online."""
-
-    exit_code = 1
-
-    def open(self) -> None:
-        """Start a run with the configuration, tagged by task, anchors and similarity."""
-        c = self.config
-        self.run = wandb_runs.begin(
-            c,
-            name=f"{c.task.name} {method_name(c)} seed={c.seed}",
-            tags=[c.task.name, method_name(c), c.anchors.name, c.sim.name],
-            config={"key": self.key, **asdict(c)},
-        )
+    def start(self) -> None:
+        """Open the logger, and tell it of the configuration; a run that is read opens none."""
+        if self.config.logger.name != "none":
+            self._attempt(self._open)
 
     def curve(self, fit: str, epoch: int, losses: dict[str, float]) -> None:
-        """Losses under the fit's name."""
-        self.run.log({f"{fit}/{name}": value for name, value in losses.items()} | {"epoch": epoch})
+        """Tell of the mean losses of one epoch of a fit."""
+        named = {f"{fit}/{name}": value for name, value in losses.items()}
+        if self._logger is not None:
+            self._attempt(partial(self._logger.log_metrics, named, step=epoch))
 
-    def record(self, record: Record) -> None:
-        """The rows as a table, the matrix of the headline metric as an image, timings in the summary."""
-        import wandb
-
-        from relrep_exp.report.figures.record_figures import pair_matrix
-        from relrep_exp.report.tables.run_table import headline
-
-        metric = headline([record])
-        with wandb_runs.kept_in(wandb_runs.home_of(self.config)):
-            self.run.log({"rows": wandb.Table(columns=[*COLUMNS], data=[list(row) for row in record.rows])})
-        self.run.log({metric: wandb.Image(pair_matrix(record, metric))})
-        self.run.summary.update({f"timings/{phase}": s for phase, s in record.timings.items()})
-        self.exit_code = 0
+    def finish(self, record: Record) -> None:
+        """Tell of the run's record, when it is safe."""
+        if self._logger is not None:
+            self._attempt(partial(self._show, record))
 
     def close(self) -> None:
-        """Finish the run; as failed if it left no record."""
-        self.run.finish(exit_code=self.exit_code)
+        """Close the logger, as failed where the run left no record; always called."""
+        self._attempt(self._let_go)
 
+    def _attempt(self, step: Callable[[], Any]) -> None:
+        try:
+            step()
+        except Exception as error:  # whatever a logger raises, the run goes on
+            what = "logger=%s failed (%s: %s) and is left out; the record is not affected"
+            _LOG.warning(what, self.config.logger.name, type(error).__name__, error)
+            self._status = "failed"
+            with suppress(Exception):  # left open, W&B would take the next run for this one
+                self._let_go()
 
-class CsvSink(Sink):
-    """curves.csv and table.csv in the run's folder."""
+    def _open(self) -> None:
+        from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
-    def open(self) -> None:
-        """Write the header of the curves."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.file = (self.folder / "curves.csv").open("w", newline="")
-        self.writer = csv.writer(self.file)
-        self.writer.writerow(["fit", "epoch", "loss", "value"])
+        match self.config.logger.name:
+            case "csv":  # in a folder of its own: it complains of one that is not empty, as of the run's log
+                self._logger = CSVLogger(self.folder, name=None, version="csv")
+            case "tensorboard":
+                self._logger = TensorBoardLogger(self.folder, name=None, version="", default_hp_metric=False)
+            case "wandb":
+                c, method = self.config, method_name(self.config)
+                tags = [c.task.name, method, c.anchors.name, c.sim.name]
+                self._logger = _wandb(c, name=f"{c.task.name} {method} seed={c.seed}", tags=tags)
+        self._logger.log_hyperparams({"key": self.key, **asdict(self.config)})
 
-    def curve(self, fit: str, epoch: int, losses: dict[str, float]) -> None:
-        """One line per loss."""
-        self.writer.writerows([fit, epoch, name, value] for name, value in losses.items())
-
-    def record(self, record: Record) -> None:
-        """The rows."""
-        with (self.folder / "table.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([COLUMNS, *record.rows])
-
-    def close(self) -> None:
-        """Close the file."""
-        self.file.close()
-
-
-class TensorboardSink(Sink):
-    """Event files in the run's folder."""
-
-    def open(self) -> None:
-        """Start writing."""
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.writer = SummaryWriter(str(self.folder))
-
-    def curve(self, fit: str, epoch: int, losses: dict[str, float]) -> None:
-        """One scalar per loss."""
-        for name, value in losses.items():
-            self.writer.add_scalar(f"{fit}/{name}", value, epoch)
-
-    def record(self, record: Record) -> None:
-        """The rows as text and as a figure."""
+    def _show(self, record: Record) -> None:
+        """Log the rows as a table, and the matrix of the headline metric as an image."""
         from relrep_exp.report.figures.record_figures import pair_matrix
         from relrep_exp.report.render.formats import to_markdown
         from relrep_exp.report.tables.run_table import headline, run_table
 
-        self.writer.add_text("rows", to_markdown(run_table(record)))
         metric = headline([record])
-        self.writer.add_figure(metric, pair_matrix(record, metric))
+        match self.config.logger.name:
+            case "csv":
+                with (self.folder / "table.csv").open("w", newline="") as file:
+                    csv.writer(file).writerows([COLUMNS, *record.rows])
+            case "tensorboard":
+                self._logger.experiment.add_text("rows", to_markdown(run_table(record)))
+                self._logger.experiment.add_figure(metric, pair_matrix(record, metric))
+            case "wandb":
+                with _kept_in(_home_of(self.config)):
+                    self._logger.log_table("rows", COLUMNS, [list(row) for row in record.rows])
+                self._logger.log_image(metric, [pair_matrix(record, metric)])
+                phases = {f"timings/{phase}": seconds for phase, seconds in record.timings.items()}
+                self._logger.experiment.summary.update(phases)
+        self._status = "success"
 
-    def close(self) -> None:
-        """Flush and close."""
-        self.writer.close()
-
-
-SINKS: dict[str, type[Sink]] = {"wandb": WandbSink, "csv": CsvSink, "tensorboard": TensorboardSink}
+    def _let_go(self) -> None:
+        logger, self._logger = self._logger, None
+        if logger is None:
+            return
+        try:
+            logger.finalize(self._status)
+        finally:
+            if self.config.logger.name == "wandb":
+                logger.experiment.finish(exit_code=int(self._status != "success"))  # Lightning leaves it open
 
 
 def log_experiment(config: Config, name: str, table: Table, folder: Path) -> None:
-    """Tell W&B, where it watches, how an experiment ended; once for each different table.
+    """Tell W&B, where it watches, how an experiment ended: by a run with table, means, figure and artifact.
+
+    There is one for each different table, figure and destination: where nothing has changed, no second one.
 
     Args:
-        config: of any of its runs.
+        config: of any of its runs; says where W&B keeps and sends things.
         name: of the experiment, or of a part of it, `fig3/0`.
         table: as it was shown.
         folder: with its files, as `write_experiment` leaves them.
     """
     if config.logger.name != "wandb":
         return
+    home, logger = _home_of(config), config.logger
+    content = {path.name: file_digest(path) for path in sorted(folder.glob("*.csv"))}
+    to = {"name": name, "mode": logger.mode, "project": logger.project, "entity": logger.entity}
+    mark = home / "summaries" / f"{content_key({**to, 'files': content})}.json"
+    if mark.exists():
+        return
+    done = False
     try:
-        wandb_runs.log_summary(config, name, table, folder)
+        run = _wandb(config, name=f"{name}: table", job_type="summary", tags=[name])
+        try:
+            with _kept_in(home):
+                run.log_hyperparams({"experiment": name, "profile": config.profile, "title": table.title})
+                _log_summary(run, name, table, folder)
+            done = True
+        finally:
+            run.experiment.finish(exit_code=int(not done))
+        write_atomic(mark, json.dumps({**to, "run": run.version}).encode())
     except Exception as error:  # as of a run's logger: the table stands whatever it raises
-        _LOG.warning(
-            "W&B has no summary of %s (%s: %s); its table and records are not affected",
-            name,
-            type(error).__name__,
-            error,
-        )
+        what = "W&B has no summary of %s (%s: %s); its table and records are not affected"
+        _LOG.warning(what, name, type(error).__name__, error)
+
+
+def _log_summary(run: WandbLogger, name: str, table: Table, folder: Path) -> None:
+    import pandas as pd
+    import wandb
+
+    # A column of numbers alone holds numbers, and None for none; "NA" may be somebody's encoder.
+    frame = pd.read_csv(folder / "table.csv", na_values=["", "inf", "-inf"], keep_default_na=False)
+    frame = frame.astype(object).where(frame.notna(), None)
+    run.log_table("table", [*frame], frame.to_numpy().tolist())
+    if (figure := folder / "figure.png").exists():
+        run.log_image("figure", [str(figure)], caption=[table.title])
+    means = {
+        f"{line.target}/{line.source}/{column.label}": cell.mean
+        for line in table.rows
+        if line.closing
+        for column, cell in zip(table.columns, line.cells, strict=True)
+        if cell and math.isfinite(cell.mean)
+    }
+    run.experiment.summary.update(means)  # columns in W&B's list of runs: `mean/off-diagonal/param-wip`
+    about = {"title": table.title, "notes": table.notes("bold")}
+    artifact = wandb.Artifact(f"{re.sub(r'[^A-Za-z0-9_.-]', '-', name)}-table", "experiment", metadata=about)
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        artifact.add_file(str(path), name=path.name)
+    run.experiment.log_artifact(artifact)
+
+
+def _wandb(config: Config, /, **about: Any) -> WandbLogger:
+    """Make a run of W&B in the experiment's group; nothing leaves the machine unless logger.mode=online."""
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    import wandb
+    from pytorch_lightning.loggers import WandbLogger
+
+    settings = wandb.Settings(
+        silent=True,
+        console="off",
+        x_disable_stats=True,
+        x_save_requirements=False,  # .2 s for a list of all packages; the record has versions
+        save_code=False,
+    )
+    # Begun here: Lightning would give W&B a setting that it warns of, and reuse a run that somebody has open.
+    run = wandb.init(
+        mode=config.logger.mode,
+        project=config.logger.project,
+        entity=config.logger.entity,
+        dir=str(_home_of(config)),
+        group=config.experiment.name if config.experiment else None,
+        settings=settings,
+        **about,
+    )
+    return WandbLogger(experiment=run)
+
+
+def _home_of(config: Config) -> Path:
+    """Where W&B keeps its runs, in the folder wandb/, and the files of artifacts until they are sent."""
+    home = Path(config.paths.outputs).resolve() / "runs"
+    home.mkdir(parents=True, exist_ok=True)
+    return home
+
+
+@contextmanager
+def _kept_in(home: Path) -> Iterator[None]:
+    """Keep tables and artifacts that are logged meanwhile under `home`, not in the user's home folder.
+
+    W&B reads the place from the environment whenever it copies a file. What the user has set there stays.
+    """
+    before = os.environ.get(_DATA_DIR)
+    os.environ[_DATA_DIR] = before or str(home)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_DATA_DIR]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Self, TypeVar
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.callbacks import Callbacks
-from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
@@ -21,6 +19,7 @@ from hydra.core.utils import JobStatus, run_job
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
+import relrep_exp.config.hydra_setup  # noqa: F401
 from relrep_exp.config import overrides as words
 from relrep_exp.config.choices import Composed, composed
 from relrep_exp.config.load import folder_of, load_experiment, of_profile, profiles_of
@@ -29,10 +28,6 @@ from relrep_exp.errors import Problem, UserError, user_error
 from relrep_exp.store.files import CONF
 
 T = TypeVar("T")
-OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
-# Hydra copies its repository whenever it composes or lists a group, and in it, node by node, this singleton
-# of all that is registered: half of `--help`. What is read from it is copied all the same.
-ConfigStore.__deepcopy__ = lambda self, memo: self  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)

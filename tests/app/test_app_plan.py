@@ -41,7 +41,7 @@ def outlook(outputs):
     """A function from words to their outlook."""
 
     def look(*words):
-        return look_ahead(make_parts(parse([*words, f"paths.outputs={outputs}"]), sweep=True), words)
+        return look_ahead(make_parts(parse([*words, f"paths.outputs={outputs}"]), sweep=True))
 
     return look
 

@@ -5,7 +5,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from relrep_exp.app.plan import make_plan
-from relrep_exp.app.shared_work import param_fits, reuse
+from relrep_exp.app.status import param_fits, reuse
 from relrep_exp.config.schema import PrecomputedZoo
 from relrep_exp.encoders import precomputed
 from relrep_exp.encoders.embed import embed_all

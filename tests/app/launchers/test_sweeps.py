@@ -77,7 +77,7 @@ def test_two_workers_get_the_same_numbers_and_compute_nothing_twice(ended, basic
     assert times == stored(folder)[0] and set(times.values()) == {1}
     assert Counter(kind for kind, _ in times) == {"records": 2, "checkpoints": 4, "embeddings": 2}
     assert len(processes) == 2
-    assert len(list(tmp_path.glob("runs/*/*/[01]/curves.csv"))) == 2
+    assert len(list(tmp_path.glob("runs/*/*/[01]/csv/metrics.csv"))) == 2
 
 
 @pytest.mark.slow
