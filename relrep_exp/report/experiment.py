@@ -1,4 +1,4 @@
-"""What an experiment ended with: its runs and their places, from which its table and figure are made."""
+"""Keep what an experiment ended with: its runs and their places, from which its table and figure are made."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from relrep_exp.config.schema import ExperimentConfig
 from relrep_exp.errors import UserError
 from relrep_exp.report.render.formats import to_csv, to_latex, to_markdown
 from relrep_exp.report.tables.compare import beside_cited, beside_paper
-from relrep_exp.report.tables.points import Gap, Point, described, said, selected
+from relrep_exp.report.tables.points import Gap, Point, said, selected
 from relrep_exp.store.files import seal, unseal, write_atomic
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _TABLES = {
 }
 _FIGURES = {
     "samples": "relrep_exp.report.figures.record_figures:samples_figure",
-    "tradeoff": "relrep_exp.report.figures.tradeoff_figure:tradeoff_figure",
+    "tradeoff": "relrep_exp.report.figures.line_figure:tradeoff_figure",
     "lines": "relrep_exp.report.figures.line_figure:lines_figure",
     "rescaling": "relrep_exp.report.figures.line_figure:rescaling_figure",
     "sensitivity": "relrep_exp.report.figures.sensitivity_figure:sensitivity_figure",
@@ -93,7 +93,7 @@ class Closing:
         return [text for text in texts if re.split(r"[=./]", text.lstrip("+~"))[0] not in _NO_CHANGE]
 
     def sort_out(self, records: Mapping[str, Record]) -> tuple[list[Point], list[Gap]]:
-        """The runs that have a record, by key, and those that have none."""
+        """Split the runs into those that have a record, by key, and those that have none."""
         points, gaps = [], []
         for place in self.places:
             where = (place.method, place.at, place.varied)
@@ -153,7 +153,7 @@ def write_experiment(closing: Closing, records: Mapping[str, Record], folder: Pa
 
 
 def experiment_table(closing: Closing, records: Mapping[str, Record]) -> tuple[Table, list[Point]]:
-    """The table, and the runs as it shows them.
+    """Make the table; return the runs as it shows them, too.
 
     Raises:
         ValueError: the records do not belong in one table.
@@ -165,10 +165,17 @@ def experiment_table(closing: Closing, records: Mapping[str, Record]) -> tuple[T
         experiment = replace(experiment, paper=None)  # no record says which encoders stand in for the paper's
     points = selected(experiment, found)
     table: Table = _maker(_TABLES[experiment.table])(experiment, points, gaps)
-    missing = tuple(described(gap) for gap in gaps)
-    changed = [f"Not as its file has it: {' '.join(closing.changes)}."] if closing.changes else []
-    remarks = (*said(experiment), *([experiment.note] if experiment.note else []), *changed)
-    table = replace(table, title=f"{experiment.title}: {table.title}", missing=missing, remarks=remarks)
+    remarks = said(experiment)
+    if experiment.note:
+        remarks.append(experiment.note)
+    if closing.changes:
+        remarks.append(f"Not as its file has it: {' '.join(closing.changes)}.")
+    table = replace(
+        table,
+        title=f"{experiment.title}: {table.title}",
+        missing=tuple(map(str, gaps)),
+        remarks=tuple(remarks),
+    )
     return beside_cited(beside_paper(table, experiment, points), experiment, points), points
 
 
@@ -184,7 +191,7 @@ def _write_table(table: Table, folder: Path) -> None:
 
 
 def _write_figure(experiment: ExperimentConfig, points: Sequence[Point], folder: Path) -> str:
-    """Why there is no figure; empty where there is one."""
+    """Draw the figure; return why there is none, empty where there is one."""
     why = "no run has a record yet"
     if points:
         try:

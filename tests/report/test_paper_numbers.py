@@ -10,8 +10,8 @@ import yaml
 
 from relrep_exp.errors import UserError
 from relrep_exp.report.tables import paper_numbers
+from relrep_exp.report.tables.measures import measure_of
 from relrep_exp.report.tables.paper_numbers import numbers, paper_table
-from relrep_exp.report.tables.table import measure_of
 from relrep_exp.store.files import CONF
 
 FOLDER = Path(paper_numbers.__file__).parents[1] / "paper"

@@ -1,4 +1,4 @@
-"""What an anchor is: the images that it mixes, those nearest to it, and how many images carry an anchor."""
+"""Draw what an anchor is: the images that it mixes, those nearest to it, and how many carry an anchor."""
 
 from __future__ import annotations
 
@@ -10,25 +10,22 @@ from matplotlib import rc_context
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from relrep_exp.errors import user_error
-from relrep_exp.report.figures.style import RC, Drawing, blank_figure, hues, pixels
+from relrep_exp.report.figures.style import RC, Drawing, Rows, blank_figure, hues, pixels
 from relrep_exp.report.tables.points import base_points, of_methods, view_of
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.figure import SubFigure
 
     from relrep_exp.config.schema import ExperimentConfig
     from relrep_exp.report.tables.points import Point
 
-    Array = np.ndarray[Any, Any]
     View = dict[str, Any]
 
 _SHOWN = 6  # thumbnails of each part of a row; a view has no more
-_COLUMNS = ("what", "method", "anchor", "rank", "training_sample", "value")
 
 
 def anchors_figure(experiment: ExperimentConfig, points: Sequence[Point]) -> Drawing:
-    """A row for each anchor in view of the first method; every method's effective number of support points.
+    """Draw a row for each anchor in view of the first method, and every method's effective support points.
 
     Of every method the lowest seed is shown.
 
@@ -44,90 +41,62 @@ def anchors_figure(experiment: ExperimentConfig, points: Sequence[Point]) -> Dra
         remedy = "task.view_anchors=4 with anchors of images; texts and precomputed embeddings have none"
         raise user_error("no record has a view of anchors", remedy)
     method, view = next(iter(views.items()))
+    height = 0.86 * len(view["anchors"])
     with rc_context(RC):
-        figure = blank_figure(10.0, 0.86 * len(view["anchors"]) + 3.0)
+        figure = blank_figure(10.0, height + 3.0)
         figure.suptitle(experiment.title, fontsize=10)
-        parts = figure.subfigures(2, 1, squeeze=False, height_ratios=(0.86 * len(view["anchors"]) + 0.5, 2.1))
-        _draw_anchors(parts[0, 0], method, view)
-        _draw_effective(parts[1, 0], views)
-    return Drawing(figure, _COLUMNS, [*_anchor_rows(method, view), *_effective_rows(views)])
-
-
-def _anchor_rows(method: str, view: View) -> list[tuple[Any, ...]]:
-    rows: list[tuple[Any, ...]] = []
+        upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=(height + 0.5, 2.1))[:, 0]
+        _draw_anchors(upper, method, view)
+        _draw_effective(lower, views)
+    rows: Rows = []
     for number, anchor in enumerate(view["anchors"]):
-        weighted = zip(anchor["support"], anchor["weights"], strict=True)
-        rows += [("weight", method, number, rank, row, w) for rank, (row, w) in enumerate(weighted)]
+        weighted = enumerate(zip(anchor["support"], anchor["weights"], strict=True))
+        rows += [("weight", method, number, rank, row, weight) for rank, (row, weight) in weighted]
         rows += [("nearest", method, number, rank, row, "") for rank, row in enumerate(anchor["nearest"])]
-    return rows
-
-
-def _effective_rows(views: Mapping[str, View]) -> list[tuple[Any, ...]]:
-    return [
-        ("effective_points", method, number, "", "", value)
-        for method, view in views.items()
-        for number, value in enumerate(view["effective_points"])
-    ]
+    for name, own in views.items():
+        effective = enumerate(own["effective_points"])
+        rows += [("effective_points", name, number, "", "", value) for number, value in effective]
+    return Drawing(figure, ("what", "method", "anchor", "rank", "training_sample", "value"), rows)
 
 
 def _draw_anchors(figure: SubFigure, method: str, view: View) -> None:
-    """Columns: the support samples with the largest weights, the mixture, the nearest training samples."""
-    rows = len(view["anchors"])
-    gap = 0.35
+    """Draw columns: the support samples of the largest weights, the mixture, the nearest training samples."""
+    mixture, nearest, gap = _SHOWN + 1, _SHOWN + 3, 0.35
     widths = [*[1.0] * _SHOWN, gap, 1.0, gap, *[1.0] * _SHOWN]
-    grid = figure.subplots(rows, len(widths), width_ratios=widths, squeeze=False)
+    grid = figure.subplots(len(view["anchors"]), len(widths), width_ratios=widths, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
     for number, anchor in enumerate(view["anchors"]):
         line = grid[number]
-        images = unpacked(anchor["support_images"], view["size"])
-        for axes, image, weight in zip(line, images, anchor["weights"], strict=False):
-            _show(axes, image, f"{100 * weight:.1f} %")
-        _show(line[_SHOWN + 1], unpacked(anchor["mixture"], view["size"])[0])
-        for axes, image in zip(
-            line[_SHOWN + 3 :], unpacked(anchor["nearest_images"], view["size"]), strict=False
-        ):
-            _show(axes, image)
-        effective = view["effective_points"][number]
-        line[0].text(
-            -0.25,
-            0.5,
-            f"anchor {number}\n{effective:.0f} points",
-            ha="right",
-            va="center",
-            transform=line[0].transAxes,
-            fontsize=8,
-        )
+        for first, strip in ((0, "support_images"), (mixture, "mixture"), (nearest, "nearest_images")):
+            joined = pixels(anchor[strip])
+            images = np.split(joined, joined.shape[1] // view["size"][0], axis=1)
+            for axes, image in zip(line[first:], images, strict=False):
+                axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        for axes, weight in zip(line, anchor["weights"], strict=False):
+            below: dict[str, Any] = {"ha": "center", "va": "top", "transform": axes.transAxes, "fontsize": 7}
+            axes.text(0.5, -0.06, f"{100 * weight:.1f} %", **below)
+        told = f"anchor {number}\n{view['effective_points'][number]:.0f} points"
+        left: dict[str, Any] = {"ha": "right", "va": "center", "transform": line[0].transAxes, "fontsize": 8}
+        line[0].text(-0.25, 0.5, told, **left)
     what = f"{method}, chosen without {view['target']}"
+    near = f"nearest in {view['source']}'s whitened space"
     grid[0][_SHOWN // 2].set_title(f"largest weights in P ({what})", fontsize=8.5, x=0.0)
-    grid[0][_SHOWN + 1].set_title("mixture", fontsize=8.5)
-    grid[0][_SHOWN + 3 + _SHOWN // 2].set_title(
-        f"nearest in {view['source']}'s whitened space", fontsize=8.5, x=0.0
-    )
+    grid[0][mixture].set_title("mixture", fontsize=8.5)
+    grid[0][nearest + _SHOWN // 2].set_title(near, fontsize=8.5, x=0.0)
 
 
-def _show(axes: Axes, image: Array, below: str = "") -> None:
-    axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    axes.text(0.5, -0.06, below, ha="center", va="top", transform=axes.transAxes, fontsize=7)
-
-
-def _draw_effective(figure: Figure | SubFigure, views: Mapping[str, View]) -> None:
-    """A box of each method's anchors over their points, on a logarithmic axis."""
+def _draw_effective(figure: SubFigure, views: Mapping[str, View]) -> None:
+    """Draw a box of each method's anchors over their points, on a logarithmic axis."""
     axes = figure.subplots()
-    names = list(views)
-    values = [views[name]["effective_points"] for name in names]
-    axes.boxplot(
-        values,
-        orientation="horizontal",
-        widths=0.55,
-        showfliers=False,
-        medianprops={"color": "black", "linewidth": 1.4},
-        whis=(0, 100),
-    )
-    for place, (own, hue) in enumerate(zip(values, hues(len(names)), strict=True), 1):
-        spread = np.linspace(-0.2, 0.2, len(own)) if len(own) > 1 else [0.0]
-        axes.scatter(own, place + np.asarray(spread), s=7, color=hue, alpha=0.5, linewidths=0, zorder=3)
-    axes.set_yticks(range(1, len(names) + 1), names)
+    values = [view["effective_points"] for view in views.values()]
+    middle = {"color": "black", "linewidth": 1.4}
+    look: dict[str, Any] = {"widths": 0.55, "showfliers": False, "medianprops": middle, "whis": (0, 100)}
+    axes.boxplot(values, orientation="horizontal", **look)
+    for place, (own, hue) in enumerate(zip(values, hues(len(values)), strict=True), 1):
+        spread = np.linspace(-0.2, 0.2, len(own)) if len(own) > 1 else np.zeros(1)
+        axes.scatter(own, place + spread, s=7, color=hue, alpha=0.5, linewidths=0, zorder=3)
+    axes.set_yticks(range(1, len(views) + 1), list(views))
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -138,9 +107,3 @@ def _draw_effective(figure: Figure | SubFigure, views: Mapping[str, View]) -> No
         f"effective number of support samples of each anchor, exp of the entropy of its row of P "
         f"(dotted: all K = {support})"
     )
-
-
-def unpacked(png: str, size: Sequence[int]) -> list[Array]:
-    """The images of a strip, PNG in base64, each `size` = [width, height]: uint8, [h, w] or [h, w, 3]."""
-    joined = pixels(png)
-    return np.split(joined, joined.shape[1] // size[0], axis=1)

@@ -1,10 +1,11 @@
-"""What all figures share: one look, readable in grey, the same bytes every time; and how they are saved."""
+"""Give all figures one look, readable in grey, the same bytes every time; and save them."""
 
 from __future__ import annotations
 
 import base64
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -53,6 +54,9 @@ _DASHES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
+Rows = list[tuple[Any, ...]]
+
+
 @dataclass(frozen=True)
 class Drawing:
     """A figure and what it draws.
@@ -65,11 +69,17 @@ class Drawing:
 
     figure: Figure
     columns: tuple[str, ...]
-    rows: list[tuple[Any, ...]]
+    rows: Rows
 
     def save(self, folder: Path, name: str) -> None:
-        """Write the figure, and beside it `name.csv` with the numbers that it draws."""
-        save(self.figure, folder, name)
+        """Write `name.png`, `name.svg`, the same bytes every time, and `name.csv` with the numbers drawn."""
+        # matplotlib signs a file with its version or the date unless the entry is set to None.
+        unsigned: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None}}
+        for kind, metadata in unsigned.items():
+            buffer = io.BytesIO()
+            with rc_context(RC):
+                self.figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata)
+            write_atomic(folder / f"{name}.{kind}", buffer.getvalue())
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(self.columns)
@@ -78,49 +88,39 @@ class Drawing:
 
 
 def hues(count: int) -> list[str]:
-    """That many colours; they repeat after ten."""
+    """Choose that many colours; they repeat after ten."""
     return list(islice(cycle(_HUES), count))
 
 
-def line_styles(count: int) -> list[dict[str, Any]]:
-    """That many lines, told apart by dashes as well as by colour."""
-    dark = cycle(hue for hue in _HUES if hue not in _PALE)
-    return [{"color": hue, "linestyle": dash} for _, hue, dash in zip(range(count), dark, cycle(_DASHES))]
-
-
 def marked_lines(count: int) -> list[dict[str, Any]]:
-    """The same with a marker each, so that two lines are told apart in grey where their dashes repeat."""
-    marked = zip(line_styles(count), cycle(_MARKERS), strict=False)
-    return [{**style, "marker": marker, "markersize": 4.5} for style, marker in marked]
+    """Choose that many lines, told apart in grey by dashes and markers, of which there are unlike many."""
+    dark = cycle(hue for hue in _HUES if hue not in _PALE)
+    looks = zip(range(count), dark, cycle(_DASHES), cycle(_MARKERS))
+    return [
+        {"color": hue, "linestyle": dash, "marker": marker, "markersize": 4.5}
+        for _, hue, dash, marker in looks
+    ]
+
+
+def is_wide(values: Sequence[Any]) -> bool:
+    """Tell whether these are positive numbers that span more than a decade."""
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    return numbers and len(values) > 1 and min(values) > 0 and max(values) > 10 * min(values)
 
 
 def arrow(better: int) -> str:
-    """Behind a measure's name: which direction is better."""
+    """Point in the direction that is better, behind a measure's name."""
     return {1: " ↑", -1: " ↓"}.get(better, "")
 
 
 def blank_figure(width: float, height: float) -> Figure:
-    """A figure in inches on the Agg canvas; no window system, no global state."""
+    """Make a figure in inches on the Agg canvas; no window system, no global state."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
-def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
-    """Write `name.png` and `name.svg`, each whole or not at all; the same figure gives the same bytes."""
-    # matplotlib signs a file with its version or the date unless the entry is set to None.
-    unsigned: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None}}
-    paths = []
-    for kind, metadata in unsigned.items():
-        buffer = io.BytesIO()
-        with rc_context(RC):
-            figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata)
-        paths.append(folder / f"{name}.{kind}")
-        write_atomic(paths[-1], buffer.getvalue())
-    return paths[0], paths[1]
-
-
 def pixels(strip: str) -> np.ndarray[Any, Any]:
-    """The uint8 pixels [H, W] or [H, W, 3] of a PNG in base 64."""
+    """Read the uint8 pixels [H, W] or [H, W, 3] of a PNG in base 64."""
     with Image.open(io.BytesIO(base64.b64decode(strip))) as image:
         return np.asarray(image)

@@ -1,9 +1,9 @@
-"""What the page shows: the records of one or several outputs folders, and their experiments."""
+"""Read what the page shows: the records of one or several outputs folders, and their experiments."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Library:
-    """All of it.
+    """What the page shows.
 
     Attributes:
         outputs: the folders.
@@ -57,17 +57,17 @@ def library(outputs: Sequence[Path]) -> Library:
     found = survey(outputs)
     problems = list(found.problems)
     distinct: dict[tuple[str, ...], Ended] = {}
-    for path in _experiment_files(outputs):
-        if (closing := _read(path, problems)) is not None:
-            distinct.setdefault(_identity(closing), Ended(closing, path.parent))
+    for folder in outputs:
+        # An experiment that was split into several tables has a numbered folder for each.
+        paths = [*folder.glob(f"report/*/{FILE}"), *folder.glob(f"report/*/[0-9]*/{FILE}")]
+        for path in sorted(paths):
+            if (closing := _read(path, problems)) is not None:
+                # The same runs in the same form are the same table, whichever folder it ended in.
+                form = (closing.experiment.name, closing.experiment.title, closing.profile)
+                keys = sorted({place.key for place in closing.places})
+                distinct.setdefault((*form, *keys), Ended(closing, path.parent))
     experiments = sorted(distinct.values(), key=lambda ended: _order(ended.closing))
     return Library(tuple(outputs), found.records, found.files, experiments, problems)
-
-
-def _experiment_files(outputs: Sequence[Path]) -> Iterator[Path]:
-    """An experiment that was split into several tables has a numbered folder for each."""
-    for folder in outputs:
-        yield from sorted([*folder.glob(f"report/*/{FILE}"), *folder.glob(f"report/*/[0-9]*/{FILE}")])
 
 
 def _read(path: Path, problems: list[Problem]) -> Closing | None:
@@ -82,14 +82,8 @@ def _read(path: Path, problems: list[Problem]) -> Closing | None:
     return None
 
 
-def _identity(closing: Closing) -> tuple[str, ...]:
-    """The same runs in the same form: the same table, whichever folder it ended in."""
-    form = (closing.experiment.name, closing.experiment.title, closing.profile)
-    return (*form, *sorted({place.key for place in closing.places}))
-
-
 def _order(closing: Closing) -> tuple[bool, list[str | int], str]:
-    """`table2` stands before `table10`."""
+    """Put `table2` before `table10`, and what stands beside the paper's numbers first."""
     parts = re.split(r"(\d+)", closing.experiment.name)
     numbered: list[str | int] = [int(part) if part.isdigit() else part for part in parts]
     return closing.experiment.paper is None, numbered, closing.experiment.title

@@ -1,4 +1,4 @@
-"""The page's sections: a table each, of every experiment and of every comparison of the other records."""
+"""Make the page's sections: a table each, of every experiment and every comparison of the other records."""
 
 from __future__ import annotations
 
@@ -16,32 +16,24 @@ from typing import TYPE_CHECKING, Any
 from relrep_exp.errors import Problem
 from relrep_exp.report.experiment import FILE, experiment_table, write_experiment
 from relrep_exp.report.render.html import Runs, to_html
-from relrep_exp.report.tables.groups import Group, homogeneous
+from relrep_exp.report.tables.groups import homogeneous
 from relrep_exp.report.tables.pair_tables import comparison
 from relrep_exp.report.tables.run_table import headline
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from relrep_exp.report.experiment import Closing
     from relrep_exp.report.page.library import Ended, Library
-    from relrep_exp.report.tables.points import Gap
+    from relrep_exp.report.tables.groups import Group
     from relrep_exp.report.tables.table import Table
     from relrep_exp.store.records import Record
+
+    Origin = list[tuple[str, list[str]]]
 
 _LOG = logging.getLogger("relrep_exp")
 _ORIGIN = ("command", "git", "versions", "device", "platform")
 _SHOWN_VALUES = 3
 _KINDS = {".svg": "image/svg+xml", ".png": "image/png"}
-
-
-@dataclass(frozen=True)
-class Missing:
-    """A run without a record: which, why, and what makes it."""
-
-    label: str
-    reason: str
-    command: str
 
 
 @dataclass(frozen=True)
@@ -53,66 +45,80 @@ class Section:
         title: its heading.
         short: its line in the contents.
         task: of its records; "" where there are none.
+        origin: what the records say about theirs, each different value once.
         methods: of its columns.
         table: as HTML.
         problem: why there is no table; else "".
         command: what makes all of it again; "" for a comparison that no experiment is behind.
         planned: how many runs it should have.
-        gaps: those without a record.
+        gaps: label, reason and command of those without a record.
         figure: a data URI, or "".
-        origin: what the records say about theirs, each different value once.
     """
 
     id: str
     title: str
     short: str
     task: str
-    origin: list[tuple[str, list[str]]]
+    origin: Origin
     methods: list[str] = field(default_factory=list)
     table: Markup | str = ""
     problem: str = ""
     command: str = ""
     planned: int = 0
-    gaps: list[Missing] = field(default_factory=list)
+    gaps: list[tuple[str, str, str]] = field(default_factory=list)
     figure: str = ""
 
 
 def sections_of(found: Library, runs: Runs, problems: list[Problem]) -> list[Section]:
-    """A section for each experiment, then one for each group of records that belong to none.
+    """Make a section for each experiment, then one for each group of records that belong to none.
 
     Args:
         found: what is shown.
         runs: all records of the page.
         problems: is added what could not be shown.
     """
-    ids = _Ids()
-    sections = [_experiment(ended, found, runs, ids, problems) for ended in found.experiments]
-    shown = [one for one, section in zip(found.experiments, sections, strict=True) if not section.problem]
-    belonging = {place.key for ended in shown for place in ended.closing.places}
+    taken: set[str] = set()
+    sections, belonging = [], set()
+    for ended in found.experiments:
+        sections.append(_experiment(ended, found, runs, taken, problems))
+        if not sections[-1].problem:
+            belonging |= {place.key for place in ended.closing.places}
     others = [record for key, record in found.records.items() if key not in belonging]
-    return sections + [_group(group, runs, ids) for group in homogeneous(others)]
+    return sections + [_group(group, runs, taken) for group in homogeneous(others)]
 
 
-class _Ids:
-    """Names for links, each once and none that the template has."""
-
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
-
-    def of(self, title: str) -> str:
-        name = "table-" + re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:60]
-        free = next(one for n in count(1) if (one := name if n == 1 else f"{name}-{n}") not in self._taken)
-        self._taken.add(free)
-        return free
+def _id(title: str, taken: set[str]) -> str:
+    """Name a section for links, each differently and as nothing of the template is named."""
+    name = "table-" + re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:60]
+    free = next(one for n in count(1) if (one := name if n == 1 else f"{name}-{n}") not in taken)
+    taken.add(free)
+    return free
 
 
-def _experiment(ended: Ended, found: Library, runs: Runs, ids: _Ids, problems: list[Problem]) -> Section:
-    closing = ended.closing
-    empty = _without_table(closing, found, ids)
+def _experiment(
+    ended: Ended, found: Library, runs: Runs, taken: set[str], problems: list[Problem]
+) -> Section:
+    closing, experiment = ended.closing, ended.closing.experiment
+    points, gaps = closing.sort_out(found.records)
+    missing = []
+    for gap in gaps:
+        places = {**gap.at, **dict([gap.varied] if gap.varied else [])}
+        label = ", ".join([gap.method, *(f"{key}={value}" for key, value in places.items())])
+        missing.append((label, gap.reason, gap.command))
+    empty = Section(
+        id=_id(f"{experiment.name}-{closing.profile}", taken),
+        title=f"{experiment.title} ({experiment.name}, profile={closing.profile})",
+        short=f"{experiment.name}: {experiment.title}",
+        task=points[0].record.task if points else "",
+        command=closing.command,
+        planned=len(closing.places),
+        gaps=missing,
+        origin=_origin(point.record for point in points),
+    )
     try:
         table, figure = _table_and_figure(ended, found)
     except Exception as error:  # one experiment that cannot be shown must not hide the others
-        _LOG.debug("%s cannot be shown", closing.experiment.name, exc_info=True)
+        _LOG.debug("%s cannot be shown", experiment.name, exc_info=True)
         why = f"{type(error).__name__}: {error}"
         what = f"the experiment in {ended.folder} cannot be shown: {why}"
         problems.append(Problem(what, f"run it again: {closing.command}"))
@@ -120,42 +126,14 @@ def _experiment(ended: Ended, found: Library, runs: Runs, ids: _Ids, problems: l
     return replace(empty, figure=figure, **_shown(table, runs))
 
 
-def _without_table(closing: Closing, found: Library, ids: _Ids) -> Section:
-    """What is known of an experiment before its table is made."""
-    points, gaps = closing.sort_out(found.records)
-    records, name = [point.record for point in points], closing.experiment.name
-    return Section(
-        id=ids.of(f"{name}-{closing.profile}"),
-        title=f"{closing.experiment.title} ({name}, profile={closing.profile})",
-        short=f"{name}: {closing.experiment.title}",
-        task=records[0].task if records else "",
-        command=closing.command,
-        planned=len(closing.places),
-        gaps=[Missing(_label(gap), gap.reason, gap.command) for gap in gaps],
-        origin=_origin(records),
-    )
-
-
-def _shown(table: Table, runs: Runs) -> dict[str, Any]:
-    """The table less its list of missing runs, which the page shows whole."""
-    from markupsafe import Markup
-
-    methods = list(dict.fromkeys(line.method_in(c) for line in table.rows for c in table.columns))
-    return {"table": Markup(to_html(replace(table, missing=()), runs)), "methods": methods}
-
-
-def _label(gap: Gap) -> str:
-    places = {**gap.at, **dict([gap.varied] if gap.varied else [])}
-    return ", ".join([gap.method, *(f"{key}={value}" for key, value in places.items())])
-
-
-def _group(group: Group, runs: Runs, ids: _Ids) -> Section:
+def _group(group: Group, runs: Runs, taken: set[str]) -> Section:
+    told = [f"{key}={text}" for key, text in group.settings.items()]  # of which the title says a part
     empty = Section(
-        id=ids.of(group.title),
+        id=_id(group.title, taken),
         title=group.title,
         short=group.title,
         task=group.records[0].task,
-        origin=[*_apart(group), *_origin(group.records)],
+        origin=[*([("set apart by", told)] if told else []), *_origin(group.records)],
     )
     try:
         table = comparison(group.records, headline(group.records))
@@ -164,14 +142,16 @@ def _group(group: Group, runs: Runs, ids: _Ids) -> Section:
     return replace(empty, **_shown(table, runs))
 
 
-def _apart(group: Group) -> list[tuple[str, list[str]]]:
-    """What the title says only in part."""
-    told = [f"{key}={text}" for key, text in group.settings.items()]
-    return [("set apart by", told)] if told else []
+def _shown(table: Table, runs: Runs) -> dict[str, Any]:
+    """Show the table less its list of missing runs, which the page has whole."""
+    from markupsafe import Markup
+
+    methods = list(dict.fromkeys(line.method_in(c) for line in table.rows for c in table.columns))
+    return {"table": Markup(to_html(replace(table, missing=()), runs)), "methods": methods}
 
 
-def _origin(records: Iterable[Record]) -> list[tuple[str, list[str]]]:
-    """What the records say about their origin, each different value once."""
+def _origin(records: Iterable[Record]) -> Origin:
+    """Collect what the records say about their origin, each different value once."""
     kept, lines = list(records), []
     for name in _ORIGIN:
         said = [record.provenance[name] for record in kept if record.provenance.get(name)]
@@ -192,7 +172,7 @@ def _text(value: Any) -> str:
 
 
 def _table_and_figure(ended: Ended, found: Library) -> tuple[Table, str]:
-    """The table, and the figure as a data URI, "" where none can be drawn.
+    """Make the table, and the figure as a data URI, "" where none can be drawn.
 
     Raises:
         ValueError: the records do not belong in one table.
@@ -210,7 +190,7 @@ def _figures(folder: Path) -> list[Path]:
 
 
 def _is_current(ended: Ended, files: Mapping[str, Path]) -> bool:
-    """Whether the figure in the folder was drawn from the records of now: the same ones, none made later.
+    """Tell whether the figure in the folder was drawn from the records of now: the same, none made later.
 
     Drawing is most of the time that a page takes.
     """
@@ -222,7 +202,7 @@ def _is_current(ended: Ended, files: Mapping[str, Path]) -> bool:
 
 
 def _inlined(folder: Path) -> str:
-    """The figure in its smaller format."""
+    """Inline the figure in its smaller format."""
     if not (figures := _figures(folder)):
         return ""
     path = min(figures, key=lambda path: path.stat().st_size)

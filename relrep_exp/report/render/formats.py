@@ -1,18 +1,13 @@
-"""A table in the formats that other programs read: Markdown, LaTeX and CSV."""
+"""Write a table in the formats that other programs read: Markdown, LaTeX and CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
+from collections.abc import Iterable
 
-from relrep_exp.report.render.terminal import (
-    bold,
-    cell_text,
-    cells_of,
-    paper_text,
-    without_repeats,
-)
+from relrep_exp.report.render.terminal import cell_text, cells_of, paper_text, without_repeats
 from relrep_exp.report.tables.table import Cell, Table
 
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*<>|\[\]])")
@@ -31,28 +26,20 @@ _PAPER = ["paper_mean", "paper_std", "paper_n", "difference", "p", "verdict"]
 
 
 def to_markdown(table: Table) -> str:
-    """A pipe table with the title above and the notes below."""
-    names = [_markdown(name) for name in table.headings]
-    lines = [
-        f"**{_markdown(table.title)}**",
-        "",
-        _pipes(names),
-        _pipes([":--", ":--", *["--:"] * len(table.columns)]),
-    ]
+    """Write a pipe table with the title above and the notes below."""
+    lines = [f"**{_markdown(table.title)}**", ""]
+    lines += [_pipes(map(_markdown, table.headings)), _pipes([":--", ":--", *["--:"] * len(table.columns)])]
     for line in table.rows:
-        cells = [
-            _under(bold(cell, cell_text(cell, line, column, table), "**{}**"), paper_text(cell, line, column))
-            for cell, column in cells_of(line, table)
-        ]
+        cells = []
+        for cell, column in cells_of(line, table):
+            ours, paper = cell_text(cell, line, column, table), paper_text(cell, line, column)
+            ours = f"**{ours}**" if cell and cell.best else ours
+            cells.append(f"{ours}<br>paper {paper}" if paper else ours)
         lines.append(_pipes([_markdown(line.target), _markdown(line.source), *cells]))
     return "\n".join([*lines, "", *(_markdown(note) + "  " for note in table.notes("bold"))]) + "\n"
 
 
-def _under(ours: str, paper: str) -> str:
-    return f"{ours}<br>paper {paper}" if paper else ours
-
-
-def _pipes(fields: list[str]) -> str:
+def _pipes(fields: Iterable[str]) -> str:
     return f"| {' | '.join(fields)} |"
 
 
@@ -61,19 +48,17 @@ def _markdown(text: str) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """A floating table with its notes below, the paper's numbers in rows under ours; it needs `booktabs`."""
+    """Write a floating table for `booktabs`: the paper's numbers in rows under ours, the notes below."""
     body = []
     for index, (target, line) in enumerate(without_repeats(table)):
-        rule = (r"\midrule" if line.closing else r"\addlinespace") if target and index else ""
-        cells = [
-            bold(cell, _latex(cell_text(cell, line, column, table)), r"\textbf{{{}}}")
-            for cell, column in cells_of(line, table)
-        ]
-        body += [rule] * bool(rule) + [_ampersands([_latex(target), _latex(line.source), *cells])]
-        paper = [_latex(paper_text(cell, line, column)) for cell, column in cells_of(line, table)]
-        if any(paper):
-            body.append(_ampersands(["", _small("paper"), *map(_small, paper)]))
-    notes = [rf"\par {_latex(note)}" for note in table.notes("bold")]
+        if target and index:
+            body.append(r"\midrule" if line.closing else r"\addlinespace")
+        ours, paper = [_latex(target), _latex(line.source)], ["", r"{\footnotesize paper}"]
+        for cell, column in cells_of(line, table):
+            text, below = _latex(cell_text(cell, line, column, table)), _latex(paper_text(cell, line, column))
+            ours.append(rf"\textbf{{{text}}}" if cell and cell.best else text)
+            paper.append(rf"{{\footnotesize {below}}}" if below else "")
+        body += [_ampersands(row) for row in (ours, paper) if row is ours or any(row[2:])]
     return "\n".join(
         [
             r"% \usepackage{booktabs}",
@@ -82,13 +67,13 @@ def to_latex(table: Table) -> str:
             rf"\caption{{{_latex(table.title)}}}",
             rf"\begin{{tabular}}{{ll{'r' * len(table.columns)}}}",
             r"\toprule",
-            _ampersands([_latex(name) for name in table.headings]),
+            _ampersands(map(_latex, table.headings)),
             r"\midrule",
             *body,
             r"\bottomrule",
             r"\end{tabular}",
             r"\par\medskip\begin{minipage}{\linewidth}\footnotesize\raggedright",
-            *notes,
+            *(rf"\par {_latex(note)}" for note in table.notes("bold")),
             r"\end{minipage}",
             r"\end{table}",
             "",
@@ -96,11 +81,7 @@ def to_latex(table: Table) -> str:
     )
 
 
-def _small(text: str) -> str:
-    return rf"{{\footnotesize {text}}}" if text else ""
-
-
-def _ampersands(fields: list[str]) -> str:
+def _ampersands(fields: Iterable[str]) -> str:
     return " & ".join(fields) + r" \\"
 
 
@@ -109,50 +90,47 @@ def _latex(text: str) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """One line per row and method, in full precision, as fractions.
+    """Write one line per row and method, in full precision, as fractions.
 
     A cell without a value has n = 0 and empty fields; `reason` says why, or why the paper's number beside it
     is not tested. The closing rows are left out: a reader who averages a column must not average averages.
     """
+    lines = [line for line in table.rows if not line.closing]
+    cells = [cell for line in lines for cell in line.cells if cell]
+    fields = [
+        *table.fields,
+        *(["method"] if "method" not in table.fields else []),
+        "metric",
+        "mean",
+        "std",
+        "n",
+    ]
+    fields += _COMPARED if any(cell.change is not None for cell in cells) else []
+    fields += _PAPER if any(cell.beside for cell in cells) else []
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    compared = _COMPARED if table.compares else []
-    paper = _PAPER if _has_paper(table) else []
-    rows_of_methods = [] if "method" in table.fields else ["method"]
-    writer.writerow(
-        [*table.fields, *rows_of_methods, "metric", "mean", "std", "n", *compared, *paper, "reason"]
+    writer = csv.DictWriter(
+        stream, [*fields, "reason"], restval="", extrasaction="ignore", lineterminator="\n"
     )
-    for line in table.rows:
-        for cell, column in [] if line.closing else cells_of(line, table):
-            numbers = [repr(cell.mean), repr(cell.std), cell.n] if cell and cell.n else ["", "", 0]
-            method = [line.method_in(column)] if rows_of_methods else []
-            names = [line.target, line.source, *method, line.measure_in(column).name]
-            more = [*(_compared(cell) if compared else []), *(_paper(cell) if paper else [])]
-            writer.writerow([*names, *numbers, *more, _reason(cell)])
+    writer.writeheader()
+    for line in lines:
+        for cell, column in cells_of(line, table):
+            first, second = table.fields
+            row = {"method": line.method_in(column), "metric": line.measure_in(column).name, "n": 0}
+            writer.writerow({**row, first: line.target, second: line.source, **_numbers(cell)})
     return stream.getvalue()
 
 
-def _has_paper(table: Table) -> bool:
-    """Whether any row but the closing ones has a number of the paper beside it."""
-    return any(cell.beside for line in table.rows if not line.closing for cell in line.cells if cell)
-
-
-def _compared(cell: Cell | None) -> list[str]:
-    """The difference to the base, empty where there is none, and whether the setting is the base's."""
-    if cell is None or cell.change is None:
-        return ["", ""]
-    return [repr(cell.change), str(int(cell.default))]
-
-
-def _paper(cell: Cell | None) -> list[str]:
-    """The paper's number, the difference, p and the verdict; empty where there is none."""
-    if cell is None or (beside := cell.beside) is None:
-        return [""] * len(_PAPER)
-    difference, p = ("" if value is None else repr(value) for value in (beside.difference, beside.p))
-    return [repr(beside.mean), repr(beside.std), str(beside.n), difference, p, beside.verdict]
-
-
-def _reason(cell: Cell | None) -> str:
+def _numbers(cell: Cell | None) -> dict[str, object]:
+    """List what a CSV says of a cell. Its writer prints a float's repr, and nothing for None."""
     if cell is None:
-        return ""
-    return cell.missing or (cell.beside.reason if cell.beside else "")
+        return {}
+    found: dict[str, object] = {"reason": cell.missing}
+    if cell.n:
+        found |= {"mean": cell.mean, "std": cell.std, "n": cell.n}
+    if cell.change is not None:
+        found |= {"change": cell.change, "default": int(cell.default)}
+    if beside := cell.beside:
+        found |= {"paper_mean": beside.mean, "paper_std": beside.std, "paper_n": beside.n}
+        found |= {"difference": beside.difference, "p": beside.p, "verdict": beside.verdict}
+        found["reason"] = cell.missing or beside.reason
+    return found

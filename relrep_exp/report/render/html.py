@@ -1,4 +1,4 @@
-"""A table as HTML: sortable, and every number leads to the runs that it comes from."""
+"""Write a table as HTML: sortable, and every number leads to the runs that it comes from."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from relrep_exp.report.render.terminal import BLANK, cell_text
+from relrep_exp.report.tables.measures import Measure, mean_of
 from relrep_exp.report.tables.run_table import MATCHING
-from relrep_exp.report.tables.table import MARKS, Beside, Cell, Column, Line, Measure, Table, mean_of
+from relrep_exp.report.tables.table import MARKS, Beside, Cell, Column, Line, Table
 
 if TYPE_CHECKING:
     from relrep_exp.store.records import Record, Row
@@ -35,11 +36,11 @@ class Runs:
         self.numbers = {record.key: number for number, record in enumerate(self.records)}
 
     def of(self, cell: Cell) -> list[int]:
-        """The numbers of the runs that a cell averages."""
+        """Find the numbers of the runs that a cell averages."""
         return [self.numbers[key] for key in cell.keys if key in self.numbers]
 
     def values(self, cell: Cell, line: Line, measure: Measure) -> list[float]:
-        """The value of each of them; none where they do not average to the cell.
+        """Find the value of each of them; none where they do not average to the cell.
 
         A table may show a part of the pairs, or a mean over something else; what a cell says of its runs must
         not be guessed.
@@ -53,7 +54,7 @@ class Runs:
 
 
 def _choices(line: Line) -> list[Choice]:
-    """What a row of a table may stand for; a retrieval's names its source first."""
+    """List what a row of a table may stand for; a retrieval's names its source first."""
     first, second = line.target, line.source
     if line.closing:
         return [lambda row: (row.source == row.target) == (second == MATCHING)]
@@ -71,7 +72,7 @@ def _mean_of_rows(record: Record, metric: str, chosen: Choice) -> float:
 
 
 def to_html(table: Table, runs: Runs | None = None) -> str:
-    """A `<table>` and its notes, to stand inside a page; every name is escaped.
+    """Write a `<table>` and its notes, to stand inside a page; every name is escaped.
 
     The rows are one `<tbody>` and can be sorted, the means over them another, which stays below.
 
@@ -100,12 +101,12 @@ def _heading(name: str, column: Column | None) -> str:
 
 
 def _of_method(method: str) -> str:
-    """What the filter goes by; nothing where rows or columns, the others, are those of methods."""
+    """Write what the filter goes by; nothing where rows or columns, the others, are those of methods."""
     return f' data-method="{html.escape(method)}"' if method else ""
 
 
 def _body(lines: Sequence[Line], table: Table, runs: Runs, closing: bool) -> str:
-    """Every row says its first name, so that it may move; one that the row above has is shown faintly."""
+    """Write rows that all say their first name, so that they may move; a repeated one is faint."""
     rows, above = [], None
     for line in lines:
         repeated = ' class="repeated"' if line.target == above else ""
@@ -137,14 +138,14 @@ def _cell(cell: Cell | None, line: Line, column: Column, table: Table, runs: Run
 
 
 def _button(shown: str, numbers: Sequence[int], values: Sequence[str]) -> str:
-    """What opens the panel; the script finds the runs by their numbers."""
+    """Write what opens the panel; the script finds the runs by their numbers."""
     each = f' data-values="{" ".join(values)}"' if values else ""
     named = f'data-runs="{" ".join(map(str, numbers))}"'
     return f'<button type="button" class="number" {named}{each}>{shown}</button>'
 
 
 def _beside(paper: Beside | None, measure: Measure) -> str:
-    """The paper's number on a line of its own: `96.20 ± 0.30 (-1.20 ↓)`, with the words for who listens."""
+    """Write the paper's number on its own line: `96.20 ± 0.30 (-1.20 ↓)`, with the words for who listens."""
     if paper is None:
         return ""
     spread = "" if math.isnan(paper.std) else f" ± {measure.text(paper.std)}"
@@ -153,7 +154,7 @@ def _beside(paper: Beside | None, measure: Measure) -> str:
 
 
 def _verdict(paper: Beside) -> str:
-    """The mark with its word, and the p-value for who points at it; or why there was no test."""
+    """Write the mark with its word, and the p-value for who points at it; or why there was no test."""
     why = f"p = {paper.p:.2g}" if paper.p is not None else paper.reason
     name = paper.verdict.replace(" ", "-") or "untested"
     said = MARKS.get(paper.verdict, "") + _unseen(f" {paper.verdict or 'not tested'}")

@@ -1,22 +1,15 @@
-"""What a run prints when it has ended, a table in the terminal, and what any rendering says in a cell."""
+"""Print what a run ended with, a table in the terminal, and what any rendering says in a cell."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from relrep_exp.report.tables.measures import mean_of, measure_of
 from relrep_exp.report.tables.run_table import headline
-from relrep_exp.report.tables.table import (
-    MARKS,
-    Cell,
-    Column,
-    Line,
-    Table,
-    mean_of,
-    measure_of,
-)
+from relrep_exp.report.tables.table import MARKS, Cell, Column, Line, Table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,7 +30,7 @@ _ASCII = str.maketrans({"±": "+-", "≈": "=", "↑": ">", "↓": "<"})
 
 
 def run_line(record: Record, number: int, seconds: float, fresh: bool) -> None:
-    """One line of a sweep: number, method, seed, the mean of its headline metric between encoders, time."""
+    """Print a sweep's line: number, method, seed, the mean of its headline metric between encoders, time."""
     metric = headline([record])
     across = [row.value for row in record.rows if row.metric == metric and row.source != row.target]
     within = [row.value for row in record.rows if row.metric == metric and row.source == row.target]
@@ -59,7 +52,7 @@ def run_report(table: Table, record: Record, path: Path, seconds: float, fresh: 
 
 
 def cell_text(cell: Cell | None, line: Line, column: Column, table: Table) -> str:
-    """`89.59 ± 0.19`; the mean alone for one seed; in brackets what else there is to say.
+    """Write `89.59 ± 0.19`; the mean alone for one seed; in brackets what else there is to say.
 
     That is the difference to the base, and `n=2` where the column's other cells have more seeds.
     """
@@ -78,7 +71,7 @@ def cell_text(cell: Cell | None, line: Line, column: Column, table: Table) -> st
 
 
 def paper_text(cell: Cell | None, line: Line, column: Column) -> str:
-    """What stands under a cell: `89.59 ± 0.19 (+0.33 ≈)`, the paper's, our difference to it and the verdict.
+    """Write what stands under a cell: `89.59 ± 0.19 (+0.33 ≈)`, the paper's, our difference and the verdict.
 
     Empty where the paper has no number; without brackets where the two are not compared.
     """
@@ -92,6 +85,19 @@ def paper_text(cell: Cell | None, line: Line, column: Column) -> str:
     return f"{text} ({measure.signed(beside.difference)}{mark})"
 
 
+def cells_of(line: Line, table: Table) -> Iterator[tuple[Cell | None, Column]]:
+    """Pair each cell of a row with its column."""
+    return zip(line.cells, table.columns, strict=True)
+
+
+def without_repeats(table: Table) -> Iterator[tuple[str, Line]]:
+    """Pair each row with its first name, which is blank where the row above has it already."""
+    above = None
+    for line in table.rows:
+        yield ("" if line.target == above else line.target), line
+        above = line.target
+
+
 def to_terminal(table: Table, stream: TextIO | None = None) -> None:
     """Print the table to the stream (default: standard output); plain text if that is no terminal.
 
@@ -101,28 +107,21 @@ def to_terminal(table: Table, stream: TextIO | None = None) -> None:
     """
     from rich.console import Console
 
-    texts = [
-        [cell_text(cell, line, column, table) for cell, column in cells_of(line, table)]
-        for line in table.rows
-    ]
-    headings, notes = table.headings, table.notes("*")
     console = Console(file=stream, highlight=False)
     if not console.is_terminal:
         console.width = TERMINAL_WIDTH
-    grid = _rich_table(table, headings, texts, console)
+    grid = _rich_table(table, console)
     least = sum((column.width or column.min_width or 0) + _COLUMN_GAP for column in grid.columns)
     console.width = max(console.width, least)
     with console.capture() as captured:
         console.print(grid)
-        for line in notes:
+        for line in table.notes("*"):
             console.print(_encodable(line, console), style="dim", markup=False)
     # rich pads every line to its width, which is a nuisance in a log
     console.file.write("\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n")
 
 
-def _rich_table(
-    table: Table, headings: Sequence[str], texts: Sequence[Sequence[str]], console: Console
-) -> RichTable:
+def _rich_table(table: Table, console: Console) -> RichTable:
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -131,20 +130,16 @@ def _rich_table(
     grid = RichTable(
         title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
     )
-    rows = [
-        [
-            _rich_cell(text, cell, line, column, table, console)
-            for text, (cell, column) in zip(own, cells_of(line, table), strict=True)
-        ]
-        for own, line in zip(texts, table.rows, strict=True)
-    ]
     fold = _FOLDED_NAME_WIDTH if table.beside else TERMINAL_WIDTH
     sources = [_wrapped(line.source, fold) for line in table.rows]
-    targets = [line.target for line in table.rows]
-    for name, below in zip(headings[:2], (targets, sources), strict=True):
-        name = _wrapped(name, fold)
+    names = [_wrapped(name, fold) for name in table.headings[:2]]
+    for name, below in zip(names, ([line.target for line in table.rows], sources), strict=True):
         grid.add_column(name, overflow="fold", min_width=min(_NAME_WIDTH, _widest([name, *below])))
-    for number, name in enumerate(headings[2:]):
+    rows = [
+        [_rich_cell(cell, line, column, table, console) for cell, column in cells_of(line, table)]
+        for line in table.rows
+    ]
+    for number, name in enumerate(table.headings[2:]):
         name = _wrapped(name, _HEADING_WIDTH, whole_words=False)
         width = _widest([name, *(row[number].plain for row in rows)])
         grid.add_column(Text(name), justify="right", width=width)
@@ -156,7 +151,7 @@ def _rich_table(
 
 
 def _widest(texts: Iterable[str]) -> int:
-    """The length of the longest line."""
+    """Measure the longest line."""
     return max(len(part) for text in texts for part in text.split("\n"))
 
 
@@ -164,12 +159,11 @@ def _wrapped(name: str, width: int, whole_words: bool = True) -> str:
     return "\n".join(textwrap.wrap(name, width, break_long_words=not whole_words)) or name
 
 
-def _rich_cell(
-    text: str, cell: Cell | None, line: Line, column: Column, table: Table, console: Console
-) -> Text:
-    """Ours, and under it the paper's."""
+def _rich_cell(cell: Cell | None, line: Line, column: Column, table: Table, console: Console) -> Text:
+    """Write ours, and under it the paper's."""
     from rich.text import Text
 
+    text = cell_text(cell, line, column, table)
     best = cell is not None and cell.best
     mark = "*" if best else " " if table.ranking else ""
     if cell is not None and cell.missing:
@@ -188,21 +182,3 @@ def _encodable(text: str, console: Console) -> str:
     if console.encoding.startswith("utf"):
         return text
     return text.translate(_ASCII).encode("ascii", "replace").decode()
-
-
-def bold(cell: Cell | None, text: str, mark: str) -> str:
-    """The text, marked where the cell is the best of its row."""
-    return mark.format(text) if cell is not None and cell.best else text
-
-
-def cells_of(line: Line, table: Table) -> Iterator[tuple[Cell | None, Column]]:
-    """Each cell of a row with its column."""
-    return zip(line.cells, table.columns, strict=True)
-
-
-def without_repeats(table: Table) -> Iterator[tuple[str, Line]]:
-    """Each row with its first name, which is blank where the row above has it already."""
-    above = None
-    for line in table.rows:
-        yield ("" if line.target == above else line.target), line
-        above = line.target

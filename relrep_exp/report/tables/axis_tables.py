@@ -1,43 +1,40 @@
-"""Tables of an experiment's means: by metric (Table 4), along an axis, by method, under variations."""
+"""Make tables of an experiment's means: by metric (Table 4), along an axis, by method, under variations."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from relrep_exp.report.tables.effects import BASE, Effect, effects_of
+from relrep_exp.report.tables.effects import BASE, effects_of
+from relrep_exp.report.tables.measures import JOIN, measure_of
 from relrep_exp.report.tables.points import (
-    base_gaps,
-    base_points,
-    by_method,
-    by_seed,
+    gaps_of_methods,
     is_absolute,
+    mean_cell,
     methods_of,
     missing_cell,
     natural,
-    of_methods,
-    score,
+    runs_of_methods,
     series_of,
 )
-from relrep_exp.report.tables.ranking import mark_best, winners, with_best
 from relrep_exp.report.tables.table import (
-    JOIN,
     RANKING,
     Cell,
     Column,
     Line,
-    Measure,
     Table,
-    cell_of,
-    measure_of,
+    mark_best,
     seeds_legend,
+    winners,
+    with_best,
 )
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from relrep_exp.config.schema import ExperimentConfig
     from relrep_exp.report.tables.points import Gap, Point
-    from relrep_exp.store.records import Record
 
 _OVER = "mean over pairs of different encoders"
 _ALONE = "mean over encoders, each by itself"
@@ -49,21 +46,20 @@ _TOLD = {
 
 
 def metrics_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Gap] = ()) -> Table:
-    """One row for each of `experiment.metrics`, one column for each method (Table 4).
+    """Make one row for each of `experiment.metrics`, one column for each method (Table 4).
 
     Raises:
         ValueError: the runs differ in more than method and seed.
     """
-    records = {m: list(by_seed(own).values()) for m, own in of_methods(base_points(points)).items()}
-    lacking = by_method(base_gaps(gaps))
-    methods = methods_of(experiment, points, gaps)
-    measures = [measure_of(metric) for metric in experiment.metrics]
-    columns = tuple(Column(m, m, measures[0], is_absolute(experiment, m)) for m in methods)
+    records, lacking = runs_of_methods(points), gaps_of_methods(gaps)
+    columns = _columns(experiment, points, gaps)
     lines = []
-    for measure in measures:
+    for measure in map(measure_of, experiment.metrics):
         cells = tuple(
-            _mean_cell(records[m], measure) if m in records else missing_cell(lacking.get(m, []))
-            for m in methods
+            mean_cell(records[column.method], measure.name)
+            if column.method in records
+            else missing_cell(lacking.get(column.method, []))
+            for column in columns
         )
         over = "encoders" if measure.per_encoder else "pairs"
         lines.append(Line(measure.unit, over, cells, measure=measure))
@@ -71,38 +67,60 @@ def metrics_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: S
 
 
 def axis_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Gap] = ()) -> Table:
-    """One row for each value of `experiment.x` and each of `experiment.metrics`, one column for each method.
+    """Make a row for each value of `experiment.x` and each of `experiment.metrics`, a column for each method.
 
     Raises:
         ValueError: the runs differ in more than method, seed and the axis.
     """
-    measures = [measure_of(metric) for metric in experiment.metrics]
-    methods = methods_of(experiment, points, gaps)
-    columns = tuple(Column(m, m, measures[0], is_absolute(experiment, m)) for m in methods)
-    lacking = by_method(base_gaps(gaps))
-    x = str(experiment.x)
-    found = {
-        (one.method, measure): one.cells
-        for measure in measures
-        for one in series_of(experiment, points, measure.name)
-    }
-    places = {place for cells in found.values() for place in cells} | {gap.at[x] for gap in base_gaps(gaps)}
-    lines = []
-    for place in sorted(places, key=natural):
-        absent = {
-            method: missing_cell(gap for gap in lacking.get(method, []) if gap.at[x] == place)
-            for method in methods
-        }
-        for measure in measures:
-            cells = tuple(found.get((m, measure), {}).get(place, absent[m]) for m in methods)
-            lines.append(Line(str(place), measure.unit, cells, measure=measure))
+    x, columns = str(experiment.x), _columns(experiment, points, gaps)
+    cells = _cells_along(experiment, points, gaps, [column.method for column in columns])
+    lines = [
+        Line(str(place), measure.unit, tuple(own[c.method, measure.name] for c in columns), measure=measure)
+        for place, own in cells.items()
+        for measure in map(measure_of, experiment.metrics)
+    ]
     return _table(points, (x, "metric"), (x, "measure"), columns, lines)
+
+
+def methods_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Gap] = ()) -> Table:
+    """Make a row for each value of `experiment.x` and each method, a column for each of `experiment.metrics`.
+
+    The best of each column is marked among the methods that read other encoders.
+
+    Raises:
+        ValueError: the runs differ in more than method, seed and the axis.
+    """
+    columns = tuple(Column(measure_of(m).unit, "", measure_of(m)) for m in experiment.metrics)
+    methods = methods_of(experiment, points, gaps)
+    own = {method for method in methods if is_absolute(experiment, method)}
+    rows: list[Line] = []
+    for place, cells in _cells_along(experiment, points, gaps, methods).items():
+        lines = [
+            Line(str(place), m, tuple(cells[m, column.measure.name] for column in columns), method=m)
+            for m in methods
+        ]
+        for number, column in enumerate(columns):
+            rivals = {
+                row: cell.mean
+                for row, line in enumerate(lines)
+                if (cell := line.cells[number]) and line.method not in own
+            }
+            for row in winners(column.measure, rivals):
+                lines[row] = with_best(lines[row], [number])
+        rows += lines
+    x = str(experiment.x)
+    title = f"{_tasks(points)}: {', '.join(column.measure.label for column in columns)}"
+    ranking = RANKING.replace("per row", f"per {x}")
+    table = Table(title, columns, tuple(rows), "", (x, "method"), (x, "method"), ranking)
+    alone = f" ({', '.join(sorted(own))}: each with itself)" if own else ""
+    told = [_TOLD[metric] for metric in experiment.metrics if metric in _TOLD]
+    return replace(table, legend=seeds_legend(table, "; ".join([f"{_OVER}{alone}", *told])))
 
 
 def variations_table(
     experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Gap] = ()
 ) -> Table:
-    """One row for each value of each varied key, one column for each method, with the difference to its base.
+    """Make a row for each value of each varied key, a column for each method, with the change from its base.
 
     The first row is the base: every method's own setting.
 
@@ -111,17 +129,23 @@ def variations_table(
     """
     effects = effects_of(experiment, points)
     measures = {effect.method: effect.measure for effect in effects}
-    methods = methods_of(experiment, points, gaps)
-    shown = {method: measures.get(method, measure_of(experiment.metric)) for method in methods}
-    columns = tuple(Column(m, m, measure, is_absolute(experiment, m)) for m, measure in shown.items())
+    columns = tuple(
+        replace(column, measure=measures.get(column.method, measure_of(experiment.metric)))
+        for column in _columns(experiment, points, gaps)
+    )
     places: dict[tuple[str, str], dict[str, Cell | None]] = {(BASE, ""): {}}
     for effect in effects:
-        places.setdefault(_place(effect), {})[effect.method] = effect.cell
-    for place, absent in _absent(gaps).items():
+        places.setdefault((effect.key, str(effect.value)), {})[effect.method] = effect.cell
+    absent: dict[tuple[tuple[str, str], str], list[Gap]] = {}
+    for gap in gaps:
+        key, value = gap.varied or (BASE, "")
+        absent.setdefault(((key, str(value)), gap.method), []).append(gap)
+    for (place, method), own in absent.items():
         cells = places.setdefault(place, {})
-        cells |= {method: missing_cell(own) for method, own in absent.items() if cells.get(method) is None}
-    for method in methods:
-        places[BASE, ""].setdefault(method, missing_cell([]))
+        if cells.get(method) is None:
+            cells[method] = missing_cell(own)
+    for column in columns:
+        places[BASE, ""].setdefault(column.method, missing_cell([]))
     keys = list(dict.fromkeys(key for key, _ in places))  # a value that nobody ran stands with its key
     lines = [
         Line(*place, tuple(places[place].get(column.method) for column in columns))
@@ -132,23 +156,37 @@ def variations_table(
     return replace(table, legend=f"{table.legend}; {change}")
 
 
-def _mean_cell(records: Sequence[Record], measure: Measure) -> Cell | None:
-    """Mean and std over seeds of the runs that have the metric."""
-    scores = {record.key: value for record in records if (value := score(record, measure.name)) is not None}
-    return cell_of(list(scores.values()), list(scores))
+def _columns(
+    experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Gap]
+) -> tuple[Column, ...]:
+    """Make a column of each method; rows say what they hold."""
+    first = measure_of([*experiment.metrics, experiment.metric][0])
+    methods = methods_of(experiment, points, gaps)
+    return tuple(Column(method, method, first, is_absolute(experiment, method)) for method in methods)
 
 
-def _absent(gaps: Sequence[Gap]) -> dict[tuple[str, str], dict[str, list[Gap]]]:
-    """Place -> method -> the runs there that have no record."""
-    found: dict[tuple[str, str], dict[str, list[Gap]]] = {}
-    for gap in gaps:
-        place = (BASE, "") if gap.varied is None else (gap.varied[0], str(gap.varied[1]))
-        found.setdefault(place, {}).setdefault(gap.method, []).append(gap)
+def _cells_along(
+    experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Gap], methods: Sequence[str]
+) -> dict[Any, dict[tuple[str, str], Cell | None]]:
+    """Find the cell of each method and metric at each value of the axis, by size; where no run is, why."""
+    series = {
+        (one.method, metric): one.cells
+        for metric in experiment.metrics
+        for one in series_of(experiment, points, metric)
+    }
+    lacking = {
+        m: [(gap.at[str(experiment.x)], gap) for gap in own] for m, own in gaps_of_methods(gaps).items()
+    }
+    places = {place for cells in series.values() for place in cells}
+    places |= {place for own in lacking.values() for place, _ in own}
+    found: dict[Any, dict[tuple[str, str], Cell | None]] = {}
+    for place in sorted(places, key=natural):
+        found[place] = {}
+        for method in methods:
+            absent = missing_cell(gap for at, gap in lacking.get(method, []) if at == place)
+            for metric in experiment.metrics:
+                found[place][method, metric] = series.get((method, metric), {}).get(place, absent)
     return found
-
-
-def _place(effect: Effect) -> tuple[str, str]:
-    return (BASE, "") if effect.key == BASE else (effect.key, str(effect.value))
 
 
 def _table(
@@ -158,74 +196,24 @@ def _table(
     columns: tuple[Column, ...],
     lines: Sequence[Line],
 ) -> Table:
-    """Lines that hold several measures, or columns that do."""
+    """Lay out lines that hold several measures, or columns that do."""
     held = list(dict.fromkeys(line.measure_in(column) for line in lines for column in columns))
     rows = tuple(mark_best(line, columns) for line in lines)
     ranked = any(cell.best for line in rows for cell in line.cells if cell)
     if len({column.measure for column in columns}) > 1:  # each column says its own
         columns = tuple(replace(c, label=f"{c.label}, {c.measure.unit}") for c in columns)
-    tasks = ", ".join(dict.fromkeys(point.record.task for point in points)) or "no records"
+    tasks = _tasks(points)
     title = f"{tasks}: {', '.join(measure.label for measure in held)}" if held else tasks
     table = Table(title, columns, rows, "", names, fields, RANKING if ranked else "")
-    return replace(table, legend=seeds_legend(table, _legend(held, columns)))
-
-
-def _legend(held: Sequence[Measure], columns: Sequence[Column]) -> str:
     alone = bool(held) and all(measure.per_encoder for measure in held)
-    over = _ALONE if alone else _OVER
-    what = f"{held[0].unit}, {over}" if len(held) == 1 else over
-    if alone:
-        return what
+    what = _ALONE if alone else _OVER
+    if len(held) == 1:
+        what = f"{held[0].unit}, {what}"
     own = [column.method for column in columns if column.own]
-    return f"{what} ({', '.join(own)}: each with itself)" if own else what
+    if own and not alone:
+        what = f"{what} ({', '.join(own)}: each with itself)"
+    return replace(table, legend=seeds_legend(table, what))
 
 
-def methods_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Gap] = ()) -> Table:
-    """One row for each value of `experiment.x` and each method, one column for each of `experiment.metrics`.
-
-    Raises:
-        ValueError: the runs differ in more than method, seed and the axis.
-    """
-    x = str(experiment.x)
-    columns = tuple(Column(measure_of(m).unit, "", measure_of(m)) for m in experiment.metrics)
-    found = {
-        (one.method, m): one.cells for m in experiment.metrics for one in series_of(experiment, points, m)
-    }
-    lacking = by_method(base_gaps(gaps))
-    places = {place for cells in found.values() for place in cells} | {gap.at[x] for gap in base_gaps(gaps)}
-    methods = methods_of(experiment, points, gaps)
-    own = {method for method in methods if is_absolute(experiment, method)}
-    rows: list[Line] = []
-    for place in sorted(places, key=natural):
-        lines = []
-        for method in methods:
-            absent = missing_cell(gap for gap in lacking.get(method, []) if gap.at[x] == place)
-            cells = tuple(found.get((method, c.measure.name), {}).get(place, absent) for c in columns)
-            lines.append(Line(str(place), method, cells, method=method))
-        rows += _best_methods(lines, columns, own)
-    measures = ", ".join(column.measure.label for column in columns)
-    tasks = ", ".join(dict.fromkeys(point.record.task for point in points)) or "no records"
-    ranking = RANKING.replace("per row", f"per {x}")
-    table = Table(f"{tasks}: {measures}", columns, tuple(rows), "", (x, "method"), (x, "method"), ranking)
-    return replace(table, legend=seeds_legend(table, _methods_legend(experiment, own)))
-
-
-def _methods_legend(experiment: ExperimentConfig, own: Collection[str]) -> str:
-    """What the columns hold, and what a reader would not guess."""
-    alone = f" ({', '.join(sorted(own))}: each with itself)" if own else ""
-    told = [_TOLD[metric] for metric in experiment.metrics if metric in _TOLD]
-    return "; ".join([f"mean over pairs of different encoders{alone}", *told])
-
-
-def _best_methods(lines: Sequence[Line], columns: Sequence[Column], own: Collection[str]) -> list[Line]:
-    """The lines with the best of each column marked, among methods that read other encoders."""
-    marked = list(lines)
-    for number, column in enumerate(columns):
-        rivals = {
-            row: cell.mean
-            for row, line in enumerate(lines)
-            if (cell := line.cells[number]) and line.method not in own
-        }
-        for row in winners(column.measure, rivals):
-            marked[row] = with_best(marked[row], [number])
-    return marked
+def _tasks(points: Sequence[Point]) -> str:
+    return ", ".join(dict.fromkeys(point.record.task for point in points)) or "no records"

@@ -1,4 +1,4 @@
-"""What a change of one setting does: the numbers behind the table and the figure of variations."""
+"""Measure what a change of one setting does: the numbers behind the table and the figure of variations."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.report.tables.points import base_points, by_seed, of_methods, score
+from relrep_exp.report.tables.measures import Measure, mean_of, measure_of, std_of
+from relrep_exp.report.tables.points import base_points, by_seed, mean_cell, of_methods, score
 from relrep_exp.report.tables.run_table import headline
-from relrep_exp.report.tables.table import Cell, Measure, cell_of, mean_of, measure_of, std_of
+from relrep_exp.report.tables.table import Cell
 
 if TYPE_CHECKING:
     from relrep_exp.config.schema import ExperimentConfig
@@ -25,7 +26,7 @@ class Effect:
     Attributes:
         method: as the experiment calls it.
         key: what was changed, or `BASE`.
-        value: to what; None for the base.
+        value: to what; "" for the base.
         measure: in which it is measured.
         cell: mean and std over the seeds; `change` is the mean over seeds of the difference to the base, and
             `default` says that the value is the method's own. None where the runs do not have the metric.
@@ -43,7 +44,7 @@ class Effect:
 
 
 def effects_of(experiment: ExperimentConfig, points: Sequence[Point]) -> list[Effect]:
-    """The base of every method, then every changed setting, both in order of appearance.
+    """Measure the base of every method, then every changed setting, both in order of appearance.
 
     The metric is the experiment's; of a method whose task does not have it, that task's headline.
 
@@ -53,53 +54,33 @@ def effects_of(experiment: ExperimentConfig, points: Sequence[Point]) -> list[Ef
     bases: list[Effect] = []
     changed: list[Effect] = []
     for method, members in of_methods(points).items():
-        records = by_seed(base_points(members))
-        measure = measure_of(_metric(experiment, list(records.values()) or [p.record for p in members]))
-        own = list(_scores(records, measure).values())
-        cell = _cell(records, measure)
-        bases.append(Effect(method, BASE, None, measure, cell, std_of(own), len(own)))
-        changed += [_effect(there, records, measure) for there in _variations(members)]
+        base = by_seed(base_points(members))
+        runs = list(base.values()) or [point.record for point in members]
+        known = {row.metric for record in runs for row in record.rows}
+        measure = measure_of(experiment.metric if experiment.metric in known else headline(runs))
+        own = _scores(base, measure)
+        cell = mean_cell(base.values(), measure.name)
+        bases.append(Effect(method, BASE, "", measure, cell, std_of(list(own.values())), len(own)))
+        variations: dict[tuple[str, str], list[Point]] = {}
+        for point in members:
+            if point.varied:
+                variations.setdefault((point.varied[0], repr(point.varied[1])), []).append(
+                    point
+                )  # True is not 1
+        for (key, _), there in variations.items():
+            records = by_seed(there)
+            changes = [value - own[seed] for seed, value in _scores(records, measure).items() if seed in own]
+            cell = mean_cell(records.values(), measure.name)
+            if cell is not None and changes:
+                shared = records.keys() & base.keys()
+                default = bool(shared) and all(records[seed].key == base[seed].key for seed in shared)
+                cell = replace(cell, change=mean_of(changes), default=default)
+            value = there[0].varied[1] if there[0].varied else ""
+            changed.append(Effect(method, key, value, measure, cell, std_of(changes), len(changes)))
     keys = list(dict.fromkeys(effect.key for effect in changed))
     return bases + sorted(changed, key=lambda effect: keys.index(effect.key))
-
-
-def _effect(points: Sequence[Point], base: dict[int, Record], measure: Measure) -> Effect:
-    """One changed setting against the base."""
-    records = by_seed(points)
-    scores, own = _scores(records, measure), _scores(base, measure)
-    changes = [scores[seed] - own[seed] for seed in scores if seed in own]
-    cell = _cell(records, measure)
-    if cell is not None and changes:
-        cell = replace(cell, change=mean_of(changes), default=_same(records, base))
-    key, value = points[0].varied or (BASE, None)
-    return Effect(points[0].method, key, value, measure, cell, std_of(changes), len(changes))
-
-
-def _cell(records: dict[int, Record], measure: Measure) -> Cell | None:
-    scores = _scores(records, measure)
-    return cell_of(list(scores.values()), [records[seed].key for seed in scores])
-
-
-def _variations(points: Sequence[Point]) -> list[list[Point]]:
-    """The points of each changed setting; True is not 1."""
-    found: dict[tuple[str, str], list[Point]] = {}
-    for point in points:
-        if point.varied is not None:
-            found.setdefault((point.varied[0], repr(point.varied[1])), []).append(point)
-    return list(found.values())
-
-
-def _metric(experiment: ExperimentConfig, records: Sequence[Record]) -> str:
-    known = {row.metric for record in records for row in record.rows}
-    return experiment.metric if experiment.metric in known else headline(records)
 
 
 def _scores(records: dict[int, Record], measure: Measure) -> dict[int, float]:
     scores = {seed: score(record, measure.name) for seed, record in records.items()}
     return {seed: value for seed, value in scores.items() if value is not None}
-
-
-def _same(records: dict[int, Record], base: dict[int, Record]) -> bool:
-    """Whether the runs are those of the base: what was set is what the method has anyway."""
-    shared = records.keys() & base.keys()
-    return bool(shared) and all(records[seed].key == base[seed].key for seed in shared)

@@ -1,4 +1,4 @@
-"""The numbers that the paper prints, for the tables of an experiment: paper/*.csv."""
+"""Read the numbers that papers print, for the tables of an experiment: paper/*.csv."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from relrep_exp.errors import nearest, user_error
-from relrep_exp.report.tables.table import measure_of
+from relrep_exp.report.tables.measures import measure_of
 
 SEEDS = 6
 
 FOLDER = Path(__file__).parents[1] / "paper"
 _TOGETHER = "+"
+_COUNTS = {"anchors": "anchors", "mean_norm": "(mean norm)"}  # what no method has
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,13 @@ class PaperTable:
 
 
 def numbers() -> list[str]:
-    """The tables that there are."""
+    """List the tables that there are."""
     return sorted(path.stem for path in FOLDER.glob("table*.csv"))
 
 
 @lru_cache
 def paper_table(name: str) -> PaperTable:
-    """The numbers of one table.
+    """Read the numbers of one table.
 
     Raises:
         UserError: there is no such table.
@@ -65,13 +66,35 @@ def paper_table(name: str) -> PaperTable:
         raise user_error(f"the paper has no numbers called {name}", nearest(name, numbers()))
     with (FOLDER / f"{name}.csv").open(newline="") as file:
         (first, second, *_), *rows = csv.reader(file)
-    values = {
-        (one, other, method, metric): _value(metric, mean, std)
-        for one, other, method, metric, mean, std in rows
-    }
+    values = {}
+    for one, other, method, metric, mean, std in rows:
+        factor = measure_of(metric).factor
+        values[one, other, method, metric] = PaperValue(float(mean) / factor, float(std) / factor)
     return PaperTable((first, second), values)
 
 
-def _value(metric: str, mean: str, std: str) -> PaperValue:
-    scale = 100 if measure_of(metric).percent else 1
-    return PaperValue(float(mean) / scale, float(std) / scale)
+@dataclass(frozen=True)
+class Cited:
+    """A number that a page states; over which encoders and decoders it is a mean, it does not say."""
+
+    dataset: str
+    setting: str
+    methods: str
+    metric: str
+    value: str
+
+    def __str__(self) -> str:
+        of = f"{self.dataset}, {self.setting}" if self.dataset != "all" else self.setting
+        if self.metric in _COUNTS:
+            return f"{of} {self.value} {_COUNTS[self.metric]}"
+        measure = measure_of(self.metric)
+        value = f"{100 * float(self.value):g} %" if measure.percent else self.value
+        return f"{of}, {self.methods.replace(' ', ', ')}: {measure.label} {value}"
+
+
+@lru_cache
+def cited(experiment: str) -> tuple[Cited, ...]:
+    """Read what arXiv:2311.00664 states of the matter of an experiment."""
+    with (FOLDER / "lst.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["experiment"] == experiment]
+    return tuple(Cited(r["dataset"], r["setting"], r["method"], r["metric"], r["mean"]) for r in rows)

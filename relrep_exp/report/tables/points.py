@@ -1,4 +1,4 @@
-"""The runs of an experiment: with and without record, what is shown of them, and along its axis."""
+"""Sort the runs of an experiment, with and without record: what is shown of them, and along its axis."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.report.tables.table import ABSOLUTE, JOIN, Cell, cell_of, mean_of
+from relrep_exp.report.tables.measures import JOIN, mean_of
+from relrep_exp.report.tables.table import ABSOLUTE, Cell, cell_of
 
 if TYPE_CHECKING:
     from relrep_exp.config.schema import ExperimentConfig
@@ -49,14 +50,20 @@ class Gap:
     reason: str
     command: str
 
+    def __str__(self) -> str:
+        """Tell the run, the reason, and the command that makes it."""
+        places = dict(self.at) | dict([self.varied] if self.varied else [])
+        where = " ".join([self.method, *(f"{key}={value}" for key, value in places.items())])
+        return f"{where}: {self.reason}; {self.command}"
+
 
 def base_points(points: Sequence[Point]) -> list[Point]:
-    """The runs in which every method has its own setting."""
+    """Keep the runs in which every method has its own setting."""
     return [point for point in points if point.varied is None]
 
 
 def by_seed(points: Sequence[Point]) -> dict[int, Record]:
-    """The record of each seed, in the order of seeds.
+    """Find the record of each seed, in the order of seeds.
 
     Raises:
         ValueError: two different runs claim the same seed: their average would mean nothing.
@@ -74,100 +81,104 @@ def by_seed(points: Sequence[Point]) -> dict[int, Record]:
 
 
 def of_methods(points: Sequence[Point]) -> dict[str, list[Point]]:
-    """The points of each method: `absolute` first, then in order of appearance."""
+    """Sort the points by method: `absolute` first, then in order of appearance."""
     found: dict[str, list[Point]] = {}
     for point in sorted(points, key=lambda point: point.record.method != ABSOLUTE):
         found.setdefault(point.method, []).append(point)
     return found
 
 
+def runs_of_methods(points: Sequence[Point]) -> dict[str, list[Record]]:
+    """Find the records of each method's own setting, one a seed.
+
+    Raises:
+        ValueError: as of `by_seed`.
+    """
+    return {method: list(by_seed(own).values()) for method, own in of_methods(base_points(points)).items()}
+
+
 def score(record: Record, metric: str) -> float | None:
-    """One number of a run: the mean over pairs of different encoders, or over each encoder with itself.
+    """Take one number of a run: the mean over pairs of different encoders, or over each encoder with itself.
 
     The latter where the run has nothing else: `absolute`, and metrics that describe one encoder. The time to
-    join is measured, and so is no number of the run: its timings have it.
+    join is measured, and so is no number of the run: its timings have it, and this is the mean over test
+    encoders, None where no other encoder's decoder can read them.
     """
     if metric == JOIN:
-        return _seconds_to_join(record)
+        joined = {row.target for row in record.rows if row.metric == "parallel_points"}
+        seconds = record.timings.get("join")
+        return seconds / len(joined) if joined and seconds is not None else None
     rows = [row for row in record.rows if row.metric == metric]
     across = [row.value for row in rows if row.source != row.target]
     values = across or [row.value for row in rows]
     return mean_of(values) if values else None
 
 
-def _seconds_to_join(record: Record) -> float | None:
-    """Mean over the test encoders; None where no other encoder's decoder can read them."""
-    joined = {row.target for row in record.rows if row.metric == "parallel_points"}
-    seconds = record.timings.get("join")
-    return seconds / len(joined) if joined and seconds is not None else None
+def mean_cell(records: Iterable[Record], metric: str) -> Cell | None:
+    """Average over the seeds of the runs that have the metric, one record a seed."""
+    scores = {record.key: value for record in records if (value := score(record, metric)) is not None}
+    return cell_of(list(scores.values()), list(scores))
 
 
 def view_of(record: Record, kind: str) -> dict[str, Any] | None:
-    """The record's first view of a kind; None where it has none."""
+    """Find the record's first view of a kind; None where it has none."""
     return next((view for view in record.views if view.get("kind") == kind), None)
 
 
 def is_absolute(experiment: ExperimentConfig, method: str) -> bool:
-    """Whether a method reads nothing but its own encoder, so that no table has it between two."""
+    """Tell whether a method reads nothing but its own encoder, so that no table has it between two."""
     return method == ABSOLUTE or "aligner=absolute" in experiment.methods.get(method, ())
 
 
 def methods_of(experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Gap] = ()) -> list[str]:
-    """Every method of the experiment in its order, `absolute` first, whether it has a record or not."""
+    """List every method of the experiment in its order, `absolute` first, whether it has a record or not."""
     found = dict.fromkeys([*experiment.methods, *of_methods(points), *(gap.method for gap in gaps)])
     return sorted(found, key=lambda method: not is_absolute(experiment, method))
 
 
-def base_gaps(gaps: Sequence[Gap]) -> list[Gap]:
-    """Those in which every method has its own setting."""
-    return [gap for gap in gaps if gap.varied is None]
-
-
-def missing_cell(gaps: Iterable[Gap]) -> Cell:
-    """A cell without a value that says why; without gaps, that nobody ran it.
-
-    `failed: out of memory` is `missing: failed` there; the notes below the table have the rest.
-    """
-    reasons = dict.fromkeys(_short(gap.reason) for gap in gaps) or ["not run"]
-    return Cell(math.nan, math.nan, 0, missing=f"missing: {', '.join(reasons)}")
-
-
-def by_method(gaps: Iterable[Gap]) -> Mapping[str, list[Gap]]:
-    """The gaps of each method."""
+def gaps_of_methods(gaps: Iterable[Gap]) -> dict[str, list[Gap]]:
+    """Sort the gaps in methods' own settings by method."""
     found: dict[str, list[Gap]] = {}
     for gap in gaps:
-        found.setdefault(gap.method, []).append(gap)
+        if gap.varied is None:
+            found.setdefault(gap.method, []).append(gap)
     return found
 
 
-def described(gap: Gap) -> str:
-    """The run, the reason, and the command that makes it."""
-    places = dict(gap.at) | dict([gap.varied] if gap.varied else [])
-    where = " ".join([gap.method, *(f"{key}={value}" for key, value in places.items())])
-    return f"{where}: {gap.reason}; {gap.command}"
+def missing_cell(gaps: Iterable[Gap]) -> Cell:
+    """Make a cell without a value that says why; without gaps, that nobody ran it.
 
-
-def _short(reason: str) -> str:
-    """`failed: ...` and `killed (signal 9)` in one word, `not run yet` in two."""
-    return reason.split(":")[0].split("(")[0].strip().removesuffix(" yet")
+    `failed: out of memory` is `missing: failed` there, `killed (signal 9)` `missing: killed`, `not run yet`
+    `missing: not run`; the notes below the table have the rest.
+    """
+    short = (gap.reason.split(":")[0].split("(")[0].strip().removesuffix(" yet") for gap in gaps)
+    reasons = dict.fromkeys(short) or ["not run"]
+    return Cell(math.nan, math.nan, 0, missing=f"missing: {', '.join(reasons)}")
 
 
 def keeps(experiment: ExperimentConfig, target: str, source: str) -> bool:
-    """Whether what happens between these two is shown."""
+    """Tell whether what happens between these two is shown."""
     among = not experiment.encoders or {target, source} <= set(experiment.encoders)
     tested = not experiment.test_encoders or target in experiment.test_encoders
     return among and tested and (not experiment.sources or source in experiment.sources)
 
 
 def selected(experiment: ExperimentConfig, points: Sequence[Point]) -> list[Point]:
-    """The points with what is shown of their numbers and views."""
+    """Keep what is shown of the points' numbers and views."""
     if not said(experiment):
         return list(points)
-    return [replace(point, record=_selected(experiment, point.record)) for point in points]
+    found = []
+    for point in points:
+        rows = [row for row in point.record.rows if keeps(experiment, row.target, row.source)]
+        # A view of other kinds than pairs of encoders names none, and is shown where nothing is selected.
+        pairs = [(str(view.get("target")), str(view.get("source"))) for view in point.record.views]
+        views = [v for v, pair in zip(point.record.views, pairs, strict=True) if keeps(experiment, *pair)]
+        found.append(replace(point, record=replace(point.record, rows=rows, views=views)))
+    return found
 
 
 def said(experiment: ExperimentConfig) -> list[str]:
-    """What there is to say about the selection; nothing where everything is shown."""
+    """Say what is selected; nothing where everything is shown."""
     parts = {
         "among": experiment.encoders,
         "with the test encoders": experiment.test_encoders,
@@ -175,17 +186,6 @@ def said(experiment: ExperimentConfig) -> list[str]:
     }
     shown = [f"{what} {', '.join(names)}" for what, names in parts.items() if names]
     return [f"Of all pairs only those {', '.join(shown)}."] if shown else []
-
-
-def _selected(experiment: ExperimentConfig, record: Any) -> Any:
-    rows = [row for row in record.rows if keeps(experiment, row.target, row.source)]
-    views = [view for view in record.views if _keeps_view(experiment, view)]
-    return replace(record, rows=rows, views=views)
-
-
-def _keeps_view(experiment: ExperimentConfig, view: dict[str, Any]) -> bool:
-    """A view of other kinds than pairs of encoders names none, and is shown where nothing is selected."""
-    return keeps(experiment, str(view.get("target")), str(view.get("source")))
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ class Series:
 
 
 def series_of(experiment: ExperimentConfig, points: Sequence[Point], metric: str) -> list[Series]:
-    """The methods along `experiment.x`, each value the off-diagonal mean (of `absolute`: the matching one).
+    """Follow methods along `experiment.x`; a value is the off-diagonal mean, of `absolute` the matching one.
 
     Raises:
         ValueError: the runs differ in more than method, seed and the axis.
@@ -216,31 +216,24 @@ def series_of(experiment: ExperimentConfig, points: Sequence[Point], metric: str
         places: dict[Any, list[Point]] = {}
         for point in sorted(members, key=lambda point: natural(point.at[x])):
             places.setdefault(point.at[x], []).append(point)
-        cells = {place: _cell(there, metric) for place, there in places.items()}
-        found.append(Series(method, cells, _flat(places)))
+        runs = {place: by_seed(there) for place, there in places.items()}
+        cells = {place: mean_cell(there.values(), metric) for place, there in runs.items()}
+        flat = len(runs) > 1 and all(
+            here[seed].key == there[seed].key
+            for here in runs.values()
+            for there in runs.values()
+            for seed in here.keys() & there.keys()
+        )
+        found.append(Series(method, cells, flat))
     return found
 
 
 def values_of(series: Sequence[Series]) -> list[Any]:
-    """Every value of the axis, numbers by size and before names."""
+    """List every value of the axis, numbers by size and before names."""
     return sorted({x for one in series for x in one.cells}, key=natural)
 
 
 def natural(value: object) -> tuple[bool, float, str]:
-    """A key to sort by: numbers by size, then everything else by name."""
+    """Make a key to sort by: numbers by size, then everything else by name."""
     number = isinstance(value, int | float)
     return not number, float(value) if isinstance(value, int | float) else 0.0, str(value)
-
-
-def _cell(points: Sequence[Point], metric: str) -> Cell | None:
-    records = by_seed(points).values()
-    scores = {record.key: value for record in records if (value := score(record, metric)) is not None}
-    return cell_of(list(scores.values()), list(scores))
-
-
-def _flat(places: dict[Any, list[Point]]) -> bool:
-    """Whether every seed has one and the same record wherever it is on the axis."""
-    keys = [{point.record.config["seed"]: point.record.key for point in there} for there in places.values()]
-    return len(keys) > 1 and all(
-        here[seed] == there[seed] for here in keys for there in keys for seed in here.keys() & there.keys()
-    )

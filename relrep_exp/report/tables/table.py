@@ -1,11 +1,12 @@
-"""What a table is made of: measures, cells, columns, lines."""
+"""Make tables of cells, columns and lines; mark the best cells."""
 
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from relrep_exp.report.tables.measures import Measure, mean_of, std_of
 
 ABSOLUTE = "absolute"
 RANKING = "best per row besides absolute"
@@ -13,87 +14,6 @@ RANKING = "best per row besides absolute"
 _SHOWN_MISSING = 6
 WITHIN, HIGHER, LOWER = "within noise", "higher", "lower"
 MARKS = {WITHIN: "≈", HIGHER: "↑", LOWER: "↓"}
-JOIN = "join_seconds"  # of a record's timings, not of its rows: seconds until a new encoder can be read
-RESCALED = "accuracy@"  # followed by the factor
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One metric as a reader sees it.
-
-    Attributes:
-        name: the metric's name in a `Row`.
-        label: its name in a table.
-        percent: whether the fraction is printed as a percentage, as the paper does.
-        decimals: digits after the point.
-        better: +1 if higher is better, -1 if lower is, 0 if it is a description and no score.
-        per_encoder: whether it describes the test encoder alone, so that one row serves every classifier.
-    """
-
-    name: str
-    label: str
-    percent: bool = False
-    decimals: int = 3
-    better: int = 1
-    per_encoder: bool = False
-
-    def text(self, value: float) -> str:
-        """The value as printed; `nan` where it is not defined."""
-        if math.isnan(value):
-            return "nan"
-        return f"{value * 100 if self.percent else value:.{self.decimals}f}"
-
-    def spread(self, mean: float, std: float) -> str:
-        """`89.59 ± 0.19`; the mean alone where there is no deviation."""
-        spread = self.text(std)
-        return self.text(mean) + (f" ± {spread}" if spread != "nan" else "")
-
-    def signed(self, value: float) -> str:
-        """A difference as printed, with its sign; what rounds to nothing is positive."""
-        return f"{value * 100 if self.percent else value:+z.{self.decimals}f}"
-
-    @property
-    def unit(self) -> str:
-        """The label with its unit, e.g. `weighted F1 in %`."""
-        return f"{self.label} in %" if self.percent else self.label
-
-
-_KNOWN = (
-    Measure("f1_weighted", "weighted F1", percent=True, decimals=2),
-    Measure("accuracy", "accuracy", percent=True, decimals=2),
-    Measure("mse", "MSE", decimals=4, better=-1),
-    Measure("own_mse", "own MSE", decimals=4, better=-1),
-    Measure("psnr", "PSNR", decimals=2),
-    Measure("ssim", "SSIM"),
-    Measure("variance", "variance", decimals=4, better=0, per_encoder=True),
-    Measure("autoencoder_mse", "AE MSE", decimals=4, better=0, per_encoder=True),
-    Measure("mrr", "MRR"),
-    Measure("recall@1", "R@1", percent=True, decimals=2),
-    Measure("recall@5", "R@5", percent=True, decimals=2),
-    Measure("nmse", "nMSE", better=-1),
-    Measure("cka", "CKA"),
-    Measure("overlap", "overlap"),
-    Measure("rr_cosine", "RR cosine"),
-    Measure("shift_near", "shift near 0", better=-1),
-    Measure("shift_far", "shift far off", better=-1),
-    Measure("rr_std", "RR std", better=0, per_encoder=True),
-    Measure(JOIN, "join in s", decimals=4, better=0, per_encoder=True),
-    Measure("parallel_points", "parallel points", decimals=0, better=0, per_encoder=True),
-    Measure("reconstruction_cosine", "cosine to the original", decimals=4, per_encoder=True),
-    Measure("reconstruction_relative_error", "relative error", decimals=4, better=-1, per_encoder=True),
-    Measure("reconstruction_rank", "rank of the anchors", decimals=1, better=0, per_encoder=True),
-    Measure("reconstruction_condition", "condition", decimals=0, better=0, per_encoder=True),
-    Measure("effective_rank", "eff. rank", decimals=1, better=0, per_encoder=True),
-)
-_BY_NAME = {measure.name: measure for measure in _KNOWN}
-
-
-def measure_of(metric: str) -> Measure:
-    """The known measure of that name; an unknown metric prints under its own name and is not ranked."""
-    if metric.startswith(RESCALED):
-        factor = metric.removeprefix(RESCALED)
-        return Measure(metric, f"accuracy at {factor}x", True, decimals=2, better=0, per_encoder=True)
-    return _BY_NAME.get(metric) or Measure(metric, metric, better=0)
 
 
 @dataclass(frozen=True)
@@ -184,11 +104,11 @@ class Line:
     method: str = ""
 
     def measure_in(self, column: Column) -> Measure:
-        """What the row's cell in this column holds."""
+        """Tell what the row's cell in this column holds."""
         return self.measure or column.measure
 
     def method_in(self, column: Column) -> str:
-        """Whose number the row's cell in this column is."""
+        """Tell whose number the row's cell in this column is."""
         return self.method or column.method
 
 
@@ -233,27 +153,17 @@ class Table:
         return [f"{name} (n={n})" if 0 < n < self.seeds else name for name, n in shown]
 
     @property
-    def compares(self) -> bool:
-        """Whether cells say how far they are from a base."""
-        return any(cell.change is not None for line in self.rows for cell in line.cells if cell)
-
-    @property
     def seeds(self) -> int:
         """The number of seeds of the fullest cell."""
         return max((cell.n for line in self.rows for cell in line.cells if cell), default=0)
 
     def seeds_of(self, column: Column) -> int:
-        """The number of seeds of a column's fullest cell."""
+        """Count the seeds of a column's fullest cell."""
         index = self.columns.index(column)
         return max((cell.n for line in self.rows if (cell := line.cells[index])), default=0)
 
-    @property
-    def note(self) -> str:
-        """The lines under the table as one, for a renderer that marks the best in bold."""
-        return " ".join(self.notes("bold"))
-
     def notes(self, mark: str) -> list[str]:
-        """What to print under the table, a line each; `mark` is how the best cells are marked."""
+        """List what to print under the table, a line each; `mark` is how the best cells are marked."""
         lines = [f"{self.legend}; {mark}: {self.ranking}" if self.ranking else self.legend]
         lines += [self.beside] * bool(self.beside) + list(self.remarks)
         if self.missing:
@@ -263,28 +173,50 @@ class Table:
         return lines
 
 
-def mean_of(values: Sequence[float]) -> float:
-    """The mean, exactly rounded; an infinity or NaN among the values stays one."""
-    return statistics.fmean(values) if all(map(math.isfinite, values)) else sum(values) / len(values)
-
-
-def std_of(values: Sequence[float]) -> float:
-    """The sample standard deviation (ddof=1); NaN for a single value or where one is not finite."""
-    return statistics.stdev(values) if len(values) > 1 and all(map(math.isfinite, values)) else math.nan
-
-
 def cell_of(values: Sequence[float], keys: Sequence[str] = ()) -> Cell | None:
-    """The cell of one value for each seed, with the keys of their records; None where there is none."""
+    """Make the cell of one value for each seed, with the keys of their records; None where there is none."""
     return Cell(mean_of(values), std_of(values), len(values), keys=tuple(keys)) if values else None
 
 
 def seeds_legend(table: Table, what: str) -> str:
-    """What a cell holds: how many seeds of what, e.g. `mean ± std over 3 seeds, weighted F1 in %`."""
+    """Say what a cell holds: how many seeds of what, e.g. `mean ± std over 3 seeds, weighted F1 in %`."""
     counts = {cell.n for line in table.rows for cell in line.cells if cell and cell.n}
     if not counts:
         return "no values"
     if counts == {1}:
         return f"one seed, {what}"
-    if len(counts) == 1:
-        return f"mean ± std over {table.seeds} seeds, {what}"
-    return f"mean ± std over {table.seeds} seeds (n where it is fewer), {what}"
+    fewer = " (n where it is fewer)" if len(counts) > 1 else ""
+    return f"mean ± std over {table.seeds} seeds{fewer}, {what}"
+
+
+def mark_best(line: Line, columns: Sequence[Column]) -> Line:
+    """Mark the best cells besides those of `absolute`, which is not zero-shot; equal as printed is a tie.
+
+    Columns that hold different measures are ranked apart, and only where a measure has a choice.
+    """
+    held = [line.measure_in(column) for column in columns]
+    for measure in dict.fromkeys(held):
+        if len(set(held)) > 1 and held.count(measure) == 1:
+            continue
+        rivals = {
+            index: cell.mean
+            for index, (cell, column) in enumerate(zip(line.cells, columns, strict=True))
+            if cell and not column.own and held[index] == measure
+        }
+        line = with_best(line, winners(measure, rivals))
+    return line
+
+
+def winners(measure: Measure, means: Mapping[int, float]) -> set[int]:
+    """Find the best of these numbers, equal as printed; none where the measure is no score."""
+    finite = [mean for mean in means.values() if math.isfinite(mean)]
+    if not finite or not measure.better:
+        return set()
+    best = measure.text(max(finite, key=lambda mean: measure.better * mean))
+    return {index for index, mean in means.items() if measure.text(mean) == best}
+
+
+def with_best(line: Line, won: Collection[int]) -> Line:
+    """Mark the cells at these places."""
+    marked = (replace(c, best=True) if c and index in won else c for index, c in enumerate(line.cells))
+    return replace(line, cells=tuple(marked))

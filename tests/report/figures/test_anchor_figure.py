@@ -65,8 +65,13 @@ def images_of(figure):
     return [rows[number] for number in sorted(rows)]
 
 
-def test_a_row_for_each_anchor_of_the_first_method_weighted_then_mixed_then_near():
-    figure = anchors_figure(experiment(), points(multi=MULTI, random=RANDOM)).figure
+@pytest.fixture(scope="module")
+def drawing():
+    return anchors_figure(experiment(), points(multi=MULTI, random=RANDOM))
+
+
+def test_a_row_for_each_anchor_of_the_first_method_weighted_then_mixed_then_near(drawing):
+    figure = drawing.figure
     shown = images_of(figure)
     assert len(shown) == 2
     for number, (row, anchor) in enumerate(zip(shown, MULTI["anchors"], strict=True)):
@@ -76,13 +81,7 @@ def test_a_row_for_each_anchor_of_the_first_method_weighted_then_mixed_then_near
     assert {"40.0 %", "20.0 %", "13.3 %", "anchor 0\n30 points", "anchor 1\n20 points"} <= set(texts)
 
 
-def test_an_anchor_of_one_sample_has_one_image():
-    [first, second] = images_of(anchors_figure(experiment(), points(random=RANDOM)).figure)
-    assert len(first) == len(second) == 1 + 1 + COUNT
-
-
-def test_the_csv_has_weights_neighbours_and_the_effective_points_of_every_method():
-    drawing = anchors_figure(experiment(), points(multi=MULTI, random=RANDOM))
+def test_the_csv_has_weights_neighbours_and_the_effective_points_of_every_method(drawing):
     assert drawing.columns == ("what", "method", "anchor", "rank", "training_sample", "value")
     weights = [row for row in drawing.rows if row[0] == "weight"]
     assert weights[7] == ("weight", "multi", 1, 1, 8, 0.2)
@@ -98,11 +97,12 @@ def test_the_csv_has_weights_neighbours_and_the_effective_points_of_every_method
     assert [label.get_text() for label in lower.get_yticklabels()] == ["multi", "random"]
 
 
-def test_the_lowest_seed_of_a_method_is_shown():
-    [run] = points(multi=MULTI)
-    later = Point("multi", {"seed": 1}, None, single("multi", 1, 0.5, views=[RANDOM]))
-    rows = anchors_figure(experiment(), [later, run]).rows
-    assert {row[5] for row in rows if row[0] == "effective_points"} == {30.0, 20.0, 25.0}
+def test_the_lowest_seed_is_shown_and_an_anchor_of_one_sample_has_one_image():
+    [run] = points(multi=RANDOM)
+    later = Point("multi", {"seed": 1}, None, single("multi", 1, 0.5, views=[MULTI]))
+    lowest = anchors_figure(experiment(), [later, run])
+    assert {row[5] for row in lowest.rows if row[0] == "effective_points"} == {1.0}
+    assert [len(row) for row in images_of(lowest.figure)] == [1 + 1 + COUNT] * 2
 
 
 def test_records_without_images_say_what_to_do():

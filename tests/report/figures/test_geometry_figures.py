@@ -1,7 +1,9 @@
 """The figures of deformed spaces show what the records hold, and their CSV what they show."""
 
-import dataclasses
+from __future__ import annotations
+
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,43 +13,62 @@ from relrep_exp.app.run import run as make_record
 from relrep_exp.errors import UserError
 from relrep_exp.report.figures.geometry_figures import invariances_figure, spaces_figure
 from relrep_exp.report.tables.points import Point
+from relrep_exp.store.records import Row
+from report.synthetic import record
+from report.synthetic_points import experiment
 
 SAMPLES = 15
+SETTINGS = {
+    "original": {},
+    "shifted": {"translation": 4.0},
+    "noisy": {"noise": 0.15},
+    "deformed_a": {"rotation": 50.0, "condition": 4.0, "scale": 1.0, "translation": 3.0},
+    "deformed_b": {"rotation": 160.0, "condition": 6.0, "scale": 0.7, "translation": 4.0},
+}
+METHODS = {  # method -> anchors, similarity, shrinkage
+    "euclidean": ("random", "euclidean", 0.15),
+    "cosine": ("random", "cosine", 0.15),
+    "wip": ("random", "wip", 0.15),
+    "wip_exact": ("random", "wip", 0.0),
+    "cosine_collinear": ("collinear", "cosine", 0.15),
+}
+
+
+def run(method, seed):
+    """A run of the geometry task on made-up numbers; WIP without shrinkage notices nothing."""
+    rng = np.random.default_rng([seed, *method.encode()])
+    anchors, sim, shrinkage = METHODS[method]
+    rows = [Row("original", "original", method, "effective_rank", rng.uniform(1, 2))]
+    views = [{"kind": "samples"}]
+    for encoder in SETTINGS:
+        nmse = 0.0 if method == "wip_exact" else rng.uniform(0.1, 1)
+        rows.append(Row("original", encoder, method, "rr_cosine", rng.uniform(-1, 1)))
+        rows.append(Row("original", encoder, method, "nmse", nmse))
+        shapes = {"points": SAMPLES, "rr": SAMPLES, "anchors": 2}
+        view = {name: rng.normal(size=(count, 2)).tolist() for name, count in shapes.items()}
+        labels = (np.arange(SAMPLES) % 3).tolist()
+        views.append({"kind": "geometry", "encoder": encoder, "labels": labels, **view})
+    parts = {"anchors": {"name": anchors}, "sim": {"name": sim}, "aligner": {"shrinkage": shrinkage}}
+    encoders = {name: {"encoder": settings} for name, settings in SETTINGS.items()}
+    made = record(method, seed, rows, views=views, config={"method": parts, "encoders": encoders})
+    return Point(method, {"seed": seed}, None, made)
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """A function that makes the points of an experiment on a few samples."""
-    folder = tmp_path_factory.mktemp("geometry")
-    less = ["data.train=60", f"data.test={SAMPLES}", "logger=none", f"paths.outputs={folder}"]
-
-    def made(name, *words):
-        plan = make_plan([f"experiment={name}", *less, *words], sweep=False)
-        records = [make_record(run.request, run.command, folder / "run").record for run in plan]
-        points = [
-            Point(r.arm.method, r.arm.at, None, record) for r, record in zip(plan, records, strict=True)
-        ]
-        return plan[0].config.experiment, points
-
-    return made
+def spaces():
+    points = [run(method, 0) for method in list(METHODS)[:4]]
+    return spaces_figure(experiment(), points), points
 
 
 @pytest.fixture(scope="module")
-def spaces(runs):
-    experiment, points = runs("fig2", "seed=0")
-    return spaces_figure(experiment, points), points
-
-
-@pytest.fixture(scope="module")
-def invariances(runs):
-    experiment, points = runs("fig1", "seed=0,1")
-    return invariances_figure(experiment, points), points
+def invariances():
+    points = [run(method, seed) for method in METHODS for seed in (0, 1)]
+    return invariances_figure(experiment(), points), points
 
 
 def value(point, metric, source, target):
-    [found] = [
-        r.value for r in point.record.rows if (r.source, r.target, r.metric) == (source, target, metric)
-    ]
+    wanted = (source, target, metric)
+    [found] = [row.value for row in point.record.rows if (row.source, row.target, row.metric) == wanted]
     return found
 
 
@@ -62,7 +83,9 @@ def titled(figure, start):
 
 
 def dots(axes):
-    return np.concatenate([np.asarray(it.get_offsets()) for it in axes.collections])
+    return sorted(
+        map(tuple, np.concatenate([np.asarray(it.get_offsets()) for it in axes.collections]).tolist())
+    )
 
 
 def of(drawing, **wanted):
@@ -71,7 +94,7 @@ def of(drawing, **wanted):
     return [row for row in rows if all(f"{row[key]} ".startswith(f"{it} ") for key, it in wanted.items())]
 
 
-def test_spaces_have_a_row_each_and_a_column_for_every_method(spaces):
+def test_spaces_have_a_row_each_and_a_column_for_every_method_with_the_records_cosines(spaces):
     drawing, points = spaces
     titles = [axes.get_title() for axes in drawing.figure.axes]
     assert len(titles) == 3 * (1 + len(points)) == 15
@@ -81,11 +104,6 @@ def test_spaces_have_a_row_each_and_a_column_for_every_method(spaces):
         "space: deformed_b\n160°, 6:1, ×0.7, +4",
     ]
     assert "RR: wip, λ = 0.15" in titles and "RR: wip_exact, λ = 0" in titles
-
-
-def test_the_cosines_are_those_of_the_records(spaces):
-    drawing, points = spaces
-    titles = Counter(axes.get_title() for axes in drawing.figure.axes)
     for point in points:
         for encoder in ("deformed_a", "deformed_b"):
             cosine = value(point, "rr_cosine", "original", encoder)
@@ -96,33 +114,26 @@ def test_the_cosines_are_those_of_the_records(spaces):
 
 def test_every_dot_is_drawn_where_the_csv_says(spaces):
     drawing, points = spaces
-    axes = titled(drawing.figure, "RR: euclidean")
     expected = view(points[0], "original")["rr"]
     rows = of(drawing, panel="euclidean", encoder="original", item="sample")
     assert [[row["x"], row["y"]] for row in rows] == expected and len(rows) == SAMPLES
-    assert sorted(map(tuple, dots(axes).tolist())) == sorted(map(tuple, expected))
+    assert dots(titled(drawing.figure, "RR: euclidean")) == sorted(map(tuple, expected))
     kinds = Counter((row["panel"], str(row["item"]).split()[0]) for row in of(drawing))
     assert kinds["space", "sample"] == 3 * SAMPLES and kinds["space", "anchor"] == 3 * 2
 
 
 def test_invariances_print_the_mean_over_the_runs(invariances):
     drawing, points = invariances
-    axes = titled(drawing.figure, "iii)")
-    methods, encoders = (
-        ["euclidean", "cosine", "wip", "wip_exact"],
-        list(points[0].record.config["encoders"])[1:],
-    )
-    texts = {text.get_position(): text.get_text() for text in axes.texts}
+    methods, encoders = list(METHODS)[:4], list(SETTINGS)[1:]
+    texts = {text.get_position(): text.get_text() for text in titled(drawing.figure, "iii)").texts}
     for column, method in enumerate(methods):
         for row, encoder in enumerate(encoders):
             values = [value(p, "nmse", "original", encoder) for p in points if p.method == method]
-            assert len(values) == 2
             mean = sum(values) / 2
             assert texts[column, row] == ("0" if mean < 5e-4 else f"{mean:.3f}")
             [drawn] = of(drawing, panel=f"iii {method}", encoder=encoder, item="nmse")
             assert drawn["value"] == pytest.approx(mean)
-    assert texts[methods.index("wip_exact"), encoders.index("deformed_a")] == "0"
-    assert texts[methods.index("cosine"), encoders.index("shifted")] != "0"
+    assert texts[methods.index("wip_exact"), 0] == "0" != texts[methods.index("cosine"), 0]
 
 
 def test_collinear_and_random_anchors_stand_side_by_side_with_their_rank(invariances):
@@ -132,23 +143,21 @@ def test_collinear_and_random_anchors_stand_side_by_side_with_their_rank(invaria
         axes = titled(drawing.figure, f"RR by cosine, {name} anchors")
         rank = value(point, "effective_rank", "original", "original")
         assert axes.get_title().endswith(f"effective rank {rank:.2f}")
-        expected = view(point, "original")["rr"]
-        assert sorted(map(tuple, dots(axes).tolist())) == sorted(map(tuple, expected))
+        assert dots(axes) == sorted(map(tuple, view(point, "original")["rr"]))
 
 
 def test_noise_is_drawn_for_the_anchors_of_all_runs(invariances):
     drawing, points = invariances
     for sim in ("cosine", "wip"):
-        runs = [point for point in points if point.method == sim]
-        rows = of(drawing, panel=f"ii {sim}", item="anchor")
         expected = []
-        for point in runs:
-            clean, noisy = view(point, "original"), view(point, "noisy")
-            before, after = np.array(clean["rr"]), np.array(noisy["rr"])
-            spread = np.sqrt(before.var(0, ddof=1).sum())
-            for k, anchor in enumerate(clean["anchors"]):
-                moved = np.sqrt(np.mean((after[:, k] - before[:, k]) ** 2)) / spread
-                expected.append((np.hypot(*anchor), moved))
+        for point in points:
+            if point.method == sim:
+                clean, noisy = view(point, "original"), view(point, "noisy")
+                before, after = np.array(clean["rr"]), np.array(noisy["rr"])
+                spread = np.sqrt(before.var(0, ddof=1).sum())
+                moved = np.sqrt(np.mean((after - before) ** 2, axis=0)) / spread
+                expected += [(np.hypot(*a), m) for a, m in zip(clean["anchors"], moved, strict=True)]
+        rows = of(drawing, panel=f"ii {sim}", item="anchor")
         assert len(expected) == 2 * 2
         np.testing.assert_allclose([(row["x"], row["y"]) for row in rows], expected)
 
@@ -171,11 +180,24 @@ def test_the_turns_are_those_of_the_nearest_and_the_farthest_anchor(invariances)
     assert texts == [f"distance {r:.2f}: turned by {angle:.0f}°" for r, angle in expected]
 
 
-def test_runs_that_keep_nothing_to_draw_are_told(runs):
-    experiment, points = runs("fig2", "seed=0")
-    bare = [
-        dataclasses.replace(p, record=dataclasses.replace(p.record, views=p.record.views[:1])) for p in points
-    ]
+def test_runs_that_keep_nothing_to_draw_are_told(spaces):
+    bare = [replace(p, record=replace(p.record, views=p.record.views[:1])) for p in spaces[1]]
     for figure in (spaces_figure, invariances_figure):
         with pytest.raises(UserError, match="more than a figure can show"):
-            figure(experiment, bare)
+            figure(experiment(), bare)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "figure"), [("fig1", invariances_figure), ("fig2", spaces_figure)])
+def test_real_runs_are_drawn(name, figure, outputs, tmp_path):
+    less = ["data.train=60", f"data.test={SAMPLES}", "logger=none", f"paths.outputs={outputs}"]
+    plan = make_plan([f"experiment={name}", "seed=0", *less], sweep=False)
+    records = [make_record(one.request, one.command, tmp_path).record for one in plan]
+    found = zip(plan, records, strict=True)
+    points = [Point(one.arm.method, one.arm.at, None, made) for one, made in found]
+    drawing = figure(plan[0].config.experiment, points)
+    assert all(np.isfinite(row["value"]) for row in of(drawing) if row["value"] != "")
+    expected = view(points[0], "original")["points"]
+    [panel] = {row["panel"] for row in of(drawing) if row["panel"] in ("space", "i space")}
+    rows = of(drawing, panel=panel, encoder="original", item="sample")
+    assert [[row["x"], row["y"]] for row in rows] == expected

@@ -34,17 +34,21 @@ def absolute():
     ]
 
 
+@pytest.fixture(scope="module")
+def drawing():
+    return lines_figure(FIG3, [*along("anchors.m", XS, SEEDS, value), *absolute()])
+
+
 def panels_of(figure):
     return {panel.get_title().split(" ")[0]: panel for panel in figure.axes}
 
 
-def test_a_panel_for_each_metric_and_a_line_for_each_method_with_the_numbers_of_the_csv():
-    drawing = lines_figure(FIG3, along("anchors.m", XS, SEEDS, value))
+def test_a_panel_for_each_metric_and_a_line_and_a_band_for_each_method_with_the_numbers_of_the_csv(drawing):
     panels = panels_of(drawing.figure)
     assert drawing.columns == ("metric", "x", "method", "mean", "std", "n")
     assert [panel.get_title() for panel in drawing.figure.axes] == ["accuracy in % ↑", "nMSE ↓"]
     for metric, title, factor in (("accuracy", "accuracy", 100), ("nmse", "nMSE", 1)):
-        for line, method in zip(panels[title].lines, ("x", "y"), strict=True):
+        for line, method in zip(panels[title].lines[-2:], ("x", "y"), strict=True):
             told = [row for row in drawing.rows if (row[0], row[2]) == (metric, method)]
             assert [row[1] for row in told] == list(XS)
             np.testing.assert_allclose(line.get_xdata(), XS)
@@ -53,34 +57,14 @@ def test_a_panel_for_each_metric_and_a_line_for_each_method_with_the_numbers_of_
             np.testing.assert_allclose([row[3] for row in told], np.mean(expected, axis=1))
             np.testing.assert_allclose([row[4] for row in told], np.std(expected, axis=1, ddof=1), atol=1e-15)
             assert {row[5] for row in told} == {3}
-
-
-@pytest.mark.parametrize(
-    "xs", [(5, 10, 20, 40, 60, 80, 100, 200, 500), (10, 30, 100, 300, 500, 768, 1000, 1500), (20, 21, 22, 60)]
-)
-def test_numbers_below_the_axis_do_not_touch_and_every_value_has_a_tick(xs):
-    drawing = lines_figure(FIG3, along("anchors.m", xs, SEEDS, value))
-    drawing.figure.canvas.draw()
-    for panel in drawing.figure.axes:
-        np.testing.assert_allclose(panel.get_xticks(), xs)
-        texts = [label for label in panel.get_xticklabels() if label.get_text()]
-        assert [texts[0].get_text(), len(texts) >= 2] == [str(xs[0]), True]
-        ends = [label.get_window_extent().x1 for label in texts]
-        digit = 0.73 * texts[0].get_fontsize() * drawing.figure.dpi / 72  # its height
-        assert min(np.diff(ends)) / 2**0.5 > digit  # across lines of text that slant by 45 degrees
-
-
-def test_a_band_is_the_std_on_either_side():
-    drawing = lines_figure(FIG3, along("anchors.m", XS, SEEDS, value))
-    band = panels_of(drawing.figure)["accuracy"].collections[1].get_paths()[0].vertices
+    band = panels["accuracy"].collections[-1].get_paths()[0].vertices  # of y
     middle = [value("y", 30, seed)["accuracy"] for seed in SEEDS]
     heights = np.unique(np.round(band[np.isclose(band[:, 0], 30), 1], 9))
     spread = np.std(middle, ddof=1)
     np.testing.assert_allclose(heights, 100 * np.mean(middle) + np.array([-1, 1]) * 100 * spread)
 
 
-def test_a_method_that_does_not_depend_on_the_axis_is_a_dashed_horizontal_line_without_x():
-    drawing = lines_figure(FIG3, [*along("anchors.m", XS, SEEDS, value), *absolute()])
+def test_a_method_that_does_not_depend_on_the_axis_is_a_dashed_horizontal_line_without_x(drawing):
     [told] = [row for row in drawing.rows if row[2] == "absolute"]
     assert told[:3] == ("accuracy", "", "absolute")
     assert told[3] == pytest.approx(0.91) and told[4] == pytest.approx(0.01) and told[5] == 3
@@ -92,12 +76,27 @@ def test_a_method_that_does_not_depend_on_the_axis_is_a_dashed_horizontal_line_w
     assert sorted(labels) == ["absolute", "x", "y"]
 
 
+@pytest.mark.parametrize(
+    "xs", [(5, 10, 20, 40, 60, 80, 100, 200, 500), (10, 30, 100, 300, 500, 768, 1000, 1500), (20, 21, 22, 60)]
+)
+def test_numbers_below_the_axis_do_not_touch_and_every_value_has_a_tick(xs):
+    found = lines_figure(FIG3, along("anchors.m", xs, (0,), value))
+    found.figure.draw_without_rendering()
+    for panel in found.figure.axes:
+        np.testing.assert_allclose(panel.get_xticks(), xs)
+        texts = [label for label in panel.get_xticklabels() if label.get_text()]
+        assert [texts[0].get_text(), len(texts) >= 2] == [str(xs[0]), True]
+        ends = [label.get_window_extent().x1 for label in texts]
+        digit = 0.73 * texts[0].get_fontsize() * found.figure.dpi / 72  # its height
+        assert min(np.diff(ends)) / 2**0.5 > digit  # across lines of text that slant by 45 degrees
+
+
 def test_one_seed_has_no_band_and_a_missing_run_no_marker():
     kept = [p for p in along("anchors.m", XS, (0,), value) if (p.method, p.at["anchors.m"]) != ("x", 30)]
-    drawing = lines_figure(FIG3, kept)
-    assert [row[1] for row in drawing.rows if row[:3:2] == ("nmse", "x")] == [10, 300]
-    assert all(np.isnan(row[4]) for row in drawing.rows)
-    for panel in drawing.figure.axes:
+    found = lines_figure(FIG3, kept)
+    assert [row[1] for row in found.rows if row[:3:2] == ("nmse", "x")] == [10, 300]
+    assert all(np.isnan(row[4]) for row in found.rows)
+    for panel in found.figure.axes:
         for band in panel.collections:
             vertices = band.get_paths()[0].vertices
             assert len(np.unique(np.round(vertices, 9), axis=0)) == len(np.unique(vertices[:, 0]))
@@ -107,8 +106,8 @@ def test_one_seed_has_no_band_and_a_missing_run_no_marker():
     ("xs", "scale"), [((10, 30, 300), "log"), ((10, 30, 90), "linear"), ((0, 300), "linear")]
 )
 def test_an_axis_of_more_than_a_decade_is_logarithmic_and_has_its_values_as_ticks(xs, scale):
-    drawing = lines_figure(FIG3, along("anchors.m", xs, (0,), lambda m, x, s: {"accuracy": 0.5, "nmse": 0.5}))
-    for panel in drawing.figure.axes:
+    runs = along("anchors.m", xs, (0,), lambda m, x, s: {"accuracy": 0.5, "nmse": 0.5})
+    for panel in lines_figure(FIG3, runs).figure.axes:
         assert panel.get_xscale() == scale
         assert [text.get_text() for text in panel.get_xticklabels()] == [str(x) for x in xs]
 

@@ -6,11 +6,10 @@ import math
 
 import numpy as np
 
-from relrep_exp.report.figures.record_figures import loss_curves, pair_matrix, samples_figure
-from relrep_exp.report.figures.style import save
+from relrep_exp.report.figures.record_figures import pair_matrix, samples_figure
 from relrep_exp.report.tables.points import Point
 from relrep_exp.store.records import Row
-from report.synthetic import ENCODERS, plausible, record
+from report.synthetic import plausible, record
 from report.synthetic_points import experiment
 
 METHODS = ("random-cosine", "absolute", "param-wip")
@@ -72,22 +71,12 @@ def test_the_pair_matrix_prints_every_value_where_it_belongs():
     assert printed == {(0, 0): "50.00", (1, 0): "-", (0, 1): "25.00", (1, 1): "50.00"}
 
 
-def test_loss_curves_have_a_panel_per_loss_and_a_line_per_fit():
-    run = plausible("param-wip", 0)
-    figure = loss_curves(run)
-    assert [panel.get_title() for panel in figure.axes] == ["symnce", "coverage", "orthogonality", "length"]
-    for panel in figure.axes:
-        assert len(panel.lines) == len(ENCODERS)
-        drawn = panel.lines[0].get_ydata()
-        np.testing.assert_allclose(drawn, run.curves["without mlp"][panel.get_title()])
-    assert "no loss curves" in loss_curves(plausible("affine", 0)).get_suptitle()
-
-
 def test_the_same_records_give_the_same_bytes(tmp_path):
-    runs = [plausible(method, 0) for method in METHODS]
-    first = save(drawn(runs), tmp_path / "one", "samples")
-    second = save(drawn(runs), tmp_path / "two", "samples")
-    assert [path.name for path in first] == ["samples.png", "samples.svg"]
-    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
-    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["samples.png", "samples.svg"]
-    assert first[0].read_bytes()[:4] == b"\x89PNG" and b"<dc:date>" not in first[1].read_bytes()
+    for folder in ("one", "two"):
+        points = [Point(m, {"seed": 0}, None, plausible(m, 0)) for m in METHODS]
+        samples_figure(experiment(), points).save(tmp_path / folder, "samples")
+    files = [
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two")
+    ]
+    assert files[0] == files[1] and sorted(files[0]) == ["samples.csv", "samples.png", "samples.svg"]
+    assert files[0]["samples.png"][:4] == b"\x89PNG" and b"<dc:date>" not in files[0]["samples.svg"]

@@ -43,8 +43,12 @@ def markers(panel):
     return found
 
 
-def test_the_key_that_moves_most_comes_first_and_the_csv_holds_the_paired_changes():
-    drawing = sensitivity_figure(experiment(), runs())
+@pytest.fixture(scope="module")
+def drawing():
+    return sensitivity_figure(experiment(), runs())
+
+
+def test_the_key_that_moves_most_comes_first_and_the_csv_holds_the_paired_changes(drawing):
     assert [panel.get_title() for panel in drawing.figure.axes] == ["wide", "small", "named"]
     assert drawing.columns == ("key", "method", "value", "metric", "change", "std", "n", "default")
     told = {(row[0], row[2]): row for row in drawing.rows}
@@ -56,8 +60,7 @@ def test_the_key_that_moves_most_comes_first_and_the_csv_holds_the_paired_change
         assert row[6:] == (3, int(not changes.any()))
 
 
-def test_marks_and_bars_are_the_numbers_of_the_csv_in_points_and_the_own_setting_is_hollow():
-    drawing = sensitivity_figure(experiment(), runs())
+def test_marks_and_bars_are_the_numbers_of_the_csv_in_points_and_the_own_setting_is_hollow(drawing):
     for key, panel in panels_of(drawing).items():
         told = [row for row in drawing.rows if row[0] == key]
         for (height, half, fill), row in zip(markers(panel), told, strict=True):
@@ -67,18 +70,17 @@ def test_marks_and_bars_are_the_numbers_of_the_csv_in_points_and_the_own_setting
         assert band.get_height() == pytest.approx(2 * 100 * np.std(list(BASE.values()), ddof=1))
 
 
-def test_numbers_over_more_than_a_decade_stand_by_their_logarithm_all_else_side_by_side():
-    panels = panels_of(sensitivity_figure(experiment(), runs()))
+def test_numbers_over_more_than_a_decade_stand_by_their_logarithm_all_else_side_by_side(drawing):
+    panels = panels_of(drawing)
     ticks = {key: [tick.get_text() for tick in panel.get_xticklabels()] for key, panel in panels.items()}
     assert ticks == {"wide": ["0.01", "1", "10"], "named": ["a", "b"], "small": ["1", "2"]}
     assert list(panels["wide"].get_xticks()) == [-2, 0, 1]
     assert list(panels["named"].get_xticks()) == [0, 1]
 
 
-def test_all_panels_share_a_scale_and_what_is_far_beyond_it_stands_at_the_edge_with_its_value():
-    plain = sensitivity_figure(experiment(), runs())
-    assert len({panel.get_ylim() for panel in plain.figure.axes}) == 1
-    assert not any(panel.texts for panel in plain.figure.axes)
+def test_all_panels_share_a_scale_and_what_is_far_beyond_it_stands_at_the_edge_with_its_value(drawing):
+    assert len({panel.get_ylim() for panel in drawing.figure.axes}) == 1
+    assert not any(panel.texts for panel in drawing.figure.axes)
     far = sensitivity_figure(experiment(), runs({**SHIFT, "far": {1: (-0.8, -0.8, -0.8)}}))
     [limits] = {panel.get_ylim() for panel in far.figure.axes}
     assert limits[1] < 80

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from dataclasses import replace
@@ -66,10 +67,16 @@ def sections(page):
     return {re.search(r"<h2[^>]*>(.*?)</h2>", part)[1]: part for part in parts}
 
 
-def script(*arguments, cwd):
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=environment)
+@pytest.fixture
+def script(capsys):
+    """A function that runs the script in this process and returns its exit code, output and complaints."""
+    main = runpy.run_path(str(SCRIPT))["main"]
+
+    def run(*arguments):
+        code = main(list(map(str, arguments)))
+        return code, *capsys.readouterr()
+
+    return run
 
 
 def test_experiments_come_first_then_groups_of_the_records_that_belong_to_none(tmp_path):
@@ -242,12 +249,6 @@ def test_an_experiment_none_of_whose_runs_has_a_record_is_shown_with_their_comma
     assert "param-wip, seed=0: killed" in section and "missing: killed" in section
 
 
-def test_an_empty_store_says_what_to_run(tmp_path):
-    page, problems, data = page_of(tmp_path)
-    assert "no records" in page and FILL_COMMAND in page and problems == []
-    assert "<table>" not in page and data is None
-
-
 def test_the_page_asks_for_nothing_outside_itself(tmp_path):
     end(tmp_path, [plausible("param-wip", 0)])
     page, *_ = page_of(tmp_path)
@@ -264,7 +265,9 @@ def test_the_script_reads_several_folders_and_tells_what_is_wrong(tmp_path):
     put(there, replace(twin, key=single("x", 0, 0.5).key))
     damaged = RecordStore(there / "records").path(single("x", 2, 0.5).key)
     damaged.write_text(damaged.read_text()[:100])
-    done = script("--outputs", here, "--outputs", there, cwd=tmp_path)
+    command = [sys.executable, str(SCRIPT), "--outputs", str(here), "--outputs", str(there)]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert (done.returncode, done.stdout) == (0, f"report: {here / 'report' / 'index.html'}\n")
     lines = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
     assert len(lines) == 2 and len(done.stderr.splitlines()) == 4
@@ -275,23 +278,24 @@ def test_the_script_reads_several_folders_and_tells_what_is_wrong(tmp_path):
     assert damaged.exists()
 
 
-def test_the_script_on_an_empty_store(tmp_path):
-    done = script("--outputs", tmp_path, "--to", tmp_path / "elsewhere", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, f"report: {tmp_path / 'elsewhere' / 'index.html'}\n")
+def test_the_script_on_an_empty_store_says_what_to_run(script, tmp_path):
+    path = tmp_path / "elsewhere" / "index.html"
+    assert script("--outputs", tmp_path, "--to", path.parent) == (0, f"report: {path}\n", "")
     assert not (tmp_path / "report").exists()
+    page = path.read_text()
+    assert "no records" in page and FILL_COMMAND in page and "<table>" not in page
 
 
-def test_a_folder_that_does_not_exist_is_refused(tmp_path):
-    done = script("--outputs", tmp_path, "--outputs", tmp_path / "typo", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"error: there is no folder {tmp_path / 'typo'}\n    -> ")
+def test_a_folder_that_does_not_exist_is_refused(script, tmp_path):
+    code, out, err = script("--outputs", tmp_path, "--outputs", tmp_path / "typo")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: there is no folder {tmp_path / 'typo'}\n    -> ")
 
 
-def test_a_read_only_store_is_shown_elsewhere(small_disk, tmp_path):
-    end(small_disk, [single("x", 0, 0.5)])
+def test_a_read_only_store_is_shown_elsewhere(script, small_disk, tmp_path):
+    put(small_disk, single("x", 0, 0.5))
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    done = script("--outputs", small_disk, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "read-only" in done.stderr and "--to FOLDER" in done.stderr
-    done = script("--outputs", small_disk, "--to", tmp_path, cwd=tmp_path)
-    assert done.returncode == 0 and (tmp_path / "index.html").read_text().count("<table>") == 1
+    code, out, err = script("--outputs", small_disk)
+    assert (code, out) == (2, "") and "read-only" in err and "--to FOLDER" in err
+    assert script("--outputs", small_disk, "--to", tmp_path)[0] == 0
+    assert (tmp_path / "index.html").read_text().count("<table>") == 1

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
-
 import numpy as np
 import pytest
 
-from relrep_exp.report.render.formats import to_csv, to_latex, to_markdown
+from relrep_exp.report.render.formats import to_latex, to_markdown
 from relrep_exp.report.render.html import to_html
 from relrep_exp.report.tables.axis_tables import axis_table, metrics_table, variations_table
+from report.reading import csv_of, note_of
 from report.synthetic_points import along, experiment, point
 
 CHANGE = ["change", "default", "reason"]
@@ -22,10 +20,6 @@ AXIS = experiment(
     table="axis",
 )
 VARIED = experiment(vary={"lr": [0.1, 0.2]}, table="variations")
-
-
-def read(table):
-    return list(csv.DictReader(io.StringIO(to_csv(table))))
 
 
 def numbers(rows, **wanted):
@@ -41,16 +35,11 @@ def test_a_row_for_each_metric_with_its_own_unit_and_direction():
     ]
     table = metrics_table(METRICS, runs)
     assert table.header == ("metric", "mean over", "x", "y")
-    assert [(line.target, line.source) for line in table.rows] == [
-        ("MRR", "pairs"),
-        ("nMSE", "pairs"),
-        ("RR std", "encoders"),
-    ]
     text = to_markdown(table)
     assert "| MRR | pairs | 0.210 ± 0.010 | **0.610 ± 0.010** |" in text
     assert "| nMSE | pairs | 0.900 ± 0.000 | **0.500 ± 0.000** |" in text
     assert "| RR std | encoders | 1.000 ± 0.000 | 1.400 ± 0.000 |" in text  # a description, no score
-    row = numbers(read(table), metric="mrr", method="x")
+    row = numbers(csv_of(table), metric="mrr", method="x")
     assert float(row["mean"]) == pytest.approx(np.mean([0.2, 0.21, 0.22]), rel=1e-14)
     assert float(row["std"]) == pytest.approx(np.std([0.2, 0.21, 0.22], ddof=1), rel=1e-12)
     assert (row["n"], row["mean_over"]) == ("3", "pairs")
@@ -72,13 +61,9 @@ def test_a_row_for_each_place_on_the_axis_and_each_metric_numbers_by_size():
     )
     table = axis_table(AXIS, runs)
     assert table.header == ("anchors.m", "metric", "x", "y")
-    assert [(line.target, line.source) for line in table.rows] == [
-        ("10", "accuracy in %"),
-        ("10", "nMSE"),
-        ("100", "accuracy in %"),
-        ("100", "nMSE"),
-    ]
-    row = numbers(read(table), **{"anchors.m": "100", "metric": "accuracy", "method": "y"})
+    rows = [(x, metric) for x in ("10", "100") for metric in ("accuracy in %", "nMSE")]
+    assert [(line.target, line.source) for line in table.rows] == rows
+    row = numbers(csv_of(table), **{"anchors.m": "100", "metric": "accuracy", "method": "y"})
     assert float(row["mean"]) == pytest.approx(0.105, rel=1e-14) and row["n"] == "2"
     assert "10.50 ± 0.71" in to_markdown(table)
 
@@ -88,7 +73,7 @@ def test_a_place_without_runs_is_a_gap_and_a_lost_seed_is_told():
     kept = [p for p in runs if not (p.method == "y" and p.at["anchors.m"] == 100)]
     kept = [p for p in kept if not (p.method == "x" and p.at == {"seed": 1, "anchors.m": 10})]
     table = axis_table(AXIS, kept)
-    gap = numbers(read(table), **{"anchors.m": "100", "metric": "nmse", "method": "y"})
+    gap = numbers(csv_of(table), **{"anchors.m": "100", "metric": "nmse", "method": "y"})
     assert (gap["mean"], gap["n"]) == ("", "0")
     assert "| 10 | accuracy in % | 50.00 (n=1) |" in to_markdown(table).replace("**", "")
     assert "n where it is fewer" in table.legend
@@ -113,7 +98,7 @@ def test_a_variation_has_its_difference_to_the_same_seeds_and_the_own_setting_is
     assert "| lr | 0.1 | 55.00 ± 7.07 (default) | - |" in text
     # y's base of seed 1 alone is 1.7
     assert "| lr | 0.2 | 58.00 ± 4.24 (+3.00) | 160.00 (-10.00, n=1) |" in text
-    rows = read(table)
+    rows = csv_of(table)
     assert list(rows[0]) == ["key", "value", "method", "metric", "mean", "std", "n", *CHANGE]
     changed = numbers(rows, key="lr", value="0.2", method="x")
     assert float(changed["change"]) == pytest.approx(np.mean([0.55 - 0.50, 0.61 - 0.60]), rel=1e-12)
@@ -135,11 +120,8 @@ def test_methods_of_different_tasks_are_each_measured_in_their_own_metric_and_no
     assert table.header[2:] == ("x, weighted F1 in %", "y, R@1 in %")
     text = to_markdown(table)
     assert "| k | 1 | 60.00 (+10.00) | 70.00 (-10.00) |" in text
-    assert (
-        "**60" not in text
-        and "best" not in table.note
-        and {row["metric"] for row in read(table)} == {"f1_weighted", "recall@1"}
-    )
+    assert "**60" not in text and "best" not in note_of(table)
+    assert {row["metric"] for row in csv_of(table)} == {"f1_weighted", "recall@1"}
 
 
 def test_runs_that_differ_in_something_else_are_refused():

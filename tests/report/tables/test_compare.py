@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from dataclasses import replace
 
 import pytest
 from scipy.special import betainc
 
-from relrep_exp.report.render.formats import to_csv, to_latex, to_markdown
-from relrep_exp.report.render.terminal import to_terminal
+from relrep_exp.report.render.formats import to_latex, to_markdown
 from relrep_exp.report.tables.compare import ALPHA, beside_paper, verdict
 from relrep_exp.report.tables.pair_tables import pairs_table
 from relrep_exp.report.tables.paper_numbers import PaperValue, paper_table
 from relrep_exp.report.tables.points import Point
 from relrep_exp.report.tables.table import cell_of
+from report.reading import csv_of, note_of, terminal
 from report.synthetic_paper import experiment_of, runs_of, same, seeds_of, settings, table_of
 
 
@@ -26,16 +24,6 @@ def welch(ours, paper):
     t = (ours.mean - paper.mean) / math.sqrt(a + b)
     df = (a + b) ** 2 / (a**2 / (ours.n - 1) + b**2 / (paper.n - 1))
     return float(betainc(df / 2, 0.5, df / (df + t**2)))
-
-
-def terminal(table):
-    stream = io.StringIO()
-    to_terminal(table, stream)
-    return stream.getvalue()
-
-
-def rows(table):
-    return list(csv.DictReader(io.StringIO(to_csv(table))))
 
 
 @pytest.mark.parametrize("n", [2, 3, 6])
@@ -103,36 +91,20 @@ No test: both stds are zero (2), the paper states no std (4).
 
 
 def test_what_is_the_papers_what_is_within_the_noise_and_what_is_off():
+    """The terminal shows it; every other format says the same."""
     table = table_of("table3", runs_of("table3", as_the_paper_within_the_noise_and_off))
     assert terminal(table) == GOLDEN
-
-
-def test_a_terminal_without_unicode_has_marks_too():
-    raw = io.BytesIO()
-    stream = io.TextIOWrapper(raw, encoding="ascii")
-    to_terminal(table_of("table3", runs_of("table3", as_the_paper_within_the_noise_and_off)), stream)
-    stream.flush()
-    assert all(text in raw.getvalue() for text in (b"+0.10=", b"-3.00<", b"+3.00>"))
-
-
-def test_every_other_format_says_the_same():
-    table = table_of("table3", runs_of("table3", as_the_paper_within_the_noise_and_off))
-    markdown, latex = to_markdown(table), to_latex(table)
-    assert (
-        "| 6.16 ± 0.44<br>paper 6.06 ± 0.44 (+0.10 ≈) | **92.67 ± 0.42**<br>paper 95.67 ± 0.42 (-3.00 ↓) |"
-        in (markdown)
-    )
+    ours = "6.16 ± 0.44<br>paper 6.06 ± 0.44 (+0.10 ≈) | **92.67 ± 0.42**<br>paper 95.67 ± 0.42 (-3.00 ↓)"
+    assert f"| {ours} |" in to_markdown(table)
+    latex = to_latex(table)
     assert r" & {\footnotesize paper} & {\footnotesize 1.72 $\pm$ 0.25 (+0.00 $\approx$)} &" in latex
     assert r"(-3.00 $\downarrow$)" in latex and r"(+3.00 $\uparrow$)" in latex
-    [row] = [
-        row
-        for row in rows(table)
-        if tuple(row.values())[:4] == ("gpt2", "gpt2_medium", "param-wip", "recall@1")
-    ]
+    place = ("gpt2", "gpt2_medium", "param-wip", "recall@1")
+    [row] = [row for row in csv_of(table) if tuple(row.values())[:4] == place]
     assert (row["paper_mean"], row["paper_std"], row["paper_n"]) == ("0.9467", "0.0037", "6")
     assert float(row["difference"]) == pytest.approx(-0.03) and row["verdict"] == "lower"
     assert 0 < float(row["p"]) < 1e-5 and row["reason"] == ""
-    assert {row["reason"] for row in rows(table)} == {"", "both stds are zero"}
+    assert {row["reason"] for row in csv_of(table)} == {"", "both stds are zero"}
 
 
 def test_table_1_with_the_paper_fits_a_hundred_columns():
@@ -174,8 +146,8 @@ def test_beside_other_data_or_encoders_only_means_stand_and_nothing_is_concluded
     assert others == [] and {(difference, verdict) for _, difference, verdict in closing} == {(None, "")}
     pairs = [v.mean for k, v in paper_table("table1").values.items() if k[0] != k[1] and k[2] == "param-wip"]
     assert closing[1][0] == pytest.approx(sum(pairs) / 12)
-    assert "for orientation, nothing is concluded" in table.note and "Welch" not in table.note
-    assert not any("paper_mean" in row for row in rows(table))
+    assert "for orientation, nothing is concluded" in note_of(table) and "Welch" not in note_of(table)
+    assert not any("paper_mean" in row for row in csv_of(table))
 
 
 def test_some_of_the_papers_encoders_are_compared_with_the_same_pairs_of_the_paper():
@@ -186,7 +158,7 @@ def test_some_of_the_papers_encoders_are_compared_with_the_same_pairs_of_the_pap
     table = table_of("table1", records)
     closing, others = below(table)
     assert len(others) == 3 + 9 * 3 and all(difference == pytest.approx(0) for _, difference, _ in closing)
-    assert "Ours is without vit_r50, which the paper has." in table.note
+    assert "Ours is without vit_r50, which the paper has." in note_of(table)
 
 
 def test_a_row_of_metrics_is_beside_the_one_number_that_the_paper_states():
@@ -212,8 +184,8 @@ def test_a_row_of_metrics_is_beside_the_one_number_that_the_paper_states():
 
 def test_without_std_of_ours_there_is_a_difference_and_no_verdict():
     table = table_of("table1", runs_of("table1", same, seeds=[0]))
-    assert {row["verdict"] for row in rows(table)} == {""}
-    assert "No test: one seed of ours (59)." in table.note
+    assert {row["verdict"] for row in csv_of(table)} == {""}
+    assert "No test: one seed of ours (59)." in note_of(table)
     assert "tested" not in table.beside
 
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import replace
 
 import pytest
 
 from relrep_exp.errors import UserError
-from relrep_exp.report.figures.line_figure import rescaling_figure
-from relrep_exp.report.figures.tradeoff_figure import tradeoff_figure
-from relrep_exp.report.render.formats import to_csv
+from relrep_exp.report.figures.line_figure import rescaling_figure, tradeoff_figure
 from relrep_exp.report.render.html import to_html
 from relrep_exp.report.tables.axis_tables import methods_table
 from relrep_exp.report.tables.compare import beside_cited
 from relrep_exp.report.tables.pair_tables import pairs_table
 from relrep_exp.report.tables.points import Gap, Point
 from relrep_exp.store.records import Row
+from report.reading import csv_of, note_of
 from report.synthetic_points import along, experiment, point
 
 SHOWN = experiment(
@@ -45,10 +42,6 @@ def runs() -> list[Point]:
     return ours + [timed(p, values[p.method][2] * p.at["k"] / 10, p.at["k"]) for p in both]
 
 
-def read(table):
-    return list(csv.DictReader(io.StringIO(to_csv(table))))
-
-
 def test_a_row_for_each_place_and_method_with_its_time_and_its_samples():
     table = methods_table(SHOWN, runs())
     assert [(line.target, line.source) for line in table.rows[:3]] == [
@@ -56,7 +49,7 @@ def test_a_row_for_each_place_and_method_with_its_time_and_its_samples():
         ("10", "x"),
         ("10", "y"),
     ]
-    rows = {(row["k"], row["method"], row["metric"]): row for row in read(table)}
+    rows = {(row["k"], row["method"], row["metric"]): row for row in csv_of(table)}
     assert float(rows["20", "y", "join_seconds"]["mean"]) == pytest.approx(0.008, rel=1e-12)
     assert float(rows["20", "y", "parallel_points"]["mean"]) == 20
     assert rows["20", "own", "join_seconds"]["n"] == "0"  # no one else reads it, so it joins nothing
@@ -129,7 +122,7 @@ def test_what_a_paper_states_stands_under_the_cell_that_it_stands_for():
     found = {(line.target, line.source): line.cells[0].beside for line in table.rows}
     assert found["cifar10", "ortho"].mean == 0.93 and found["cifar10", "ortho"].verdict == ""
     assert [found[key] for key in found if key != ("cifar10", "ortho")] == [None] * 3
-    assert "AG News, standard scaling, ortho: accuracy 66 %" in table.note
+    assert "AG News, standard scaling, ortho: accuracy 66 %" in note_of(table)
     assert beside_cited(table, experiment(), mine) is table  # of which it states nothing
 
 

@@ -9,23 +9,22 @@ import sys
 import numpy as np
 import pytest
 
-from relrep_exp.report.render.formats import to_csv, to_markdown
 from relrep_exp.report.render.terminal import run_line
 from relrep_exp.report.tables.pair_tables import comparison
 from relrep_exp.report.tables.run_table import MATCHING, OFF_DIAGONAL, headline, run_table
-from relrep_exp.report.tables.table import Cell, Table
 from relrep_exp.store.records import Row
+from report.reading import csv_of, note_of
 from report.synthetic import ENCODERS, found, grid, plausible, record, single
 
 
-def cell(table: Table, method: str, target: str, source: str) -> Cell | None:
+def cell(table, method, target, source):
     index = [column.label for column in table.columns].index(method)
     (line,) = [line for line in table.rows if (line.target, line.source) == (target, source)]
     return line.cells[index]
 
 
-def best(table: Table, row: int = 0) -> list[str]:
-    marks = zip(table.columns, table.rows[row].cells, strict=True)
+def best(table):
+    marks = zip(table.columns, table.rows[0].cells, strict=True)
     return [column.label for column, one in marks if one is not None and one.best]
 
 
@@ -33,7 +32,6 @@ def test_mean_and_sample_std_over_seeds_are_numpys():
     values = [0.8123, 0.8345, 0.7991, 0.8202]
     table = comparison([single("param-wip", seed, value) for seed, value in enumerate(values)])
     got = cell(table, "param-wip", "a", "b")
-    assert got is not None
     assert got.mean == pytest.approx(np.mean(values), rel=1e-14)
     assert got.std == pytest.approx(np.std(values, ddof=1), rel=1e-12)
     assert got.n == 4
@@ -55,7 +53,6 @@ def test_closing_rows_average_the_pairs_within_a_seed_before_the_seeds():
     crossed = [(s, t) for s in ENCODERS for t in ENCODERS if s != t]
     means = [np.mean([value(seed)(*pair) for pair in crossed]) for seed in (0, 1, 2)]
     off, matching = cell(table, "x", "mean", OFF_DIAGONAL), cell(table, "absolute", "mean", MATCHING)
-    assert off is not None and matching is not None
     assert off.mean == pytest.approx(np.mean(means))
     assert off.std == pytest.approx(np.std(means, ddof=1))
     assert matching.mean == pytest.approx(np.mean([value(1)(s, s) for s in ENCODERS]))
@@ -67,24 +64,22 @@ def test_a_method_that_lacks_a_pair_has_no_closing_mean_and_an_explicit_gap():
     table = comparison([grid("x", 0, lambda s, t: 0.5, ("a", "b")), partial])
     assert cell(table, "y", "a", "b") is None
     assert cell(table, "y", "mean", OFF_DIAGONAL).missing == "missing: some runs lack pairs"
-    complete = cell(table, "x", "mean", OFF_DIAGONAL)
-    assert complete is not None and complete.mean == 0.5
+    assert cell(table, "x", "mean", OFF_DIAGONAL).mean == 0.5
 
 
-@pytest.mark.parametrize("absolute", [0.99, 0.8])
-def test_the_best_besides_absolute_is_marked(absolute):
-    runs = [single(m, 0, v, ("a", "a")) for m, v in (("absolute", absolute), ("x", 0.7), ("y", 0.8))]
-    assert best(comparison(runs)) == ["y"]
-
-
-def test_what_prints_alike_is_a_tie():
-    runs = [single(m, 0, v) for m, v in (("x", 0.80001), ("y", 0.80004), ("z", 0.7999))]
-    assert best(comparison(runs)) == ["x", "y"]
-
-
-@pytest.mark.parametrize(("metric", "expected"), [("mrr", ["y"]), ("nmse", ["x"]), ("effective_rank", [])])
-def test_the_metric_says_which_direction_is_better(metric, expected):
-    runs = [record(m, 0, [Row("a", "b", m, metric, v)]) for m, v in (("x", 0.1), ("y", 0.4))]
+@pytest.mark.parametrize(
+    ("values", "metric", "expected"),
+    [
+        ({"absolute": 0.99, "x": 0.7, "y": 0.8}, "f1_weighted", ["y"]),  # besides absolute
+        ({"absolute": 0.8, "x": 0.7, "y": 0.8}, "f1_weighted", ["y"]),
+        ({"x": 0.80001, "y": 0.80004, "z": 0.7999}, "f1_weighted", ["x", "y"]),  # a tie, as printed
+        ({"x": 0.1, "y": 0.4}, "mrr", ["y"]),
+        ({"x": 0.1, "y": 0.4}, "nmse", ["x"]),  # lower is better
+        ({"x": 0.1, "y": 0.4}, "effective_rank", []),  # a description
+    ],
+)
+def test_the_best_of_a_row_is_marked(values, metric, expected):
+    runs = [record(m, 0, [Row("a", "a", m, metric, value)]) for m, value in values.items()]
     assert best(comparison(runs, metric)) == expected
 
 
@@ -93,17 +88,16 @@ def test_a_failed_seed_is_not_averaged_away_and_never_best(bad):
     runs = [single("x", 0, 0.5), single("x", 1, bad), single("y", 0, 0.2), single("y", 1, 0.2)]
     table = comparison(runs)
     got = cell(table, "x", "a", "b")
-    assert got is not None and not math.isfinite(got.mean) and math.isnan(got.std) and got.n == 2
+    assert not math.isfinite(got.mean) and math.isnan(got.std) and got.n == 2
     assert best(table) == ["y"]
 
 
 def test_the_note_says_how_many_seeds():
     one, two = single("x", 0, 0.5), single("x", 1, 0.6)
-    assert comparison([one]).note.startswith(
-        "one seed, weighted F1 in %; bold: best per row besides absolute"
-    )
-    assert comparison([one, two]).note.startswith("mean ± std over 2 seeds, weighted F1 in %")
-    assert "n where it is fewer" in comparison([one, two, single("y", 0, 0.1)]).note
+    told = "one seed, weighted F1 in %; bold: best per row besides absolute"
+    assert note_of(comparison([one])).startswith(told)
+    assert note_of(comparison([one, two])).startswith("mean ± std over 2 seeds, weighted F1 in %")
+    assert "n where it is fewer" in note_of(comparison([one, two, single("y", 0, 0.1)]))
 
 
 def test_runs_that_differ_in_more_than_method_and_seed_are_refused():
@@ -114,29 +108,24 @@ def test_runs_that_differ_in_more_than_method_and_seed_are_refused():
 
 
 def test_the_same_record_twice_counts_once():
-    got = cell(comparison([single("x", 0, 0.5), single("x", 0, 0.5)]), "x", "a", "b")
-    assert got is not None and got.n == 1
+    assert cell(comparison([single("x", 0, 0.5), single("x", 0, 0.5)]), "x", "a", "b").n == 1
 
 
 def test_no_records_give_an_empty_table():
     table = comparison([])
-    assert (table.rows, table.note) == ((), "no values; bold: best per row besides absolute")
-
-
-def test_headline_is_f1_if_there_is_one():
-    assert headline([plausible("param-wip", 0)]) == "f1_weighted"
-    assert headline([record("x", 0, [Row("a", "b", "x", "mrr", 0.1)])]) == "mrr"
+    assert (table.rows, note_of(table)) == ((), "no values; bold: best per row besides absolute")
 
 
 def test_retrieval_has_a_source_and_its_recall_in_percent():
     runs = [found("param-wip", 0), found("random-cosine", 0)]
     table = comparison(runs, headline(runs))
     assert (table.title, table.header[:2]) == ("slm_retrieval: R@1", ("source", "zero-shot encoder"))
-    assert "R@1 in %" in table.note and to_csv(table).startswith("source_encoder,zero_shot_encoder,")
+    assert "R@1 in %" in note_of(table) and [*csv_of(table)[0]][:2] == ["source_encoder", "zero_shot_encoder"]
     values = [row.value for row in runs[0].rows if row.metric == "recall@1"]
-    assert f"{100 * np.mean(values):.2f}" in to_markdown(table).splitlines()[-3]
-    one = run_table(runs[0])
-    assert one.header == ("test encoder", "source", "R@1 %", "MRR", "RR std")
+    assert cell(table, "param-wip", "mean", OFF_DIAGONAL).mean == pytest.approx(np.mean(values))
+    assert run_table(runs[0]).header == ("test encoder", "source", "R@1 %", "MRR", "RR std")
+    assert headline([plausible("param-wip", 0)]) == "f1_weighted"
+    assert headline([record("x", 0, [Row("a", "b", "x", "mrr", 0.1)])]) == "mrr"
 
 
 def test_a_sweeps_line_tells_the_headline_of_its_run(capsys):
@@ -152,26 +141,15 @@ def test_a_sweeps_line_tells_the_headline_of_its_run(capsys):
 def test_a_run_shows_its_metrics_and_their_off_diagonal_mean():
     run = plausible("param-wip", 0)
     table = run_table(run)
-    assert table.header[2:] == (
-        "F1 %",
-        "acc. %",
-        "R@1 %",
-        "R@5 %",
-        "MRR",
-        "nMSE",
-        "CKA",
-        "overl.",
-        "RR std",
-        "rank",
-    )
+    shown = "F1 %, acc. %, R@1 %, R@5 %, MRR, nMSE, CKA, overl., RR std, rank"
+    assert ", ".join(table.header[2:]) == shown
     assert len(table.rows) == len(ENCODERS) ** 2 + 1
     crossed = [row.value for row in run.rows if row.metric == "mrr"]
     closing = cell(table, "MRR", "mean", OFF_DIAGONAL)
-    assert closing is not None and closing.mean == pytest.approx(np.mean(crossed))
+    assert closing.mean == pytest.approx(np.mean(crossed))
     assert cell(table, "MRR", "mlp", "mlp") is None
     # a description of the test encoder holds for every classifier
     one, other = cell(table, "rank", "mlp", "vit"), cell(table, "rank", "mlp", "mlp")
-    assert one is not None and other is not None
     assert (one.mean, one.n) == (other.mean, other.n)
 
 
