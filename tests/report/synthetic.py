@@ -52,7 +52,7 @@ def grid(
 
 
 def plausible(method: str, seed: int, encoders: Sequence[str] = ENCODERS) -> Record:
-    """A full run of the stitching task: every metric, loss curves and one view."""
+    """A full run of the stitching task: every metric and one view."""
     rng = np.random.default_rng([seed, len(method), sum(map(ord, method))])
     level = LEVEL[method]
     rows: list[Row] = []
@@ -69,9 +69,7 @@ def plausible(method: str, seed: int, encoders: Sequence[str] = ENCODERS) -> Rec
             else:
                 values |= {"rr_std": 1.0, "effective_rank": 40.0 + 10 * level}
             rows += [Row(source, target, method, metric, value) for metric, value in values.items()]
-    return record(
-        method, seed, rows, curves=_curves(method, rng, encoders), views=[_view(method, rng, encoders)]
-    )
+    return record(method, seed, rows, views=[_view(method, rng, encoders)])
 
 
 def found(method: str, seed: int, encoders: Sequence[str] = ENCODERS) -> Record:
@@ -85,16 +83,6 @@ def found(method: str, seed: int, encoders: Sequence[str] = ENCODERS) -> Record:
             Row(source, target, method, "recall@1", score),
         ]
     return record(method, seed, rows, task="slm_retrieval", config={"task": {"kind": "retrieval"}})
-
-
-def _curves(
-    method: str, rng: np.random.Generator, encoders: Sequence[str]
-) -> dict[str, dict[str, list[float]]]:
-    if not method.startswith("param"):
-        return {}
-    names = ("symnce", "coverage", "orthogonality", "length")
-    decay = np.exp(-np.arange(40) / 9)
-    return {f"without {e}": {n: list(decay + rng.uniform(0, 0.3)) for n in names} for e in encoders}
 
 
 def _view(method: str, rng: np.random.Generator, encoders: Sequence[str]) -> dict[str, Any]:
