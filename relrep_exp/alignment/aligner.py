@@ -1,4 +1,4 @@
-"""What every method is: something that lets a decoder of one encoder read another.
+"""Let a decoder of one encoder read another: what every method does.
 
 The relative ones have one space for all decoders, as PARAM Multi, or one for each, as PARAM Single.
 """
@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 import torch
 from torch import Tensor
 
-from relrep_exp.alignment.anchors import Space
-from relrep_exp.alignment.relative import Member, RelativeSpace
+from relrep_exp.alignment.anchors import AnchorSet, Space
+from relrep_exp.alignment.relative import Member, RelativeSpace, check_dimension, check_joined
 
 MakeSpace = Callable[[], RelativeSpace]
 Statistics = Literal["train", "support"]
@@ -53,23 +53,23 @@ class Aligner(ABC):
         """
 
     def carries(self, source: str, target: str) -> bool:
-        """Whether `carry` is defined for this pair."""
+        """Tell whether `carry` is defined for this pair."""
         return True
 
     def space(self, source: str) -> RelativeSpace | None:
-        """The relative space that a decoder of the source reads; None where the method has none."""
+        """Give the relative space that a decoder of the source reads; None where the method has none."""
         return None
 
     def curves(self) -> dict[str, dict[str, list[float]]]:
-        """Loss per epoch of whatever was trained, by fit and by loss."""
+        """Give the loss per epoch of whatever was trained, by fit and by loss."""
         return {}
 
     def points(self) -> int:
-        """How many parallel samples of an encoder others need in order to read it."""
+        """Count the parallel samples of an encoder that others need in order to read it."""
         return 0
 
     def diagnostics(self) -> dict[str, Any]:
-        """What a careful reader wants beside the numbers: condition numbers, ranks, counts."""
+        """Tell what a careful reader wants beside the numbers: condition numbers, ranks, counts."""
         return {}
 
 
@@ -96,7 +96,7 @@ class AbsoluteAligner(Aligner):
         return x
 
     def carries(self, source: str, target: str) -> bool:
-        """Only for the matching encoder."""
+        """Tell so for the matching encoder alone."""
         return source == target
 
 
@@ -133,21 +133,21 @@ class RelativeAligner(Aligner):
         return self.space(source).transform(x, target)
 
     def space(self, source: str) -> RelativeSpace:
-        """The one space."""
+        """Give the one space."""
         [space] = self._fits.values()
         return space
 
     def points(self) -> int:
-        """The support samples that the anchors of any decoder mix."""
+        """Count the support samples that the anchors of any decoder mix."""
         return max(space.anchor_set.used_points for space in self._fits.values())
 
     def curves(self) -> dict[str, dict[str, list[float]]]:
-        """The losses of each fit, by the encoders it was made on; none where anchors are not learned."""
+        """Give the losses of each fit, by the encoders it was made on; none where anchors are not learned."""
         found = {name: dict(space.anchor_set.curves) for name, space in self._fits.items()}
         return {name: curves for name, curves in found.items() if curves}
 
     def diagnostics(self) -> dict[str, Any]:
-        """Dimensions, condition numbers, effective support points, by the encoders each space was made on."""
+        """Tell dimensions, condition numbers, effective support points, by what each space was made on."""
         return {
             name: {
                 "support_size": len(space.support_ids),
@@ -187,8 +187,82 @@ class SingleRelativeAligner(RelativeAligner):
         self._fits[name] = self._make_space().fit({name: space})
 
     def space(self, source: str) -> RelativeSpace:
-        """The space whose anchors are chosen on the source."""
+        """Give the space whose anchors are chosen on the source."""
         return self._fits[source]
+
+
+class PairMap(Protocol):
+    """A map from one encoder's space to another's."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map x [N, d1] -> [N, d2]."""
+
+    def diagnostics(self) -> dict[str, Any]:
+        """Tell condition numbers, ranks, counts."""
+
+
+Choose = Callable[[Mapping[str, Space]], AnchorSet]
+Estimate = Callable[[Tensor, Tensor, str], PairMap]
+
+
+class PairwiseAligner(Aligner):
+    """Translations between every two encoders, each estimated on the two encoders' parallel anchors alone.
+
+    Args:
+        method: the name in tables.
+        choose: picks the anchors, seeing the training encoders.
+        estimate: the map from anchors [n, d1] to anchors [n, d2]; also told the pair's names, for messages.
+    """
+
+    def __init__(self, method: str, choose: Choose, estimate: Estimate):
+        self.method, self._choose, self._estimate = method, choose, estimate
+        self._anchor_set: AnchorSet | None = None
+        self._anchors: dict[str, Tensor] = {}
+        self._maps: dict[tuple[str, str], PairMap] = {}
+
+    def fit(self, spaces: Mapping[str, Space]) -> Self:
+        """Choose the anchors and take every training encoder's embeddings of them."""
+        self._anchor_set, self._maps = self._choose(spaces), {}
+        self._anchors = {name: self._of(space) for name, space in spaces.items()}
+        return self
+
+    def join(self, name: str, space: Space) -> None:
+        """Estimate the maps from the joining encoder to each of the others."""
+        self._anchors[name] = self._of(space)
+        for other, anchors in self._anchors.items():
+            if other != name:
+                self._maps[name, other] = self._estimate(self._anchors[name], anchors, f"{name} to {other}")
+
+    def carry(self, x: Tensor, source: str, target: str) -> Tensor:
+        """Translate the target's x to the source's space, [N, d of the source]; x itself where they are one.
+
+        Raises:
+            ValueError: one of them never joined, or x has another dimension than the target's anchors.
+        """
+        for name in (source, target):
+            check_joined(name, self._anchors)
+        check_dimension(target, x, self._anchors[target].shape[1])
+        if source == target:
+            return x
+        if (target, source) not in self._maps:
+            raise ValueError(
+                f"no map from {target!r} to {source!r}: {target!r} was fitted on, it never joined"
+            )
+        return self._maps[target, source](x)
+
+    def points(self) -> int:
+        """Count the samples in the anchors."""
+        return 0 if self._anchor_set is None else self._anchor_set.used_points
+
+    def diagnostics(self) -> dict[str, Any]:
+        """Tell what each map tells."""
+        return {f"{a} to {b}": pair.diagnostics() for (a, b), pair in self._maps.items()}
+
+    def _of(self, space: Space) -> Tensor:
+        """Take an encoder's embeddings of the anchors."""
+        if self._anchor_set is None:
+            raise RuntimeError("the aligner is not fitted: call fit({name: space}) first")
+        return self._anchor_set.mix(space.x[self._anchor_set.ids.to(space.x.device)])
 
 
 class Readings:

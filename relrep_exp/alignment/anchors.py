@@ -13,12 +13,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Self
 
 import torch
 from torch import Tensor
 
 from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Whitening
+from relrep_exp.errors import nearest
 from relrep_exp.training.seeding import generator
 
 
@@ -53,7 +55,7 @@ class AnchorSet:
 
     @classmethod
     def picking(cls, ids: Tensor, columns: Tensor) -> Self:
-        """Anchors that are the support samples `columns` [m]; what `one_hot` says, without m K numbers."""
+        """Pick the support samples `columns` [m] as anchors; what `one_hot` says, without m K numbers."""
         made = cls.__new__(cls)
         made.ids, made.curves, made._picks, made._weights = ids, {}, columns, None
         made.used_points = len(columns.unique())
@@ -68,7 +70,7 @@ class AnchorSet:
         return one_hot(self._picks, len(self.ids))
 
     def mix(self, support: Tensor) -> Tensor:
-        """The anchors A = P X_sub (Eq. 2). support [K, d] -> [m, d].
+        """Mix the anchors A = P X_sub (Eq. 2). support [K, d] -> [m, d].
 
         Raises:
             ValueError: support does not have K rows.
@@ -81,7 +83,7 @@ class AnchorSet:
         return mixed
 
     def effective_points(self) -> Tensor:
-        """How many support samples carry each anchor: exp of the entropy of P's rows, [m]."""
+        """Count the support samples that carry each anchor: exp of the entropy of P's rows, [m]."""
         if self._picks is not None:
             return torch.ones(len(self._picks), dtype=torch.float64)
         entropy: Tensor = torch.special.entr(self.weights.double()).sum(1)
@@ -112,7 +114,7 @@ class Space:
         return len(self.x)
 
     def whitening(self, shrinkage: float = SHRINKAGE, eps: float = EPS) -> Whitening:
-        """The whitening of this space; the same object for the same arguments."""
+        """Estimate the whitening of this space; the same object for the same arguments."""
         key = (shrinkage, eps)
         if key not in self._whitenings:
             kept = self.statistics
@@ -120,43 +122,31 @@ class Space:
         return self._whitenings[key]
 
     def picked(self, rows: Tensor) -> Space:
-        """Some rows of a whole space, [n, d], as a space with statistics of its own."""
+        """Take some rows of a whole space, [n, d], as a space with statistics of its own."""
         assert self.rows is None, "rows are numbered in a whole space"
         return Space(self.x[rows.to(self.x.device)], self.statistics, rows)
 
 
 class WhitenedSpace:
-    """What a strategy sees of one training encoder; it pays for whitening only if it asks for it.
+    """One training encoder as a strategy sees it, which pays for whitening only if it asks for it.
 
     Args:
         x: embeddings of all parallel training samples, [N, d].
-        whitening: their statistics, or what gives them when they are asked for.
-        whitened: x in whitened coordinates, [N, d]; computed when asked for if it is not given.
+        statistics: their whitening, or what gives it when it is asked for.
     """
 
-    def __init__(
-        self, x: Tensor, whitening: Whitening | Callable[[], Whitening], whitened: Tensor | None = None
-    ):
-        self.x, self._whitening, self._whitened = x, whitening, whitened
+    def __init__(self, x: Tensor, statistics: Whitening | Callable[[], Whitening]):
+        self.x, self._statistics = x, statistics
 
-    @classmethod
-    def of(cls, space: Space, shrinkage: float = SHRINKAGE, eps: float = EPS) -> WhitenedSpace:
-        """A training encoder as strategies see it."""
-        return cls(space.x, lambda: space.whitening(shrinkage, eps))
-
-    @property
+    @cached_property
     def whitening(self) -> Whitening:
         """Statistics of x."""
-        if not isinstance(self._whitening, Whitening):
-            self._whitening = self._whitening()
-        return self._whitening
+        return self._statistics if isinstance(self._statistics, Whitening) else self._statistics()
 
-    @property
+    @cached_property
     def whitened(self) -> Tensor:
         """x in whitened coordinates, [N, d]."""
-        if self._whitened is None:
-            self._whitened = self.whitening(self.x)
-        return self._whitened
+        return self.whitening(self.x)
 
 
 AnchorStrategy = Callable[[Mapping[str, WhitenedSpace], Tensor, int, int], AnchorSet]
@@ -167,6 +157,7 @@ ANCHORS: dict[str, AnchorStrategy | str] = {
     "kmeans": "relrep_exp.alignment.strategies:kmeans_anchors",
     "collinear": "relrep_exp.alignment.strategies:collinear_anchors",
     "param": "relrep_exp.alignment.param.learn:PARAM",
+    "param_single": "relrep_exp.alignment.param.learn:PARAM_SINGLE",
 }
 
 
@@ -187,10 +178,10 @@ def get_anchor_strategy(name: str) -> AnchorStrategy:
     """Look up the registered strategy `name`.
 
     Raises:
-        ValueError: there is none; the message lists those there are.
+        ValueError: there is none; the message has the nearest, and all there are.
     """
     if name not in ANCHORS:
-        raise ValueError(f"no anchor strategy {name!r}; there are {', '.join(sorted(ANCHORS))}")
+        raise ValueError(f"no anchor strategy {name!r}: {nearest(name, ANCHORS)}")
     strategy = ANCHORS[name]
     if isinstance(strategy, str):
         module, _, attribute = strategy.partition(":")
@@ -200,13 +191,13 @@ def get_anchor_strategy(name: str) -> AnchorStrategy:
 
 
 def draw_support(n: int, size: int, seed: int) -> Tensor:
-    """Row numbers of the support set: min(size, n) of n samples, sorted, int64, [K]."""
+    """Draw the row numbers of the support set: min(size, n) of n samples, sorted, int64, [K]."""
     order = torch.randperm(n, generator=generator(seed, "support"))
     return order[: min(size, n)].sort().values
 
 
 def one_hot(columns: Tensor, size: int) -> Tensor:
-    """P whose r-th row picks support sample columns[r]. columns [m] -> [m, size]."""
+    """Make the P whose r-th row picks support sample columns[r]. columns [m] -> [m, size]."""
     weights = torch.zeros(len(columns), size)
     weights[torch.arange(len(columns)), columns] = 1.0
     return weights
@@ -222,18 +213,21 @@ def choose_anchors(
     shrinkage: float = SHRINKAGE,
     eps: float = EPS,
 ) -> AnchorSet:
-    """m anchors among `support` samples, by a strategy that sees these encoders.
+    """Choose m anchors among `support` samples, by a strategy that sees these encoders.
 
     Raises:
         ValueError: no encoder, or rows that are not parallel.
     """
     rows = common_rows(spaces)
-    seen = {name: WhitenedSpace.of(space, shrinkage, eps) for name, space in spaces.items()}
+    seen = {
+        name: WhitenedSpace(space.x, partial(space.whitening, shrinkage, eps))
+        for name, space in spaces.items()
+    }
     return strategy(seen, draw_support(rows, support, seed), m, seed)
 
 
 def common_rows(spaces: Mapping[str, Sized]) -> int:
-    """The number of rows that all have.
+    """Count the rows that all have.
 
     Raises:
         ValueError: no encoder, or rows that are not parallel.

@@ -3,58 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+import torch
 from torch import Tensor
 
-from relrep_exp.alignment.agreement import Agreement, RidgeMaps, agree
-from relrep_exp.alignment.anchors import common_rows
-from relrep_exp.alignment.consensus_choice import Auto, Choice, check_settings, choose
-from relrep_exp.alignment.features import ConsensusRows, FeatureRows, Features
+from relrep_exp.alignment import agreement
+from relrep_exp.alignment.agreement import Auto, Choice, Features, MadeRows, Solution, ridge_maps
+from relrep_exp.alignment.aligner import Aligner
+from relrep_exp.alignment.anchors import Space, common_rows, draw_support
 from relrep_exp.alignment.relative import check_dimension, check_joined
 from relrep_exp.alignment.saved import FileFormat
 from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Moments, folded, united
 
 FOLDS = 5
 FORMAT = FileFormat("relrep_exp.consensus/1", "consensus", "a consensus")
-
-
-@dataclass(frozen=True)
-class ConsensusMap:
-    """x -> (features(x) - mean) W, into the consensus, whose mean over the support is 0.
-
-    Attributes:
-        features: of the encoder.
-        mean: of its features over the support, float64, [p].
-        matrix: W, float64, [p, m].
-    """
-
-    features: Features
-    mean: Tensor
-    matrix: Tensor
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """x [N, d] -> [N, m], in the dtype of x."""
-        return ((self.features(x) - self.mean) @ self.matrix).to(x.dtype)
-
-
-@dataclass(frozen=True)
-class Solution:
-    """Of one set of voters.
-
-    Attributes:
-        folds: moments of the voters' features in parts of the support.
-        moments: in all of it.
-        agreement: the voters' directions, all there are.
-        choice: how many of them are used, and the ridge.
-    """
-
-    folds: list[Moments]
-    moments: Moments
-    agreement: Agreement
-    choice: Choice
 
 
 class Consensus:
@@ -71,7 +35,7 @@ class Consensus:
         shared = space.transform(x_c_test, encoder="c")        # [N, m]
 
     Args:
-        m: dimensions; `auto`: by cross-validation on the support (`consensus_choice`).
+        m: dimensions; `auto`: by cross-validation on the support (`agreement.choose`).
         ridge: of the maps, relative to the mean variance of an encoder's features; `auto`: as m.
         features: F, random Fourier features that the maps have beside the whitened embedding; 0: the maps
             are linear.
@@ -93,12 +57,17 @@ class Consensus:
         eps: float = EPS,
         seed: int = 0,
     ):
-        check_settings(m, ridge, features)
+        if m != "auto" and (not isinstance(m, int) or m < 1):
+            raise ValueError(f"m={m!r}: use 1 or more, or 'auto'")
+        if ridge != "auto" and (isinstance(ridge, str) or not ridge >= 0):
+            raise ValueError(f"ridge={ridge!r}: use 0 or more, or 'auto'")
+        if features < 0:
+            raise ValueError(f"features={features}: use 0 or more")
         self.m, self.ridge, self.features = m, ridge, features
         self.shrinkage, self.eps, self.seed = shrinkage, eps, seed
         self.voters: tuple[str, ...] = ()
-        self._rows: dict[str, FeatureRows] = {}
-        self._maps: dict[str, ConsensusMap] = {}
+        self._encoders: dict[str, tuple[Features, Tensor]] = {}  # with its support embeddings
+        self._maps: dict[str, tuple[Tensor, Tensor]] = {}  # mean [p] and W [p, m] of its features
         self._solution: Solution | None = None
 
     @property
@@ -127,8 +96,12 @@ class Consensus:
             ValueError: no encoder, rows that are not parallel or too few, numbers that are not finite, an
                 encoder whose embeddings are all equal, or m above the number of directions.
         """
-        _check(support)
-        self._rows = {name: self._features(name, x) for name, x in support.items()}
+        for name, x in support.items():
+            if not isinstance(x, Tensor) or x.ndim != 2 or not x.is_floating_point():
+                raise ValueError(f"{name!r}: embeddings must be a torch tensor of floats, [K, d]")
+        if (rows := common_rows(support)) < 4:
+            raise ValueError(f"a consensus needs four parallel samples or more, not {rows}")
+        self._encoders = {name: (self._features(name, x), x) for name, x in support.items()}
         self.voters = tuple(support)
         self._solve(self._folds())
         return self
@@ -147,7 +120,7 @@ class Consensus:
             raise ValueError(
                 f"{name!r}: give floats [K, d] for the K = {count} samples, not {tuple(support.shape)}"
             )
-        self._rows[name] = self._features(name, support)
+        self._encoders[name] = self._features(name, support), support
         self._maps[name] = self._map(name)
         return self
 
@@ -163,28 +136,28 @@ class Consensus:
         check_joined(name, self._maps)
         if self.voters == (name,):
             raise ValueError(f"{name!r} is the last of those whose consensus it is")
-        rows, voters = dict(self._rows), self.voters
-        del self._rows[name]
+        encoders, voters = self._encoders, self.voters
+        self._encoders = {other: held for other, held in encoders.items() if other != name}
         if name in voters:
             self.voters = tuple(voter for voter in voters if voter != name)
             try:
                 self._solve([fold.only(self.voters) for fold in self.solution.folds])
             except ValueError:  # fewer directions than m are left: all stays as it was
-                self._rows, self.voters = rows, voters
+                self._encoders, self.voters = encoders, voters
                 raise
         self._maps.pop(name, None)
         return self
 
     def transform(self, x: Tensor, encoder: str) -> Tensor:
-        """x [N, d] of an encoder in the consensus, [N, m].
+        """Map x [N, d] of an encoder to the consensus, [N, m], in the dtype of x; the support's mean is 0.
 
         Raises:
             ValueError: the encoder is unknown or x has another dimension.
         """
         check_joined(encoder, self._maps)
-        found = self._maps[encoder]
-        check_dimension(encoder, x, found.features.whitened)
-        return found(x)
+        features, (mean, matrix) = self._encoders[encoder][0], self._maps[encoder]
+        check_dimension(encoder, x, len(features.mean))
+        return ((features(x) - mean) @ matrix).to(x.dtype)
 
     def save(self, path: str | Path) -> None:
         """Write everyone's support embeddings and the settings as one safetensors file.
@@ -199,7 +172,7 @@ class Consensus:
             "members": list(self._maps),
             "voters": list(self.voters),
         }
-        FORMAT.write(path, {f"{i}": self._rows[name].x for i, name in enumerate(self._maps)}, header)
+        FORMAT.write(path, {f"{i}": self._encoders[name][1] for i, name in enumerate(self._maps)}, header)
 
     @classmethod
     def load(cls, path: str | Path) -> Consensus:
@@ -212,56 +185,101 @@ class Consensus:
         support = {name: tensors[f"{i}"] for i, name in enumerate(header["members"])}
         space = cls(**header["settings"])
         space.voters = tuple(header["voters"])
-        space._rows = {name: space._features(name, x) for name, x in support.items()}
+        space._encoders = {name: (space._features(name, x), x) for name, x in support.items()}
         space._solve(space._folds(), Choice(*header["choice"]))
         return space
 
-    def _features(self, name: str, x: Tensor) -> FeatureRows:
+    def _features(self, name: str, x: Tensor) -> Features:
         try:
-            return FeatureRows(Features.fit(x, self.features, self.shrinkage, self.eps, self.seed), x)
+            return Features.fit(x, self.features, self.shrinkage, self.eps, self.seed)
         except ValueError as error:
             raise ValueError(f"{name!r}: {error}") from None
 
+    def _rows(self, name: str) -> MadeRows:
+        features, x = self._encoders[name]
+        return MadeRows(len(x), lambda rows: features(x[rows]))
+
     def _folds(self) -> list[Moments]:
-        """Moments of the voters' features in parts of the support."""
-        rows = {name: self._rows[name] for name in self.voters}
+        """Gather moments of the voters' features in parts of the support."""
+        rows = {name: self._rows(name) for name in self.voters}
         return folded(rows, min(FOLDS, common_rows(rows) // 2))
 
     def _solve(self, folds: list[Moments], choice: Choice | None = None) -> None:
-        """The voters' consensus from its moments, and all maps to it; m and ridge as given, or chosen."""
+        """Solve for the voters' consensus and all maps to it; m and ridge as given, or chosen."""
         moments = united(folds)
-        whitened = {name: self._rows[name].features.whitened for name in self.voters}
-        agreement = agree(moments, whitened)
-        found = choice or choose(self.m, self.ridge, folds, agreement, whitened)
-        if found.m > agreement.rank:
+        whitened = {name: len(self._encoders[name][0].mean) for name in self.voters}
+        agreed = agreement.agree(moments, whitened)
+        found = choice or agreement.choose(self.m, self.ridge, folds, agreed, whitened)
+        if found.m > (rank := len(agreed.values)):
             raise ValueError(
-                f"m = {found.m}: these encoders have {agreement.rank} directions in {moments.count} samples"
+                f"m = {found.m}: these encoders have {rank} directions in {moments.count} samples"
             )
-        self._solution = Solution(folds, moments, agreement, found)
-        self._maps = {name: self._map(name) for name in self._rows}
+        self._solution = Solution(folds, moments, agreed, found)
+        self._maps = {name: self._map(name) for name in self._encoders}
 
-    def _map(self, name: str) -> ConsensusMap:
-        """Ridge regression from an encoder's features to the consensus of the support."""
-        rows, solution = self._rows[name], self.solution
-        moments, agreement, m = solution.moments, solution.agreement, solution.choice.m
+    def _map(self, name: str) -> tuple[Tensor, Tensor]:
+        """Regress the consensus of the support on an encoder's features, with a ridge: mean and W."""
+        solution = self.solution
+        moments, directions = solution.moments, solution.agreement.directions[:, : solution.choice.m]
         if name in self.voters:
-            own = moments.columns[name]
+            own, voters = moments.columns[name], solution.agreement.columns
             mean, covariance = moments.mean[own], moments.covariance(name, name)
-            with_voters = moments.scatter[own][:, agreement.columns(moments)] / moments.count
-            cross = with_voters @ agreement.stacked()[:, :m]
+            cross = moments.scatter[own][:, voters] / moments.count @ directions
         else:
-            directions = [agreement.directions[voter][:, :m] for voter in self.voters]
-            target = ConsensusRows([self._rows[voter] for voter in self.voters], directions)
-            both = united(folded({"own": rows, "consensus": target}, 1))
-            mean, covariance = both.mean[both.columns["own"]], both.covariance("own", "own")
-            cross = both.covariance("own", "consensus")
-        return ConsensusMap(rows.features, mean, RidgeMaps(covariance, cross)(solution.choice.ridge))
+            voting = [self._encoders[voter] for voter in self.voters]
+            parts = directions.split([len(features.mean) for features, _ in voting])
+
+            def consensus(rows: slice) -> Tensor:
+                pairs = zip(voting, parts, strict=True)
+                return torch.stack([features.whiten(x[rows]) @ h for (features, x), h in pairs]).sum(0)
+
+            both = {"own": self._rows(name), "consensus": MadeRows(moments.count, consensus)}
+            seen = united(folded(both, 1))
+            mean, covariance = seen.mean[seen.columns["own"]], seen.covariance("own", "own")
+            cross = seen.covariance("own", "consensus")
+        [matrix] = ridge_maps(covariance, cross, [solution.choice.ridge])
+        return mean, matrix
 
 
-def _check(support: Mapping[str, Tensor]) -> None:
-    """Matrices of floats with the same number of rows, four or more."""
-    for name, x in support.items():
-        if not isinstance(x, Tensor) or x.ndim != 2 or not x.is_floating_point():
-            raise ValueError(f"{name!r}: embeddings must be a torch tensor of floats, [K, d]")
-    if (rows := common_rows(support)) < 4:
-        raise ValueError(f"a consensus needs four parallel samples or more, not {rows}")
+class ConsensusAligner(Aligner):
+    """Every decoder reads the training encoders' consensus; a joining encoder gives K support embeddings.
+
+    Args:
+        method: the name in tables.
+        space: a fresh consensus.
+        support: K, at most.
+        seed: draws the support set.
+    """
+
+    def __init__(self, method: str, space: Consensus, support: int, seed: int):
+        self.method, self._space, self._support, self._seed = method, space, support, seed
+        self._ids = torch.empty(0, dtype=torch.int64)
+
+    def fit(self, spaces: Mapping[str, Space]) -> Self:
+        """Solve for the consensus of the training encoders' support embeddings."""
+        self._ids = draw_support(common_rows(spaces), self._support, self._seed)
+        self._space.fit({name: space.x[self._ids.to(space.x.device)] for name, space in spaces.items()})
+        return self
+
+    def join(self, name: str, space: Space) -> None:
+        """Regress the consensus on the support embeddings."""
+        self._space.join(name, space.x[self._ids.to(space.x.device)])
+
+    def carry(self, x: Tensor, source: str, target: str) -> Tensor:
+        """Represent the target's x in the consensus, [N, m]: every decoder reads the same space."""
+        return self._space.transform(x, target)
+
+    def points(self) -> int:
+        """Count the support set."""
+        return len(self._ids)
+
+    def diagnostics(self) -> dict[str, Any]:
+        """Tell its size, what was chosen with which held-out R^2, how far each dimension is agreed on."""
+        found = self._space.solution
+        return {
+            "support_size": len(self._ids),
+            "m": found.choice.m,
+            "ridge": found.choice.ridge,
+            "score": found.choice.score,
+            "eigenvalues": [round(value, 4) for value in found.agreement.values[: found.choice.m].tolist()],
+        }

@@ -27,7 +27,7 @@ FLOATS = (np.float64, np.float32)
 
 
 class _Pairwise(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # untyped
-    """What translations share. Arrays come out in the dtype that goes in, float32 or float64.
+    """The part that translations share. Arrays come out in the dtype that goes in, float32 or float64.
 
     Attributes:
         map_: the map, with its matrices as tensors.
@@ -54,7 +54,7 @@ class _Pairwise(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         return self
 
     def transform(self, X: ArrayLike) -> Array:
-        """The rows of X [N, d1] in the other space, [N, d2].
+        """Carry the rows of X [N, d1] to the other space, [N, d2].
 
         Raises:
             NotFittedError: before `fit`.
@@ -70,7 +70,7 @@ class _Pairwise(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         return self.map_.matrix.shape[1]
 
     def diagnostics(self) -> dict[str, Any]:
-        """Number of anchors, rank, condition number, constant features.
+        """Tell the number of anchors, rank, condition number, constant features.
 
         Raises:
             NotFittedError: before `fit`.
@@ -80,7 +80,7 @@ class _Pairwise(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     @abstractmethod
     def _estimate(self, x: Tensor, y: Tensor) -> TranslationMap | InverseRelativeMap:
-        """The map on these anchors."""
+        """Estimate the map on these anchors."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -117,7 +117,7 @@ class Translation(_Pairwise):
         self.solver, self.steps, self.lr = solver, steps, lr
 
     def inverse_transform(self, Y: ArrayLike) -> Array:
-        """The way back, rows of Y [N, d2] -> [N, d1]: the transposed matrix of l_ortho and ortho, else the
+        """Go the way back, rows of Y [N, d2] -> [N, d1]: the transposed matrix of l_ortho and ortho, else the
         pseudo-inverse. What the map lost (dimensions, directions without anchors, norms with l2) stays lost.
 
         Raises:

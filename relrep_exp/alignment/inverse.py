@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from relrep_exp.alignment.least_squares import Solution, least_squares
 from relrep_exp.alignment.parallel import SMALLEST, Parallel, Preprocessing, Scaler, rounding_share
+from relrep_exp.alignment.translation import Estimate, linear
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,21 @@ class InverseRelativeMap:
     told: dict[str, Any]
 
     def __call__(self, x: Tensor) -> Tensor:
-        """x [N, d1] -> [N, d2], in the dtype of x."""
+        """Map x [N, d1] -> [N, d2], in the dtype of x."""
         matrix = self.before.gain[:, None] * self.matrix  # with l2 nothing is centred, and norms play no part
         moved = torch.addmm((-self.before.mean @ matrix).to(x), x, matrix.to(x))
         norms = moved.norm(dim=1, keepdim=True).clamp_min(SMALLEST).div_(self.length)
         return moved.div_(norms).mul_(self.after.slope().to(x)).add_(self.after.level().to(x))
 
     def diagnostics(self) -> dict[str, Any]:
-        """Anchors, rank and condition number of the inverted anchors, constant features."""
+        """Tell anchors, rank and condition number of the inverted anchors, constant features."""
         return self.told
 
 
 def inverse_relative(
     x: Tensor, y: Tensor, scaling: Preprocessing = "center", ridge: float = 0.0
 ) -> InverseRelativeMap:
-    """The map from the space of x [n, d1] to that of y [n, d2], by these parallel anchors alone.
+    """Estimate the map from the space of x [n, d1] to that of y [n, d2] on these parallel anchors alone.
 
     With unit anchors A [n, d1] of the first and B [n, d2] of the second space, x goes to x A^T (B^T)^+: its
     cosines, and of all vectors the one whose cosines in the second space come closest to them. As (B^T)^+ is
@@ -68,13 +68,13 @@ def inverse_relative(
     anchors = Parallel.of(x, y, scaling)
     scaled_x, scaled_y = anchors.scaled()
     back = _invert(F.normalize(scaled_y, dim=1), F.normalize(scaled_x, dim=1), ridge, anchors.tolerance)
-    told = {**anchors.told(), **back.told()}
+    told = {**anchors.told(), **back.told}
     length = float(scaled_y.norm(dim=1).mean())
     return InverseRelativeMap(anchors.before, back.matrix.T, anchors.after, length, told)
 
 
 def reconstruction(x: Tensor, anchors: Tensor, ridge: float = 0.0) -> dict[str, float]:
-    """How well directions are recovered from their own cosines to anchors, which are all that is kept.
+    """Recover directions from their own cosines to anchors, which are all that is kept, and measure how well.
 
     Fewer independent anchors than dimensions keep a part alone; from d on, nothing is lost.
 
@@ -100,11 +100,11 @@ def reconstruction(x: Tensor, anchors: Tensor, ridge: float = 0.0) -> dict[str, 
         "cosine": float(cosine),
         "relative_error": float(error),
         "anchors": float(len(anchors)),
-        "rank": float(found.rank),
-        "condition": found.condition,
+        "rank": float(found.told["rank"]),
+        "condition": found.told["condition"],
     }
 
 
-def _invert(unit: Tensor, other: Tensor, ridge: float, tolerance: float) -> Solution:
-    """B^+ A of unit anchors B [n, d2] and A [n, d1]; what rounding makes up in B is left out."""
-    return least_squares(Parallel.of(unit, other, "none", tolerance=tolerance), ridge)
+def _invert(unit: Tensor, other: Tensor, ridge: float, tolerance: float) -> Estimate:
+    """Solve for B^+ A of unit anchors B [n, d2] and A [n, d1]; what rounding makes up in B is left out."""
+    return linear(Parallel.of(unit, other, "none", tolerance=tolerance), ridge)

@@ -1,4 +1,4 @@
-"""What is measured: classification, retrieval between spaces, and the geometry of representations.
+"""Measures of classification, retrieval between spaces, and the geometry of representations.
 
 Retrieval compares rows by cosine and never holds more than a block of the N x N matrix.
 """
@@ -16,14 +16,14 @@ BLOCK_ELEMENTS = 2**23
 
 
 def weighted_f1(predicted: Tensor, labels: Tensor) -> float:
-    """F1 averaged over classes by their support ("mean-weighted F1"), in 0..1. Both [N]."""
+    """Average F1 over classes by their support ("mean-weighted F1"), in 0..1. Both [N]."""
     from sklearn.metrics import f1_score
 
     return float(f1_score(labels.cpu(), predicted.cpu(), average="weighted", zero_division=0.0))
 
 
 def accuracy(predicted: Tensor, labels: Tensor) -> float:
-    """Share of equal entries. Both [N]."""
+    """Measure the share of equal entries. Both [N]."""
     return float((predicted == labels).double().mean())
 
 
@@ -38,11 +38,11 @@ class Retrieval:
     ranks: Tensor
 
     def recall(self, k: int) -> float:
-        """R@k: share of queries whose partner is among the k nearest."""
+        """Measure R@k, the share of queries whose partner is among the k nearest."""
         return float((self.ranks <= k).double().mean())
 
     def mrr(self) -> float:
-        """Mean reciprocal rank."""
+        """Average the reciprocal rank."""
         return float(self.ranks.reciprocal().mean())
 
 
@@ -60,7 +60,7 @@ def retrieve(queries: Tensor, keys: Tensor, block_elements: int = BLOCK_ELEMENTS
 
 
 def _ranks(scores: Tensor, first: int) -> Tensor:
-    """Ranks of the diagonal entries of scores [b, N], whose rows begin at number `first`.
+    """Rank the diagonal entries of scores [b, N], whose rows begin at number `first`.
 
     Cosines closer than rounding count as equal. A query without a direction (NaN) has rank NaN.
     """
@@ -79,7 +79,7 @@ def _score_blocks(queries: Tensor, keys: Tensor, block_elements: int) -> Iterato
 
 
 def neighbourhood_overlap(a: Tensor, b: Tensor, k: int = 10, block_elements: int = BLOCK_ELEMENTS) -> float:
-    """Mutual k-NN: mean share of common members of a row's k nearest rows (by cosine) in both spaces.
+    """Average the share of common members of a row's k nearest rows (by cosine) in both spaces, mutual k-NN.
 
     Args:
         a: [N, p].
@@ -96,7 +96,7 @@ def neighbourhood_overlap(a: Tensor, b: Tensor, k: int = 10, block_elements: int
 
 
 def _neighbours(x: Tensor, k: int, block_elements: int) -> Tensor:
-    """Numbers of the k most similar other rows of unit rows x, [N, k]."""
+    """Find the k most similar other rows of unit rows x, [N, k]."""
     found = []
     for first, scores in _score_blocks(x, x, block_elements):
         rows = torch.arange(len(scores), device=x.device)
@@ -106,7 +106,7 @@ def _neighbours(x: Tensor, k: int, block_elements: int) -> Tensor:
 
 
 def normalised_mse(a: Tensor, b: Tensor) -> float:
-    """Mean squared difference of parallel rows over the mean per-feature variance of both (Table 4).
+    """Divide the mean squared difference of parallel rows by both's mean per-feature variance (Table 4).
 
     0 for equal spaces, 2 for unrelated ones of equal mean and variance. Both [N, k], N >= 2.
     """
@@ -116,12 +116,12 @@ def normalised_mse(a: Tensor, b: Tensor) -> float:
 
 
 def matching_cosine(a: Tensor, b: Tensor) -> float:
-    """Mean cosine between parallel rows (Fig. 2). Both [N, k]."""
+    """Average the cosine between parallel rows (Fig. 2). Both [N, k]."""
     return float(F.cosine_similarity(a.double(), b.double(), dim=1).mean())
 
 
 def displacements(a: Tensor, b: Tensor) -> Tensor:
-    """How far each row of b is from its partner in a, over the standard deviation of a.
+    """Measure how far each row of b is from its partner in a, over the standard deviation of a.
 
     That is the root of the summed variances of a's features, so that the unit of a plays no part.
 
@@ -138,19 +138,19 @@ def displacements(a: Tensor, b: Tensor) -> Tensor:
 
 
 def feature_std(x: Tensor) -> float:
-    """RR_std: standard deviation of a feature over samples, averaged over features. x [N, k], N >= 2."""
+    """Measure RR_std, the standard deviation over samples, averaged over features. x [N, k], N >= 2."""
     return float(x.double().std(0).mean())
 
 
 def effective_rank(x: Tensor) -> float:
-    """exp of the entropy of the normalised singular values of centred x [N, k]; 0 for constant x."""
+    """Measure exp of the entropy of the normalised singular values of centred x [N, k]; 0 for constant x."""
     values = torch.linalg.svdvals(x.double() - x.double().mean(0))
     total = values.sum()
     return float(torch.special.entr(values / total).sum().exp()) if total > 0 else 0.0
 
 
 def linear_cka(a: Tensor, b: Tensor) -> float:
-    """Linear centred kernel alignment in feature space, O(N p q). a [N, p], b [N, q]."""
+    """Measure linear centred kernel alignment in feature space, O(N p q). a [N, p], b [N, q]."""
     a, b = (x.double() - x.double().mean(0) for x in (a, b))
     cross = (a.T @ b).square().sum()
     return float(cross / ((a.T @ a).norm() * (b.T @ b).norm()))
@@ -160,7 +160,7 @@ def linear_cka(a: Tensor, b: Tensor) -> float:
 def rescaling(
     decoder: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, factors: Sequence[float]
 ) -> dict[float, float]:
-    """Accuracy of a decoder whose input is multiplied by a factor (arXiv:2406.15057, 2311.00664).
+    """Measure the accuracy of a decoder whose input is multiplied by a factor (arXiv:2406.15057, 2311.00664).
 
     Without biases, ReLU makes a decoder exactly invariant to positive factors; monotone activations nearly;
     a cosine is not.

@@ -28,7 +28,7 @@ class Scaler:
     Attributes:
         mean: [d].
         gain: one over the standard deviation or 1; 0 for constant features, [d].
-        length: mean norm of the anchors, which l2 takes away and `undo` gives back; None otherwise.
+        length: mean norm of the anchors, which l2 takes away and the inverse gives back; None otherwise.
     """
 
     mean: Tensor
@@ -36,24 +36,16 @@ class Scaler:
     length: float | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Scaled x, [N, d]."""
+        """Scale x, [N, d]."""
         return ((x if self.length is None else F.normalize(x, dim=1)) - self.mean) * self.gain
 
-    def undo(self, z: Tensor) -> Tensor:
-        """The inverse, [N, d], but for norms that l2 took away: all rows get the anchors' mean norm."""
-        return z * self.slope() + self.level()
-
     def slope(self) -> Tensor:
-        """What `undo` multiplies by, [d]."""
+        """Give what the inverse multiplies by, [d]; norms that l2 took away become the anchors' mean norm."""
         return torch.where(self.gain > 0, 1 / self.gain, 1.0) * (self.length or 1.0)
 
     def level(self) -> Tensor:
-        """What `undo` adds, [d]."""
+        """Give what the inverse adds then, [d]."""
         return self.mean * (self.length or 1.0)
-
-    def constants(self) -> int:
-        """How many features do not vary among the anchors; 0 where they are not centred."""
-        return int((self.gain == 0).sum())
 
 
 @dataclass(frozen=True)
@@ -70,7 +62,6 @@ class Parallel:
             as behind a LayerNorm, would be blown up by an inverse.
         xx: scaled x^T x, [d1, d1], where n >= d1.
         xy: scaled x^T y, [d1, d2], where n is not below both d1 and d2.
-        exact: whether the products were taken in float64.
     """
 
     x: Tensor
@@ -80,7 +71,6 @@ class Parallel:
     tolerance: float
     xx: Tensor | None = None
     xy: Tensor | None = None
-    exact: bool = True
 
     @classmethod
     def of(
@@ -115,85 +105,78 @@ class Parallel:
         if scaling == "l2":
             lengths = [float(z.double().norm(dim=1).mean()) for z in (x, y)]
             x, y = F.normalize(x, dim=1), F.normalize(y, dim=1)
-        sums = _Sums(x, y, torch.float64 if exact else torch.float32, gram=len(x) >= x.shape[1])
+        means, stds, xx, xy = _sums(x, y, torch.float64 if exact else torch.float32)
         before, after = (
             _scaler(scaling, centre, mean, std, eps, length)
-            for mean, std, eps, length in zip(sums.means, sums.stds, _eps(x, y), lengths, strict=True)
+            for mean, std, eps, length in zip(means, stds, _eps(x, y), lengths, strict=True)
         )
         for name, end in (("first", before), ("second", after)):
             if not bool(end.gain.any()):
                 raise AnchorsError(f"all anchors of the {name} space are equal but for rounding")
-        xx, xy = _scaled_products(sums, before, after)
-        return cls(x, y, before, after, tolerance, xx, xy, exact)
+        # sums of products of centred anchors; those that the scaling does not centre get their means back
+        left_x, left_y = (means[0] - before.mean) * before.gain, (means[1] - after.mean) * after.gain
+        if xx is not None:
+            xx = before.gain[:, None] * xx * before.gain + len(x) * torch.outer(left_x, left_x)
+        if xy is not None:
+            xy = before.gain[:, None] * xy * after.gain + len(x) * torch.outer(left_x, left_y)
+        return cls(x, y, before, after, tolerance, xx, xy)
 
     def scaled(self) -> tuple[Tensor, Tensor]:
-        """Scaled anchors in float64, [n, d1] and [n, d2]."""
+        """Scale the anchors, in float64, [n, d1] and [n, d2]."""
         x, y = self.x.double(), self.y.double()
         return (x - self.before.mean) * self.before.gain, (y - self.after.mean) * self.after.gain
 
     def told(self) -> dict[str, Any]:
-        """What diagnostics say of the anchors."""
-        constants = {"source": self.before.constants(), "target": self.after.constants()}
+        """Tell diagnostics of the anchors."""
+        # none where nothing is centred: a gain of 0 says that a feature is constant
+        ends = {"source": self.before, "target": self.after}
+        constants = {name: int((end.gain == 0).sum()) for name, end in ends.items()}
         return {"anchors": len(self.x), "constant_features": constants}
 
 
-class _Sums:
-    """Means, standard deviations and centred sums of products, in one pass over blocks of rows.
+def _sums(
+    x: Tensor, y: Tensor, dtype: torch.dtype
+) -> tuple[list[Tensor], list[Tensor], Tensor | None, Tensor | None]:
+    """Gather both sides' means and deviations, and the centred x^T x and x^T y, in one pass over blocks.
 
-    Rows are shifted by the first block's mean before anything is multiplied, so that nothing cancels.
+    The products are left out where few anchors make them larger than the anchors themselves.
     """
-
-    def __init__(self, x: Tensor, y: Tensor, dtype: torch.dtype, gram: bool):
-        self.count = len(x)
-        pair = (x, y)
-        shifts = [z[:BLOCK_ROWS].double().mean(0).to(dtype) for z in pair]
-        totals = [z.new_zeros(z.shape[1], dtype=torch.float64) for z in pair]
-        squares = [torch.zeros_like(total) for total in totals]
-        many = self.count >= min(x.shape[1], y.shape[1])
-        xx = x.new_zeros(x.shape[1], x.shape[1], dtype=torch.float64) if gram else None
-        xy = x.new_zeros(x.shape[1], y.shape[1], dtype=torch.float64) if many else None
-        for blocks in zip(*(z.split(BLOCK_ROWS) for z in pair), strict=True):
-            moved = [block.to(dtype) - shift for block, shift in zip(blocks, shifts, strict=True)]
-            for z, total, square in zip(moved, totals, squares, strict=True):
-                total += z.sum(0)
-                square += z.square().sum(0)
-            if xx is not None:
-                xx += moved[0].T @ moved[0]
-            if xy is not None:
-                xy += moved[0].T @ moved[1]
-        left = [total / self.count for total in totals]
-        self.means = [shift.double() + rest for shift, rest in zip(shifts, left, strict=True)]
-        self.stds = [
-            (square / self.count - rest.square()).clamp_min(0).sqrt()
-            for square, rest in zip(squares, left, strict=True)
-        ]
-        self.xx = None if xx is None else xx - self.count * torch.outer(left[0], left[0])
-        self.xy = None if xy is None else xy - self.count * torch.outer(left[0], left[1])
+    pair, count = (x, y), len(x)
+    # rows are shifted by the first block's mean before anything is multiplied, so that nothing cancels
+    shifts = [z[:BLOCK_ROWS].double().mean(0).to(dtype) for z in pair]
+    totals = [z.new_zeros(z.shape[1], dtype=torch.float64) for z in pair]
+    squares = [torch.zeros_like(total) for total in totals]
+    xx = x.new_zeros(x.shape[1], x.shape[1], dtype=torch.float64) if count >= x.shape[1] else None
+    many = count >= min(x.shape[1], y.shape[1])
+    xy = x.new_zeros(x.shape[1], y.shape[1], dtype=torch.float64) if many else None
+    for blocks in zip(*(z.split(BLOCK_ROWS) for z in pair), strict=True):
+        moved = [block.to(dtype) - shift for block, shift in zip(blocks, shifts, strict=True)]
+        for z, total, square in zip(moved, totals, squares, strict=True):
+            total += z.sum(0)
+            square += z.square().sum(0)
+        if xx is not None:
+            xx += moved[0].T @ moved[0]
+        if xy is not None:
+            xy += moved[0].T @ moved[1]
+    left = [total / count for total in totals]
+    means = [shift.double() + rest for shift, rest in zip(shifts, left, strict=True)]
+    variances = [square / count - rest.square() for square, rest in zip(squares, left, strict=True)]
+    if xx is not None:
+        xx -= count * torch.outer(left[0], left[0])
+    if xy is not None:
+        xy -= count * torch.outer(left[0], left[1])
+    return means, [variance.clamp_min(0).sqrt() for variance in variances], xx, xy
 
 
 def _scaler(
     scaling: Preprocessing, centre: bool, mean: Tensor, std: Tensor, eps: float, length: float | None
 ) -> Scaler:
-    """By the statistics of anchors; a feature that varies by no more than its own rounding is constant."""
+    """Scale by the anchors' statistics; what varies by no more than its own rounding is constant."""
     if scaling in ("l2", "none") and not centre:
         return Scaler(torch.zeros_like(mean), torch.ones_like(mean), length)
     varies = std > 10 * eps * mean.abs()
     gain = 1 / std if scaling == "standard" else torch.ones_like(std)
     return Scaler(mean, torch.where(varies, gain, 0.0), length)
-
-
-def _scaled_products(sums: _Sums, before: Scaler, after: Scaler) -> tuple[Tensor | None, Tensor | None]:
-    """x^T x and x^T y of scaled anchors; those that are not centred get their means back."""
-    ends = [before, after]
-    left = [(mean - end.mean) * end.gain for mean, end in zip(sums.means, ends, strict=True)]
-
-    def scaled(products: Tensor | None, i: int) -> Tensor | None:
-        if products is None:
-            return None
-        gained = before.gain[:, None] * products * ends[i].gain
-        return gained + sums.count * torch.outer(left[0], left[i])
-
-    return scaled(sums.xx, 0), scaled(sums.xy, 1)
 
 
 def check_anchors(x: Tensor, y: Tensor) -> None:
@@ -217,7 +200,7 @@ def check_anchors(x: Tensor, y: Tensor) -> None:
 
 
 def rounding_share(x: Tensor, y: Tensor) -> float:
-    """The relative size of singular values that rounding makes up, in the data or in the computation."""
+    """Bound the relative size of singular values that rounding makes up, in data or computation."""
     computed: float = max(*x.shape, *y.shape) * torch.finfo(torch.float64).eps
     return max(computed, 32 * max(_eps(x, y)))
 

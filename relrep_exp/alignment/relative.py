@@ -42,7 +42,7 @@ class Member:
     project: Callable[[Tensor], Tensor]
 
     def same(self, other: Member) -> bool:
-        """Whether another member, of a space with the same similarity, projects alike."""
+        """Tell whether another member, of a space with the same similarity, projects alike."""
         one, two = self.whitening, other.whitening
         if one is not two and not (torch.equal(one.mean, two.mean) and torch.equal(one.matrix, two.matrix)):
             return False
@@ -58,13 +58,19 @@ class RelativeSpace:
         relative = space.transform(x_c_test, encoder="c")      # [N, 64]
 
     Args:
-        anchors: the name of a strategy, a strategy, or an `AnchorSet` made elsewhere.
-        similarity: the name of a similarity, or one.
+        anchors: the name of a strategy as on the command line, `anchors=NAME`; a strategy; or an `AnchorSet`
+            made elsewhere. `param` learns P on all encoders given to `fit`, `param_single` on the first of
+            them, in the dictionary's order: a decoder's own encoder on the command line. Both by name compare
+            by the space's similarity.
+        similarity: the name of a similarity as on the command line, `sim=NAME`, or one.
         m: number of anchors.
         support: K, at most this many samples are mixed into anchors.
         shrinkage: lambda of Appendix B.
         eps: additive constant of Appendix B.
         seed: draws the support set and whatever the strategy draws.
+
+    Raises:
+        ValueError: no strategy or similarity has the name; the message has the nearest, and all there are.
     """
 
     def __init__(
@@ -78,13 +84,20 @@ class RelativeSpace:
         eps: float = EPS,
         seed: int = 0,
     ):
-        self._given = anchors if isinstance(anchors, AnchorSet) else None
-        self._strategy = get_anchor_strategy(anchors) if isinstance(anchors, str) else anchors
         self.similarity = get_similarity(similarity) if isinstance(similarity, str) else similarity
+        self._anchor_set = anchors if isinstance(anchors, AnchorSet) else None
+        self._strategy: AnchorStrategy | None = None
+        if isinstance(anchors, str):
+            strategy = get_anchor_strategy(anchors)
+            # symNCE compares what decoders will read, as on the command line; PARAM alone has this method,
+            # and its module, which imports Lightning, is not imported here to ask
+            comparing = getattr(strategy, "comparing", None)
+            self._strategy = comparing(self.similarity) if comparing else strategy
+        elif not isinstance(anchors, AnchorSet):
+            self._strategy = anchors
         self.m, self.support, self.seed = m, support, seed
         self.shrinkage, self.eps = shrinkage, eps
         self.members: dict[str, Member] = {}
-        self._anchor_set = self._given
 
     @property
     def anchor_set(self) -> AnchorSet:
@@ -114,9 +127,9 @@ class RelativeSpace:
         held = {name: x if isinstance(x, Space) else Space(x.detach()) for name, x in spaces.items()}
         common_rows(held)
         self.members = {}  # of an earlier fit, over other anchors
-        if self._given is None:
+        if self._strategy is not None:
             self._anchor_set = choose_anchors(
-                self._strategy,  # type: ignore[arg-type]  # an AnchorSet is in _given
+                self._strategy,
                 held,
                 self.m,
                 support=self.support,
@@ -150,7 +163,7 @@ class RelativeSpace:
         return self._add(name, support, whitening.to(support.device))
 
     def transform(self, x: Tensor, encoder: str) -> Tensor:
-        """Relative representations RR(x) (Eq. 1). x [N, d] -> [N, m].
+        """Compute relative representations RR(x) (Eq. 1). x [N, d] -> [N, m].
 
         Raises:
             ValueError: the encoder is unknown or x has another dimension.
@@ -158,7 +171,7 @@ class RelativeSpace:
         return self._reader(encoder, x).project(x)
 
     def transform_blocks(self, x: Rows, encoder: str) -> Iterator[Tensor]:
-        """The same of any number of rows, block after block, [n, m]; memory does not grow with N.
+        """Do the same with any number of rows, block after block, [n, m]; memory does not grow with N.
 
         Blocks are cast to the type of the encoder's anchors: files of float64 are read by a float32 space.
 
@@ -174,7 +187,7 @@ class RelativeSpace:
         return (member.project(block.to(member.anchors)) for _, block in blocks)
 
     def transform_file(self, x: Rows, encoder: str, out: str | Path) -> None:
-        """The same into a .npy file [N, m], which appears whole or not at all; `numpy.load` can map it.
+        """Do the same into a .npy file [N, m], which appears whole or not at all; `numpy.load` can map it.
 
         Raises:
             ValueError: as of `transform`.
@@ -183,7 +196,7 @@ class RelativeSpace:
         write_npy(Path(out), len(x), self.transform_blocks(x, encoder))
 
     def _reader(self, encoder: str, x: Tensor) -> Member:
-        """The member that reads embeddings like x [N, d]."""
+        """Find the member that reads embeddings like x [N, d]."""
         check_joined(encoder, self.members)
         member = self.members[encoder]
         check_dimension(encoder, x, member.anchors.shape[1])
@@ -252,7 +265,7 @@ def check_dimension(name: str, x: Tensor, d: int) -> None:
 
 
 def bind(similarity: Similarity, anchors: Tensor, whitening: Whitening) -> Callable[[Tensor], Tensor]:
-    """x [N, d] -> [N, m] for fixed anchors, with all that depends on them alone computed once.
+    """Make the map x [N, d] -> [N, m] for fixed anchors, all that depends on them alone computed once.
 
     WIP folds both whitenings into the anchors: (x - mu) Sigma^-1 (a - mu) is one product per x (Eq. 4).
     Cosine divides the products by the norms, as there are fewer of them than entries of x.

@@ -33,7 +33,7 @@ class FileFormat:
         save_file(held, path, {"format": self.name, self.key: json.dumps(header)})
 
     def read(self, path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Tensors and header.
+        """Read tensors and header.
 
         Raises:
             ValueError: the file is of another kind.

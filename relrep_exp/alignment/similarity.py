@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from relrep_exp.alignment.whitening import Whitening
+from relrep_exp.errors import nearest
 
 Compare = Callable[[Tensor, Tensor], Tensor]
 Coordinates = Literal["raw", "unit", "whitened"]
@@ -39,11 +40,11 @@ class Similarity:
     compare: Compare
 
     def __call__(self, x: Tensor, anchors: Tensor, whitening: Whitening | None) -> Tensor:
-        """Relative representations (Eq. 1). x [N, d], anchors [m, d] -> [N, m]."""
+        """Compute relative representations (Eq. 1). x [N, d], anchors [m, d] -> [N, m]."""
         return self.compare(self.points(x, whitening), self.points(anchors, whitening))
 
     def points(self, x: Tensor, whitening: Whitening | None) -> Tensor:
-        """x [N, d] in the coordinates of this similarity, [N, d]."""
+        """Bring x [N, d] into the coordinates of this similarity, [N, d]."""
         if self.prepare == "raw":
             return x
         if self.prepare == "unit":
@@ -54,22 +55,22 @@ class Similarity:
 
 
 def inner_product(x: Tensor, anchors: Tensor) -> Tensor:
-    """<x, a>. On unit rows this is cosine, in whitened coordinates the WIP of Eq. 4."""
+    """Multiply, <x, a>. On unit rows this is cosine, in whitened coordinates the WIP of Eq. 4."""
     return x @ anchors.T
 
 
 def euclidean(x: Tensor, anchors: Tensor) -> Tensor:
-    """The distance |x - a|_2, as latentis has it (a distance, not its negative)."""
+    """Measure the distance |x - a|_2, as latentis has it (a distance, not its negative)."""
     return torch.cdist(x, anchors, p=2.0)
 
 
 def l1(x: Tensor, anchors: Tensor) -> Tensor:
-    """The distance |x - a|_1, as latentis has it."""
+    """Measure the distance |x - a|_1, as latentis has it."""
     return torch.cdist(x, anchors, p=1.0)
 
 
 def angular(x: Tensor, anchors: Tensor) -> Tensor:
-    """The angle between x and a over pi, in [0, 1], as latentis has it.
+    """Measure the angle between x and a over pi, in [0, 1], as latentis has it.
 
     The cosine is kept off +-1 by one rounding step, where the slope of arccos is infinite.
     """
@@ -78,7 +79,7 @@ def angular(x: Tensor, anchors: Tensor) -> Tensor:
 
 
 def change_of_basis(x: Tensor, anchors: Tensor) -> Tensor:
-    """Coordinates c of x in the anchors' basis, min |c A - x| with the least norm, as latentis has it."""
+    """Solve for c with min |c A - x|, of least norm: coordinates in the basis A, as latentis has it."""
     return torch.matmul(x, torch.linalg.pinv(anchors))
 
 
@@ -109,11 +110,11 @@ def similarity(name: str, prepare: Coordinates = "raw") -> Callable[[Compare], C
 
 
 def get_similarity(name: str) -> Similarity:
-    """The registered similarity `name`.
+    """Look up the registered similarity `name`.
 
     Raises:
-        ValueError: there is none; the message lists those there are.
+        ValueError: there is none; the message has the nearest, and all there are.
     """
     if name not in SIMILARITIES:
-        raise ValueError(f"no similarity {name!r}; there are {', '.join(sorted(SIMILARITIES))}")
+        raise ValueError(f"no similarity {name!r}: {nearest(name, SIMILARITIES)}")
     return SIMILARITIES[name]

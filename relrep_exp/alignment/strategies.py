@@ -13,14 +13,14 @@ from relrep_exp.training.seeding import generator
 
 
 def random_anchors(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
-    """m distinct support samples drawn uniformly, as in the original relative representations."""
+    """Draw m distinct support samples uniformly, as in the original relative representations."""
     _require_enough(m, ids)
     order = torch.randperm(len(ids), generator=generator(seed, "random anchors"))
     return AnchorSet.picking(ids, order[:m])
 
 
 def farthest_point_anchors(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
-    """Farthest-point sampling: each next anchor is the sample farthest from those chosen.
+    """Sample farthest points: each next anchor is the sample farthest from those chosen.
 
     Distances are taken in the whitened coordinates of all training encoders side by side, so that each
     encoder counts by its dimension and none by its scale. The first point is drawn at random.
@@ -38,7 +38,7 @@ def farthest_point_anchors(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: 
 
 
 def kmeans_anchors(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
-    """k-means: each anchor is the mean of the support samples nearest to one centroid.
+    """Cluster by k-means: each anchor is the mean of the support samples nearest to one centroid.
 
     Clustered in the same coordinates as farthest-point sampling; one row of P averages one cluster.
     """
@@ -52,7 +52,7 @@ def kmeans_anchors(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, see
 
 
 def collinear_anchors(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
-    """Linearly dependent anchors: a bad choice on purpose, for Figure 1(i).
+    """Choose linearly dependent anchors, badly on purpose, for Figure 1(i).
 
     The line goes through the mean and a sample drawn at random; the anchors are this sample and those whose
     direction from the mean is nearest to the line's, on either side. Any similarity that is linear in the
@@ -80,7 +80,7 @@ def _fill_empty(members: Tensor, seed: int) -> Tensor:
 
 
 def _side_by_side(spaces: Mapping[str, WhitenedSpace], ids: Tensor) -> Tensor:
-    """Whitened support embeddings of all training encoders next to each other, [K, sum d]."""
+    """Put the whitened support embeddings of all training encoders side by side, [K, sum d]."""
     return torch.cat([space.whitened[ids.to(space.whitened.device)] for space in spaces.values()], dim=1)
 
 

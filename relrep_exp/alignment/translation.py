@@ -13,12 +13,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from relrep_exp.alignment.least_squares import least_squares
 from relrep_exp.alignment.parallel import SMALLEST, Parallel, Preprocessing, Scaler
+from relrep_exp.errors import nearest
 
 Kind = Literal["affine", "linear", "l_ortho", "ortho"]
 QUICK_FROM = 10**10  # multiplications from which float32 products are tried first
 QUICK_LIMIT = 1e3  # by how much a map may amplify their error, about 1e-7, and stand
+GRAM_LIMIT = 1e10  # of x^T x: beyond, less than half of float64's digits are left, and the SVD of x keeps all
+# aligners of the command line that are no translation, and what they are in Python
+OTHERS = {"relative": "RelativeSpace", "consensus": "Consensus", "inverse_relative": "InverseRelative"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class TranslationMap:
     told: dict[str, Any]
 
     def __call__(self, x: Tensor) -> Tensor:
-        """x [N, d1] -> [N, d2], in the dtype of x."""
+        """Map x [N, d1] -> [N, d2], in the dtype of x."""
         matrix, offset = (part.to(x) for part in self.folded())
         if self.before.length is None:
             return torch.addmm(offset, x, matrix)
@@ -46,18 +49,18 @@ class TranslationMap:
         return (x @ matrix).div_(norms).add_(offset)
 
     def folded(self) -> tuple[Tensor, Tensor]:
-        """W [d1, d2] and b [d2]: scaling, matrix and the scaling undone; with l2 of rows of norm 1."""
+        """Fold both scalings and the matrix into W [d1, d2] and b [d2]; with l2 of rows of norm 1."""
         matrix = self.before.gain[:, None] * self.matrix * self.after.slope()
         return matrix, self.after.level() - self.before.mean @ matrix
 
     def inverse(self) -> TranslationMap:
-        """The way back: the transposed map of an orthogonal one, else the pseudo-inverse."""
+        """Make the way back: the transposed map of an orthogonal one, else the pseudo-inverse."""
         orthogonal = self.told["kind"] in ("ortho", "l_ortho")
         back = self.matrix.T if orthogonal else torch.linalg.pinv(self.matrix)
         return TranslationMap(self.after, back, self.before, self.told)
 
     def diagnostics(self) -> dict[str, Any]:
-        """Anchors, rank and condition number, constant features, how it was solved."""
+        """Tell anchors, rank and condition number, constant features, how it was solved."""
         return self.told
 
 
@@ -92,7 +95,7 @@ def translation(
     ridge: float = 0.0,
     descent: Descent | None = None,
 ) -> TranslationMap:
-    """The map from the space of x [n, d1] to that of y [n, d2], estimated on these parallel anchors alone.
+    """Estimate the map from the space of x [n, d1] to that of y [n, d2] on these parallel anchors alone.
 
     Computed in float64. Of many float32 anchors the sums of products are taken in float32 first, and again in
     float64 if the map would amplify their error, about 1e-7, by more than 1e3.
@@ -110,8 +113,10 @@ def translation(
         ValueError: an unknown kind or scaling, a ridge below 0, one with `ortho`, or `descent` with another
             kind than `affine`.
     """
+    if kind in OTHERS:
+        raise ValueError(f"{kind!r} is no translation: in Python it is relrep_exp.{OTHERS[kind]}")
     if kind not in _ESTIMATES:
-        raise ValueError(f"no translation {kind!r}; there are {', '.join(_ESTIMATES)}")
+        raise ValueError(f"no translation {kind!r}: {nearest(kind, _ESTIMATES)}")
     if (descent and kind != "affine") or (ridge and kind == "ortho"):
         raise ValueError(f"{kind}: gradient descent is for affine alone, and ortho has no ridge")
 
@@ -129,36 +134,77 @@ def translation(
 
 
 def ortho(anchors: Parallel, ridge: float) -> Estimate:
-    """Procrustes: R that minimises |x R - y|, R orthogonal after zero-padding to equal dimensions.
+    """Solve Procrustes: R that minimises |x R - y|, R orthogonal after zero-padding to equal dimensions.
 
     R = U V^T of the singular vectors of x^T y. Directions of which the anchors say nothing (fewer anchors
     than dimensions, dead units) could be turned anyhow; they are mapped to 0, that is to the anchors' mean,
     so that R is a partial isometry. Padding adds such directions alone, so none is needed.
     """
     if anchors.xy is not None:
-        return _nearest(anchors.xy, anchors.tolerance, "svd")
+        return _isometry(anchors.xy, anchors.tolerance, "svd")
     x, y = anchors.scaled()  # fewer anchors than dimensions: x^T y has their rank, and a core [n, n] holds it
     (q_x, r_x), (q_y, r_y) = torch.linalg.qr(x.T), torch.linalg.qr(y.T)
-    core = _nearest(r_x @ r_y.T, anchors.tolerance, "thin")
+    core = _isometry(r_x @ r_y.T, anchors.tolerance, "thin")
     return Estimate(q_x @ core.matrix @ q_y.T, core.amplifies, core.told)
 
 
 def linear(anchors: Parallel, ridge: float) -> Estimate:
-    """Least squares, of least norm where anchors are few. With a scaling that centres it is `affine`, too."""
-    found = least_squares(anchors, ridge)
-    return Estimate(found.matrix, found.amplifies, found.told())
+    """Solve least squares, of least norm where anchors are few; on centred anchors it is `affine`."""
+    basis, core = least_squares(anchors, ridge)
+    return Estimate(basis @ core.matrix, core.amplifies, core.told)
 
 
 def l_ortho(anchors: Parallel, ridge: float) -> Estimate:
-    """The orthogonal map nearest to the linear one; a partial isometry as `ortho` is."""
-    found = least_squares(anchors, ridge)
-    nearest = _nearest(found.core, anchors.tolerance, found.route)
-    told = found.told() | {"rank": nearest.told["rank"]}
-    return Estimate(found.basis @ nearest.matrix, found.amplifies * nearest.amplifies, told)
+    """Find the orthogonal map nearest to the linear one; a partial isometry as `ortho` is."""
+    basis, core = least_squares(anchors, ridge)
+    turned = _isometry(core.matrix, anchors.tolerance, core.told["route"])
+    told = core.told | {"rank": turned.told["rank"]}
+    return Estimate(basis @ turned.matrix, core.amplifies * turned.amplifies, told)
 
 
-def _nearest(matrix: Tensor, tolerance: float, route: str) -> Estimate:
-    """The partial isometry nearest to a matrix [a, b]: U V^T of the singular vectors that count."""
+def least_squares(anchors: Parallel, ridge: float) -> tuple[Tensor, Estimate]:
+    """Minimise |x W - y|^2 + added |W|^2 over scaled anchors, of least norm where they leave W open.
+
+    By the normal equations where they are safe, else by the singular values of x.
+
+    Args:
+        anchors: n parallel anchors.
+        ridge: added to the squared singular values, as a share of their mean.
+
+    Returns:
+        W as orthonormal columns [d1, k] times a core [k, d2].
+
+    Raises:
+        ValueError: a ridge below 0.
+    """
+    if not ridge >= 0:
+        raise ValueError(f"ridge={ridge}: it must be 0 or more")
+    if anchors.xx is not None and anchors.xy is not None:
+        # features that are all zero, as dead units are once centred, have no part: that is the least norm
+        alive = (anchors.xx.diagonal() > 0).nonzero()[:, 0]
+        gram = anchors.xx[alive][:, alive]
+        values = torch.linalg.eigvalsh(gram)
+        added = ridge * values.sum() / min(len(anchors.x), len(alive))
+        if bool(values[0] + added > (values[-1] + added) / GRAM_LIMIT):
+            gram.diagonal().add_(added)
+            core = torch.cholesky_solve(anchors.xy[alive], torch.linalg.cholesky(gram))
+            kept = values[values > values[-1] / GRAM_LIMIT]
+            condition = float((kept[-1] / kept[0]).sqrt())
+            basis = torch.eye(len(anchors.xx), dtype=core.dtype, device=core.device)[:, alive]
+            told = {"rank": len(kept), "condition": condition, "route": "cholesky"}
+            return basis, Estimate(core, condition**2, told)
+    x, y = anchors.scaled()
+    left, values, right = torch.linalg.svd(x, full_matrices=False)
+    added = ridge * values.square().sum() / min(len(x), int((x != 0).any(0).sum()))
+    counts = values > values[0] * anchors.tolerance
+    values, left, right = values[counts], left[:, counts], right[counts]
+    core = (values / (values.square() + added))[:, None] * (left.T @ y)
+    told = {"rank": len(values), "condition": float(values[0] / values[-1]), "route": "svd"}
+    return right.T, Estimate(core, 0.0, told)  # no sums of products in it, whose error it could amplify
+
+
+def _isometry(matrix: Tensor, tolerance: float, route: str) -> Estimate:
+    """Find the partial isometry nearest to a matrix [a, b]: U V^T of the singular vectors that count."""
     left, values, right = torch.linalg.svd(matrix, full_matrices=False)
     kept = values > values[0] * tolerance
     values = values[kept] if bool(kept.any()) else torch.ones_like(values[:1])
@@ -169,7 +215,7 @@ def _nearest(matrix: Tensor, tolerance: float, route: str) -> Estimate:
 
 
 def _descend(anchors: Parallel, ridge: float, descent: Descent) -> Estimate:
-    """Least squares by full-batch Adam in float64, as the paper fits `affine`.
+    """Solve least squares by full-batch Adam in float64, as the paper fits `affine`.
 
     The loss is the mean squared error of centred anchors, so that the offset is that of the means at every
     step and needs none of its own. Its gradient needs x^T x and x^T y alone. It starts at 0, as the problem

@@ -71,7 +71,7 @@ class Whitening:
         return cls(mean.to(dtype), matrix.to(dtype), condition, rank, len(x))
 
     def to(self, device: torch.device) -> Whitening:
-        """The same map on a device."""
+        """Move the map to a device."""
         return replace(self, mean=self.mean.to(device), matrix=self.matrix.to(device))
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ class Whitening:
 
 
 def centred_product(x: Tensor, mean: Tensor, matrix: Tensor) -> Tensor:
-    """(x - mean) matrix, block by block. x [N, d], mean [d], matrix [d, k] -> [N, k].
+    """Multiply (x - mean) matrix, block by block. x [N, d], mean [d], matrix [d, k] -> [N, k].
 
     Subtracting the mean afterwards, x matrix - mean matrix, would save no time and cancel where the mean is
     large beside the standard deviation.
@@ -92,7 +92,7 @@ def centred_product(x: Tensor, mean: Tensor, matrix: Tensor) -> Tensor:
 
 
 def shrunk(covariance: Tensor, shrinkage: float, eps: float) -> Tensor:
-    """Sigma_lambda of Appendix B. covariance [d, d] -> [d, d]."""
+    """Shrink to Sigma_lambda of Appendix B. covariance [d, d] -> [d, d]."""
     d = len(covariance)
     identity = torch.eye(d, dtype=covariance.dtype, device=covariance.device)
     isotropic = covariance.diagonal().sum() / d
@@ -100,7 +100,7 @@ def shrunk(covariance: Tensor, shrinkage: float, eps: float) -> Tensor:
 
 
 def inverse_root(sigma: Tensor) -> tuple[Tensor, float, int]:
-    """The square root of the pseudo-inverse, [d, d], its condition number and rank. sigma [d, d], float64."""
+    """Take the root of the pseudo-inverse, [d, d], its condition number and rank. sigma [d, d], float64."""
     values, vectors = torch.linalg.eigh(sigma)
     kept = values > values[-1] * len(values) * torch.finfo(torch.float64).eps
     scale = torch.where(kept, values.clamp_min(torch.finfo(torch.float64).tiny).rsqrt(), 0.0)
@@ -108,7 +108,7 @@ def inverse_root(sigma: Tensor) -> tuple[Tensor, float, int]:
 
 
 def moments(x: Rows) -> tuple[Tensor, Tensor]:
-    """Mean [d] and unbiased covariance [d, d] of x [N, d], in float64 and one pass over blocks of rows.
+    """Estimate mean [d] and unbiased covariance [d, d] of x [N, d], in float64, in one pass over blocks.
 
     Raises:
         ValueError: numbers that are not finite, or rows that are all equal.
@@ -121,7 +121,7 @@ def moments(x: Rows) -> tuple[Tensor, Tensor]:
 
 
 def _checked_parts(x: Rows) -> Iterator[Moments]:
-    """The moments of each block."""
+    """Gather the moments of each block."""
     first, differ = x[:1], False
     for rows, block in blocks_of(x, first.device):
         part = Moments.of({"x": block})
@@ -135,7 +135,7 @@ def _checked_parts(x: Rows) -> Iterator[Moments]:
 
 
 def _checked_dtype(x: Rows) -> torch.dtype:
-    """The dtype of what may be a metric set."""
+    """Give the dtype of what may be a metric set."""
     head = x[:1]
     if not isinstance(head, Tensor) or not head.is_floating_point():
         raise ValueError("embeddings must be a torch tensor of floats")
@@ -163,7 +163,7 @@ class Moments:
 
     @classmethod
     def of(cls, blocks: Mapping[str, Tensor]) -> Moments:
-        """Of parallel rows [n, d] of each encoder, all of them in memory."""
+        """Gather from parallel rows [n, d] of each encoder, all of them in memory."""
         centred = _side_by_side(list(blocks.values()))
         mean = centred.mean(0)
         centred -= mean
@@ -180,7 +180,7 @@ class Moments:
         return places
 
     def merged(self, other: Moments) -> Moments:
-        """Of the rows of both (Chan, Golub and LeVeque 1979); the encoders must be the same."""
+        """Merge with those of other rows (Chan, Golub and LeVeque 1979); the encoders must be the same."""
         count = self.count + other.count
         apart = other.mean - self.mean
         mean = self.mean + apart * (other.count / count)
@@ -189,7 +189,7 @@ class Moments:
         return Moments(self.dims, count, mean, scatter)
 
     def only(self, names: Sequence[str]) -> Moments:
-        """What these encoders alone would have given, in their order here."""
+        """Leave out all but these encoders, in their order here."""
         places = self.columns
         kept = [torch.arange(places[name].start, places[name].stop) for name in self.dims if name in names]
         columns = torch.cat(kept).to(self.mean.device)
@@ -197,17 +197,17 @@ class Moments:
         return Moments(dims, self.count, self.mean[columns], self.scatter[columns][:, columns])
 
     def covariance(self, one: str, other: str) -> Tensor:
-        """Of two encoders, divided by K, [d_one, d_other]."""
+        """Give the covariance of two encoders, divided by K, [d_one, d_other]."""
         return self.scatter[self.columns[one], self.columns[other]] / self.count
 
     def about(self, centre: Tensor) -> Tensor:
-        """Second moments about another point [D], divided by K, [D, D]."""
+        """Give second moments about another point [D], divided by K, [D, D]."""
         apart = self.mean - centre
         return (self.scatter / self.count).addr_(apart, apart)
 
 
 def gram(x: Tensor) -> Tensor:
-    """x^T x, panel by panel of columns, the half above the diagonal copied from below. x [n, d] -> [d, d].
+    """Multiply x^T x by panels of columns, the half above the diagonal copied from below. x [n, d] -> [d, d].
 
     At d = 768 that is 5/8 of the multiplications of the whole product.
     """
@@ -222,7 +222,7 @@ def gram(x: Tensor) -> Tensor:
 
 
 def blocks_of(x: Rows, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
-    """All rows, as many at a time as suit a device, each block [n, d] with its row numbers; one at least."""
+    """Cut all rows into blocks [n, d] that suit a device, each with its row numbers; one at least."""
     elements = BLOCK_ELEMENTS if device.type == "cpu" else DEVICE_ELEMENTS
     size = max(1, elements // max(1, x[:1].shape[1]))
     places = (slice(start, start + size) for start in range(0, max(1, len(x)), size))
@@ -230,7 +230,7 @@ def blocks_of(x: Rows, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
 
 
 def folded(spaces: Mapping[str, Rows], folds: int) -> list[Moments]:
-    """Moments of parts of the rows, one pass: of every `folds`-th row from each start."""
+    """Gather moments of parts of the rows, one pass: of every `folds`-th row from each start."""
     rows = len(next(iter(spaces.values())))
     parts: list[Moments | None] = [None] * folds
     for start in range(0, rows, BLOCK_ROWS):
@@ -244,12 +244,12 @@ def folded(spaces: Mapping[str, Rows], folds: int) -> list[Moments]:
 
 
 def united(parts: Iterable[Moments]) -> Moments:
-    """Of the rows of all parts, of which two are held at a time."""
+    """Merge the moments of all parts, of which two are held at a time."""
     return reduce(Moments.merged, parts)
 
 
 def _side_by_side(blocks: Sequence[Tensor]) -> Tensor:
-    """A float64 copy of parallel rows [n, d_i], [n, sum d_i]."""
+    """Copy in float64 parallel rows [n, d_i], [n, sum d_i]."""
     n, d = len(blocks[0]), sum(block.shape[1] for block in blocks)
     copy = torch.empty(n, d, dtype=torch.float64, device=blocks[0].device)
     for part, block in zip(copy.split([block.shape[1] for block in blocks], dim=1), blocks, strict=True):

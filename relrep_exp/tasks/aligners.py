@@ -17,6 +17,8 @@ from relrep_exp.alignment.aligner import (
     AbsoluteAligner,
     Aligner,
     FirstRelativeAligner,
+    PairMap,
+    PairwiseAligner,
     RelativeAligner,
     SingleRelativeAligner,
 )
@@ -28,10 +30,8 @@ from relrep_exp.alignment.anchors import (
     choose_anchors,
     get_anchor_strategy,
 )
-from relrep_exp.alignment.consensus import Consensus
-from relrep_exp.alignment.consensus_aligner import ConsensusAligner
+from relrep_exp.alignment.consensus import Consensus, ConsensusAligner
 from relrep_exp.alignment.inverse import inverse_relative
-from relrep_exp.alignment.pairwise import PairMap, PairwiseAligner
 from relrep_exp.alignment.parallel import AnchorsError
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.similarity import SIMILARITIES

@@ -138,7 +138,7 @@ def synthetic_spaces(args: argparse.Namespace) -> dict[str, WhitenedSpace]:
         x = latent @ torch.randn(64, d, generator=generator) + torch.randn(args.n, d, generator=generator)
         x = x.to(args.device)
         whitening = Space(x).whitening()
-        spaces[str(number)] = WhitenedSpace(x, whitening, whitening(x))
+        spaces[str(number)] = WhitenedSpace(x, whitening)
     return spaces
 
 

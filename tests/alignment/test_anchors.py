@@ -12,6 +12,7 @@ from relrep_exp.alignment.anchors import (
     Space,
     WhitenedSpace,
     anchor_strategy,
+    choose_anchors,
     draw_support,
     get_anchor_strategy,
     one_hot,
@@ -30,20 +31,18 @@ STRATEGIES = {
 }
 
 
-def spaces(*dims: int) -> dict[str, WhitenedSpace]:
-    made = {}
-    for number, d in enumerate(dims):
-        x = literal.embeddings(number, N, d, dtype=torch.float32)
-        whitening = Whitening.fit(x)
-        made[f"encoder {number}"] = WhitenedSpace(x, whitening, whitening(x))
-    return made
+def whitened(x: torch.Tensor) -> WhitenedSpace:
+    return WhitenedSpace(x, Whitening.fit(x))
 
 
-SPACES = spaces(4, 6)
+SPACES = {
+    f"encoder {seed}": whitened(literal.embeddings(seed, N, d).float()) for seed, d in enumerate((4, 6))
+}
+POINTS = torch.cat([space.whitened[IDS] for space in SPACES.values()], dim=1).double().numpy()
 
 
-def pick(name: str, m: int = 9, seed: int = 0, ids: torch.Tensor = IDS) -> AnchorSet:
-    return STRATEGIES[name](SPACES, ids, m, seed)
+def pick(name: str, m: int = 9, seed: int = 0) -> AnchorSet:
+    return STRATEGIES[name](SPACES, IDS, m, seed)
 
 
 def columns(anchor_set: AnchorSet) -> list[int]:
@@ -52,28 +51,22 @@ def columns(anchor_set: AnchorSet) -> list[int]:
 
 @pytest.mark.parametrize("m", [1, 9, K])
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_p_is_row_stochastic(name, m):
+def test_p_is_row_stochastic_and_picked_anchors_are_distinct_support_samples(name, m):
     anchor_set = pick(name, m)
-    assert anchor_set.weights.shape == (m, K)
+    assert anchor_set.weights.shape == (m, K) and torch.equal(anchor_set.ids, IDS)
     assert float(anchor_set.weights.min()) >= 0
     np.testing.assert_allclose(anchor_set.weights.sum(1), np.ones(m), rtol=1e-5)
-    assert torch.equal(anchor_set.ids, IDS)
-
-
-@pytest.mark.parametrize("m", [1, 9, K])
-@pytest.mark.parametrize("name", ["random", "fps"])
-def test_picked_anchors_are_distinct_support_samples(name, m):
-    anchor_set = pick(name, m)
-    assert set(anchor_set.weights.unique().tolist()) == {0.0, 1.0}
-    assert len(set(columns(anchor_set))) == m
-    for space in SPACES.values():
-        support = space.x[IDS]
-        assert torch.equal(anchor_set.mix(support), support[columns(anchor_set)])
+    if name in ("random", "fps"):
+        assert set(anchor_set.weights.unique().tolist()) == {0.0, 1.0}
+        assert len(set(columns(anchor_set))) == m
+        for space in SPACES.values():
+            support = space.x[IDS]
+            assert torch.equal(anchor_set.mix(support), support[columns(anchor_set)])
 
 
 def test_fps_stays_distinct_among_equal_support_samples():
     flat = torch.ones(6, 3)
-    same = {"a": WhitenedSpace(flat, Whitening(torch.zeros(3), torch.eye(3), 1.0, 3, 6), flat)}
+    same = {"a": WhitenedSpace(flat, Whitening(torch.zeros(3), torch.eye(3), 1.0, 3, 6))}
     for seed in range(6):
         assert len(set(columns(get_anchor_strategy("fps")(same, torch.arange(6), 4, seed)))) == 4
 
@@ -85,39 +78,28 @@ def test_kmeans_rows_average_disjoint_clusters_that_cover_the_support():
     sizes = member.sum(1, keepdim=True)
     assert int(sizes.min()) >= 1
     torch.testing.assert_close(anchor_set.weights, member / sizes)
-    points = np.concatenate([space.whitened[IDS].numpy() for space in SPACES.values()], axis=1)
-    centres = anchor_set.weights.numpy() @ points
-    nearest = ((points[:, None] - centres[None]) ** 2).sum(2).argmin(1)
+    centres = anchor_set.weights.double().numpy() @ POINTS
+    nearest = ((POINTS[:, None] - centres[None]) ** 2).sum(2).argmin(1)
     assert np.mean(nearest == member.int().argmax(0).numpy()) > 0.95
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_kmeans_with_fewer_distinct_points_than_anchors_still_gives_stochastic_rows():
-    x = torch.tensor([[0.0, 0.0], [5.0, 1.0], [0.0, 7.0]]).repeat(4, 1)
-    whitening = Whitening.fit(x)
-    few = {"a": WhitenedSpace(x, whitening, whitening(x))}
+    few = {"a": whitened(torch.tensor([[0.0, 0.0], [5.0, 1.0], [0.0, 7.0]]).repeat(4, 1))}
     anchor_set = get_anchor_strategy("kmeans")(few, torch.arange(12), 5, 0)
     np.testing.assert_allclose(anchor_set.weights.sum(1), np.ones(5), rtol=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_fps_is_the_literal_greedy_algorithm(seed):
-    points = np.concatenate([space.whitened[IDS].double().numpy() for space in SPACES.values()], axis=1)
+def test_fps_is_the_literal_greedy_algorithm_and_counts_no_encoder_by_its_scale(seed):
     chosen = columns(pick("fps", 15, seed))
     greedy = chosen[:1]
     while len(greedy) < 15:
-        distances = [min(((p - points[c]) ** 2).sum() for c in greedy) for p in points]
+        distances = [min(((p - POINTS[c]) ** 2).sum() for c in greedy) for p in POINTS]
         greedy.append(int(np.argmax(distances)))
     assert chosen == greedy
-
-
-def test_fps_counts_no_encoder_by_its_scale():
-    scaled = {}
-    for name, space in SPACES.items():
-        x = 1000 * space.x if name == "encoder 0" else space.x
-        whitening = Whitening.fit(x)
-        scaled[name] = WhitenedSpace(x, whitening, whitening(x))
-    assert columns(get_anchor_strategy("fps")(scaled, IDS, 9, 0)) == columns(pick("fps"))
+    scaled = SPACES | {"encoder 0": whitened(1000 * SPACES["encoder 0"].x)}
+    assert columns(get_anchor_strategy("fps")(scaled, IDS, 15, seed)) == chosen
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -150,17 +132,11 @@ def test_more_anchors_than_samples_cannot_be_picked(name):
         pick(name, K + 1)
 
 
-def test_param_mixes_more_anchors_than_samples():
-    assert pick("param", K + 5).weights.shape == (K + 5, K)
-
-
 @pytest.mark.parametrize("n, size", [(50, 20), (50, 50), (50, 500), (1, 1)])
 def test_the_support_is_sorted_unique_and_in_range(n, size):
     ids = draw_support(n, size, 3)
-    assert ids.dtype == torch.int64
-    assert len(ids) == min(n, size)
-    assert ids.tolist() == sorted(set(ids.tolist()))
-    assert set(ids.tolist()) <= set(range(n))
+    assert ids.dtype == torch.int64 and len(ids) == min(n, size)
+    assert ids.tolist() == sorted(set(ids.tolist())) and set(ids.tolist()) <= set(range(n))
 
 
 def test_the_support_is_drawn_by_its_seed_over_the_whole_range():
@@ -178,7 +154,6 @@ def test_the_support_is_drawn_by_its_seed_over_the_whole_range():
         ([[0.5, 0.6], [0.5, 0.5]], "row-stochastic"),
         ([[1.5, -0.5], [0.5, 0.5]], "row-stochastic"),
         ([[float("nan"), 0.5], [0.5, 0.5]], "row-stochastic"),
-        ([[0.0, 0.0], [0.5, 0.5]], "row-stochastic"),
         ([0.5, 0.5], "P is"),
         ([[0.2, 0.3, 0.5]], "P is"),
     ],
@@ -188,15 +163,12 @@ def test_what_is_not_a_mixture_of_the_ids_is_refused(weights, message):
         AnchorSet(torch.arange(2), torch.tensor(weights))
 
 
-def test_mix_refuses_another_number_of_samples():
-    with pytest.raises(ValueError, match="39 support embeddings given, P mixes 40"):
-        pick("random").mix(torch.zeros(39, 4))
-
-
-def test_mix_takes_the_dtype_of_the_embeddings():
+def test_mix_takes_the_dtype_of_the_embeddings_and_as_many_as_p_mixes():
     support = SPACES["encoder 0"].x[IDS]
     for dtype in (torch.float32, torch.float64):
         assert pick("kmeans").mix(support.to(dtype)).dtype == dtype
+    with pytest.raises(ValueError, match="39 support embeddings given, P mixes 40"):
+        pick("random").mix(support[1:])
 
 
 def test_effective_points_count_what_carries_an_anchor():
@@ -205,36 +177,31 @@ def test_effective_points_count_what_carries_an_anchor():
 
 
 def test_picked_anchors_are_those_that_one_hot_rows_give_without_m_times_k_numbers():
-    columns = torch.tensor([3, 0, 3])
-    picked, dense = AnchorSet.picking(IDS, columns), AnchorSet(IDS, one_hot(columns, K))
+    chosen = torch.tensor([3, 0, 3])
+    picked, dense = AnchorSet.picking(IDS, chosen), AnchorSet(IDS, one_hot(chosen, K))
     support = SPACES["encoder 0"].x[IDS]
-    assert torch.equal(picked.weights, dense.weights)
-    assert torch.equal(picked.mix(support), one_hot(columns, K).to(support) @ support)
+    assert picked.weights[0, :4].tolist() == [0, 0, 0, 1] and torch.equal(picked.weights, dense.weights)
+    assert torch.equal(picked.mix(support), one_hot(chosen, K).to(support) @ support)
     assert torch.equal(dense.mix(support), picked.mix(support))
     assert picked.used_points == dense.used_points == 2
     assert torch.equal(picked.effective_points(), dense.effective_points())
     many = 300_000  # P would be 360 GB
-    chosen = get_anchor_strategy("random")({}, torch.arange(many), many, 0)
-    assert chosen.used_points == len(chosen.mix(torch.zeros(many, 1))) == many
+    drawn = get_anchor_strategy("random")({}, torch.arange(many), many, 0)
+    assert drawn.used_points == len(drawn.mix(torch.zeros(many, 1))) == many
 
 
-def test_one_hot_puts_each_one_in_its_column():
-    assert one_hot(torch.tensor([2, 0]), 3).tolist() == [[0, 0, 1], [1, 0, 0]]
-
-
-def test_a_space_computes_each_whitening_once():
+def test_statistics_are_computed_once_and_only_for_who_asks():
     space = Space(literal.embeddings(0, 30, 4))
     assert space.whitening() is space.whitening(0.15, 5e-8)
-    assert space.whitening(0.0, 0.0) is not space.whitening()
     assert torch.equal(space.whitening(0.0, 0.0).matrix, Whitening.fit(space.x, 0.0, 0.0).matrix)
+    flat = Space(torch.ones(40, 3))  # cannot be whitened
+    drawn = choose_anchors(get_anchor_strategy("random"), {"a": flat}, 5, support=30, seed=0)
+    assert drawn.weights.shape == (5, 30)
+    with pytest.raises(ValueError, match="no covariance"):
+        choose_anchors(get_anchor_strategy("fps"), {"a": flat}, 5, support=30, seed=0)
 
 
-def test_an_unknown_strategy_is_refused_with_those_there_are():
-    with pytest.raises(ValueError, match="fps, kmeans, param, random"):
-        get_anchor_strategy("fpss")
-
-
-def test_a_strategy_of_ones_own_is_found_by_its_name(monkeypatch):
+def test_a_strategy_of_ones_own_is_found_by_its_name_and_none_takes_anothers(monkeypatch):
     monkeypatch.setattr(module, "ANCHORS", dict(ANCHORS))
 
     @anchor_strategy("first")
@@ -242,3 +209,6 @@ def test_a_strategy_of_ones_own_is_found_by_its_name(monkeypatch):
         return AnchorSet(ids, one_hot(torch.arange(m), len(ids)))
 
     assert columns(get_anchor_strategy("first")(SPACES, IDS, 3, 0)) == [0, 1, 2]
+    for taken in ("random", "param_single"):
+        with pytest.raises(ValueError, match=f"anchor strategy '{taken}' exists already"):
+            anchor_strategy(taken)(first)

@@ -6,8 +6,7 @@ import torch
 
 from relrep_exp.alignment import whitening as moments
 from relrep_exp.alignment.anchors import Space
-from relrep_exp.alignment.consensus import Consensus
-from relrep_exp.alignment.consensus_aligner import ConsensusAligner
+from relrep_exp.alignment.consensus import Consensus, ConsensusAligner
 
 from .literal import inverse_root, rotation, shrunk
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from relrep_exp.alignment.anchors import AnchorSet, Space, WhitenedSpace, choose_anchors, get_anchor_strategy
-from relrep_exp.alignment.pairwise import PairwiseAligner
+from relrep_exp.alignment.aligner import PairwiseAligner
+from relrep_exp.alignment.anchors import Space, choose_anchors, get_anchor_strategy
 from relrep_exp.alignment.translation import translation
 from tests.alignment.literal import embeddings
 
@@ -57,21 +57,3 @@ def test_an_encoder_that_never_joined_another_dimension_and_no_fit_are_told():
         made.carry(torch.zeros(2, 6), "a", "b")
     with pytest.raises(RuntimeError, match="fit"):
         aligner().join("c", Space(spaces()["c"]))
-
-
-def test_random_anchors_whiten_nothing_and_others_do_when_they_ask():
-    flat = Space(torch.ones(40, 3))  # cannot be whitened
-    chosen = choose_anchors(RANDOM, {"a": flat}, 5, support=30, seed=0)
-    assert chosen.weights.shape == (5, 30)
-    with pytest.raises(ValueError, match="no covariance"):
-        choose_anchors(get_anchor_strategy("fps"), {"a": flat}, 5, support=30, seed=0)
-    space = Space(embeddings(0, 40, 3))
-    seen = WhitenedSpace.of(space)
-    assert seen.whitening is space.whitening() and seen.whitened is seen.whitened
-    assert torch.equal(seen.whitened, space.whitening()(space.x))
-
-
-def test_mixing_by_picking_rows_is_the_product():
-    support = embeddings(1, 6, 3)
-    weights = torch.eye(6)[[4, 0, 4]]
-    assert torch.equal(AnchorSet(torch.arange(6), weights).mix(support), weights.double() @ support)

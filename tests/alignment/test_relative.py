@@ -5,9 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-import relrep_exp
 from relrep_exp.alignment import whitening as moments
-from relrep_exp.alignment.aligner import RelativeAligner, SingleRelativeAligner
 from relrep_exp.alignment.anchors import AnchorSet, Space
 from relrep_exp.alignment.param.learn import Param, ParamSettings
 from relrep_exp.alignment.relative import RelativeSpace
@@ -18,7 +16,7 @@ from . import literal
 
 N, K, M = 60, 25, 8
 A, B, C = (literal.embeddings(seed, N, d) for seed, d in enumerate((4, 6, 5)))
-QUICK = Param(ParamSettings(epochs=2, batch=32))
+QUICK = Param(ParamSettings(epochs=1, batch=60))
 
 
 def mixture(m: int = M) -> AnchorSet:
@@ -95,18 +93,13 @@ def test_only_the_support_rows_and_the_metric_set_of_a_joining_encoder_are_read(
     assert bits(space.join("c", changed[ids], metric=C).transform(C, "c")) == bits(one)
 
 
-def test_rows_are_parallel_so_support_ids_name_the_same_samples_everywhere():
-    space = RelativeSpace("random", m=M, support=K).fit({"a": A, "b": B})
-    picked = space.support_ids[space.anchor_set.weights.argmax(1)]
-    assert bits(space.members["a"].anchors) == bits(A[picked])
-    assert bits(space.members["b"].anchors) == bits(B[picked])
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("similarity", sorted(SIMILARITIES))
+@pytest.mark.parametrize(
+    "similarity, dtype",
+    [*((name, torch.float32) for name in sorted(SIMILARITIES)), ("wip", torch.float64)],
+)
 def test_save_and_load_are_bit_exact(tmp_path, similarity, dtype):
     spaces = {"a": A.to(dtype), "b": B.to(dtype)}
-    space = RelativeSpace(QUICK, similarity, m=M, support=K, shrinkage=0.2, seed=3).fit(spaces)
+    space = RelativeSpace("kmeans", similarity, m=M, support=K, shrinkage=0.2, seed=3).fit(spaces)
     c = C.to(dtype)
     space.join("c", c[space.support_ids], metric=c)
     space.save(tmp_path / "space.safetensors")
@@ -167,17 +160,14 @@ def test_files_of_float64_are_read_by_a_space_of_float32(tmp_path):
     torch.testing.assert_close(block, space.transform(x.float(), "c"))
 
 
-def test_what_cannot_be_transformed_in_blocks_is_refused_before_the_first(tmp_path):
+def test_what_cannot_be_transformed_in_blocks_is_refused_and_no_rows_give_none(tmp_path):
     with pytest.raises(ValueError, match="'b' never joined"):
         fitted().transform_blocks(A, "b")
     with pytest.raises(ValueError, match="dimension 4"):
         fitted().transform_file(B, "a", tmp_path / "x.npy")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_no_rows_give_an_array_of_none(tmp_path):
-    fitted().transform_file(A[:0], "a", tmp_path / "x.npy")
-    assert np.load(tmp_path / "x.npy").shape == (0, M)
+    fitted().transform_file(A[:0], "a", tmp_path / "none.npy")
+    assert np.load(tmp_path / "none.npy").shape == (0, M)
 
 
 def test_load_refuses_another_file(tmp_path):
@@ -196,17 +186,6 @@ def test_anchors_may_outnumber_dimensions_and_for_param_samples(anchors, m):
     space = RelativeSpace(anchors, m=m, support=K).fit({"a": A, "b": B})
     assert space.transform(A[:3], "a").shape == (3, m)
     assert np.linalg.matrix_rank(space.transform(A, "a").numpy(), tol=1e-6) == 4
-
-
-def test_the_support_is_at_most_what_is_asked_and_what_there_is():
-    assert len(RelativeSpace("random", m=3, support=K).fit({"a": A}).support_ids) == K
-    assert len(RelativeSpace("random", m=3).fit({"a": A}).support_ids) == N
-
-
-def test_the_package_offers_the_space_with_param_registered():
-    space = relrep_exp.RelativeSpace()
-    assert (space.m, space.support, space.shrinkage, space.eps) == (300, 5000, 0.15, 5e-8)
-    assert space.similarity.name == "wip"
 
 
 def fitted() -> RelativeSpace:
@@ -232,8 +211,7 @@ def fitted() -> RelativeSpace:
         (lambda: RelativeSpace("random").join("a", A), RuntimeError, "call fit"),
         (lambda: RelativeSpace("random").save("/nonexistent"), RuntimeError, "call fit"),
         (lambda: RelativeSpace("random").support_ids, RuntimeError, "call fit"),
-        (lambda: RelativeSpace("rndom"), ValueError, "no anchor strategy 'rndom'"),
-        (lambda: RelativeSpace("random", "cosin"), ValueError, "no similarity 'cosin'"),
+        (lambda: RelativeSpace("random", m=4).fit({"a": A.long()}), ValueError, "floats"),
         (lambda: RelativeSpace("random", m=N + 1).fit({"a": A}), ValueError, "cannot be picked"),
     ],
 )
@@ -242,40 +220,8 @@ def test_what_cannot_be_is_refused_in_clear_words(act, error, message):
         act()
 
 
-def test_one_aligner_for_all_reads_every_encoder_in_the_same_space():
-    aligner = RelativeAligner("param-wip", lambda: RelativeSpace(QUICK, m=M, support=K))
-    aligner.fit({"a": Space(A), "b": Space(B)}).join("c", Space(C))
-    space = RelativeSpace(QUICK, m=M, support=K).fit({"a": A, "b": B})
-    space.join("c", C[space.support_ids], metric=C)
-    assert bits(aligner.carry(A, "a", "a")) == bits(space.transform(A, "a"))
-    assert (
-        bits(aligner.carry(C, "a", "c")) == bits(aligner.carry(C, "b", "c")) == bits(space.transform(C, "c"))
-    )
-    assert aligner.curves() == {"a+b": dict(space.anchor_set.curves)}
-    found = aligner.diagnostics()["a+b"]
-    assert found["support_size"] == K and set(found["condition"]) == {"a", "b", "c"}
-
-
-def test_single_learns_a_space_for_each_decoder_on_its_encoder_alone():
-    aligner = SingleRelativeAligner("param_single-wip", lambda: RelativeSpace(QUICK, m=M, support=K))
-    aligner.fit({"a": Space(A), "b": Space(B)}).join("c", Space(C))
-    for source, x in (("a", A), ("b", B)):
-        space = RelativeSpace(QUICK, m=M, support=K).fit({source: x})
-        space.join("c", C[space.support_ids], metric=C)
-        assert bits(aligner.carry(x, source, source)) == bits(space.transform(x, source))
-        assert bits(aligner.carry(C, source, "c")) == bits(space.transform(C, "c"))
-    assert set(aligner.curves()) == {"a", "b"}
-    assert not torch.allclose(aligner.carry(C, "a", "c"), aligner.carry(C, "b", "c"))
-
-
 def test_a_second_fit_forgets_the_encoders_of_the_first():
     x = torch.randn(40, 5, generator=torch.Generator().manual_seed(0))
     space = RelativeSpace("random", "wip", m=4).fit({"a": x})
     space.fit({"b": x + 1.0})
     assert list(space.members) == ["b"]
-
-
-def test_embeddings_that_are_not_floats_are_refused():
-    whole = torch.arange(60).reshape(20, 3)
-    with pytest.raises(ValueError, match="floats"):
-        RelativeSpace("random", "wip", m=4).fit({"a": whole})

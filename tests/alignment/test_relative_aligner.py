@@ -9,6 +9,7 @@ from relrep_exp.alignment.aligner import (
     SingleRelativeAligner,
 )
 from relrep_exp.alignment.anchors import Space
+from relrep_exp.alignment.param.learn import Param, ParamSettings
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.whitening import Whitening
 
@@ -110,3 +111,14 @@ def test_each_decoder_of_single_has_the_p_that_its_own_encoder_gives():
     assert torch.equal(single.rr["a"], first.rr["a"])  # the first encoder's decoder reads the same
     assert not torch.equal(single.rr["b"], first.rr["b"])
     assert torch.equal(first.rr["a"], first.rr["b"])  # one space: the decoder makes no difference
+
+
+@pytest.mark.parametrize(
+    "kind, fits", [(RelativeAligner, ["c+a+b"]), (SingleRelativeAligner, ["c", "a", "b"])]
+)
+def test_curves_and_diagnostics_go_by_what_p_was_learned_on(kind, fits):
+    held = Held(kind, encoders(), "d", anchors=Param(ParamSettings(epochs=2)))
+    assert list(held.aligner.curves()) == list(held.aligner.diagnostics()) == fits
+    assert all(len(curve) == 2 for curves in held.aligner.curves().values() for curve in curves.values())
+    found = held.aligner.diagnostics()[fits[0]]
+    assert found["support_size"] == K and set(found["condition"]) == {*fits[0].split("+"), "d"}

@@ -11,7 +11,7 @@ from relrep_exp.alignment.parallel import AnchorsError, Parallel
 from relrep_exp.alignment.translation import Descent, translation
 from tests.alignment.literal import embeddings, rotation
 
-SCALINGS = ("standard", "center", "l2", "none")
+KINDS, SCALINGS = ("affine", "linear", "l_ortho", "ortho"), ("standard", "center", "l2", "none")
 SHAPES = [(40, 6, 6), (40, 5, 8), (40, 8, 5), (8, 8, 8), (5, 8, 9), (5, 9, 8), (5, 4, 9)]  # n, d1, d2
 
 
@@ -57,20 +57,14 @@ def transcribed(kind, scaling, x, y, new):
     return undo(z @ (solved if kind == "linear" else isometry(solved)))
 
 
-@pytest.mark.parametrize(("kind", "scaling"), product(("linear", "l_ortho", "ortho"), SCALINGS))
-@pytest.mark.parametrize("shape", SHAPES)
-def test_maps_are_what_numpy_makes_of_the_paper(kind, scaling, shape):
-    x, y, new = pair(*shape)
-    wanted = transcribed(kind, scaling, x.numpy(), y.numpy(), new.numpy())
-    assert np.allclose(translation(kind, x, y, scaling)(new).numpy(), wanted, rtol=1e-6, atol=1e-7)
-
-
 @pytest.mark.parametrize("scaling", SCALINGS)
-@pytest.mark.parametrize("shape", [(40, 6, 6), (40, 5, 8), (40, 8, 5)])
-def test_affine_is_least_squares_with_a_column_of_ones(scaling, shape):
-    x, y, new = pair(*shape)
-    wanted = transcribed("affine", scaling, x.numpy(), y.numpy(), new.numpy())
-    assert np.allclose(translation("affine", x, y, scaling)(new).numpy(), wanted, rtol=1e-7)
+@pytest.mark.parametrize("kind", KINDS)
+def test_maps_are_what_numpy_makes_of_the_paper(kind, scaling):
+    for shape in SHAPES[:3] if kind == "affine" else SHAPES:  # a column of ones needs anchors enough
+        x, y, new = pair(*shape)
+        wanted = transcribed(kind, scaling, x.numpy(), y.numpy(), new.numpy())
+        found = translation(kind, x, y, scaling)(new).numpy()
+        assert np.allclose(found, wanted, rtol=1e-6, atol=1e-7), shape
 
 
 @pytest.mark.parametrize("shape", [(40, 6, 6), (40, 5, 8), (40, 8, 5)])
@@ -104,7 +98,7 @@ def test_orthogonal_maps_are(kind):
         assert torch.allclose(small, torch.eye(min(d1, d2), dtype=small.dtype))
 
 
-@pytest.mark.parametrize(("kind", "scaling"), product(("affine", "linear", "l_ortho", "ortho"), SCALINGS[1:]))
+@pytest.mark.parametrize(("kind", "scaling"), product(KINDS, SCALINGS[1:]))
 def test_a_rotation_is_found_exactly_and_so_is_the_way_back(kind, scaling):
     x = embeddings(2, 30, 6)
     turned = x @ rotation(3, 6)
@@ -122,15 +116,6 @@ def test_ortho_there_and_back_is_where_one_started_also_into_more_dimensions():
     x, y, new = pair(40, 5, 8)
     found = translation("ortho", x, y)
     assert torch.allclose(found.inverse()(found(new)), new)
-
-
-def test_a_turned_target_turns_what_comes_out():
-    x, y, new = pair(40, 6, 6)
-    q = rotation(4, 6)
-    for kind in ("affine", "linear", "l_ortho", "ortho"):
-        assert torch.allclose(
-            translation(kind, x, y @ q, "center")(new), translation(kind, x, y, "center")(new) @ q
-        )
 
 
 def test_ridge_is_that_of_the_normal_equations_by_either_route():
@@ -153,14 +138,14 @@ def round_pair():
 def test_gradient_descent_comes_to_the_closed_form():
     x, y, new = round_pair()
     closed = translation("affine", x, y)(new)
-    steps = [translation("affine", x, y, descent=Descent(n, 0.02))(new) for n in (20, 100, 1000)]
+    steps = [translation("affine", x, y, descent=Descent(n, 0.05))(new) for n in (10, 50, 500)]
     far = [float((step - closed).norm() / closed.norm()) for step in steps]
     assert far[0] > far[1] > far[2] and far[2] < 1e-6
-    ridged = translation("affine", x, y, ridge=0.2, descent=Descent(1000, 0.02))(new)
+    ridged = translation("affine", x, y, ridge=0.2, descent=Descent(500, 0.05))(new)
     assert torch.allclose(ridged, translation("affine", x, y, ridge=0.2)(new), rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["affine", "linear", "l_ortho", "ortho"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_features_that_are_constant_among_the_anchors_have_no_part(kind):
     x, y, new = pair(40, 6, 5)
     dead_x, dead_y = torch.full((40, 1), 0.1, dtype=x.dtype), torch.full((40, 1), 0.3, dtype=x.dtype)
@@ -239,7 +224,7 @@ def test_anchors_that_differ_by_rounding_alone_are_refused(scaling):
     x, y, _ = (z.float() for z in pair(40, 3, 3))
     level = torch.ones(40, 3)
     level[::2] = torch.nextafter(level[::2], level[::2] + 1)
-    for kind in ("affine", "linear", "l_ortho", "ortho"):
+    for kind in KINDS:
         with pytest.raises(AnchorsError, match="first space are equal but for rounding"):
             translation(kind, level, y, scaling)
         with pytest.raises(AnchorsError, match="second space are equal but for rounding"):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relrep_exp.alignment import whitening as gathered
-from relrep_exp.alignment.whitening import Whitening, moments, shrunk
+from relrep_exp.alignment.whitening import Whitening, moments
 from relrep_exp.store.mapped import FileRows
 
 from . import literal
@@ -29,22 +29,9 @@ def test_mean_and_matrix_are_appendix_b(shrinkage, eps):
     torch.testing.assert_close(fitted.matrix, fitted.matrix.T, rtol=0, atol=1e-13)
     assert (fitted.rank, fitted.count) == (7, 60)
     assert fitted.condition == pytest.approx(np.linalg.cond(sigma), rel=1e-9)
-
-
-def test_defaults_are_table_5():
-    x = literal.embeddings(1, 40, 5)
-    default, stated = Whitening.fit(x), Whitening.fit(x, 0.15, 5e-8)
-    assert torch.equal(default.matrix, stated.matrix)
-    _, sigma = literal.shrunk(x.numpy(), 0.15, 5e-8)
-    np.testing.assert_allclose(default.matrix @ default.matrix @ sigma, np.eye(5), atol=1e-10)
-
-
-def test_application_is_l_times_x_minus_mu():
-    x, new = literal.embeddings(2, 50, 6), literal.embeddings(3, 4, 6)
-    mean, sigma = literal.shrunk(x.numpy(), 0.15, 5e-8)
-    root = literal.inverse_root(sigma)
-    expected = np.array([root @ (row - mean) for row in new.numpy()])
-    np.testing.assert_allclose(Whitening.fit(x)(new), expected, rtol=1e-9, atol=1e-10)
+    expected = np.array([literal.inverse_root(sigma) @ (row - mean) for row in x[:4].numpy()])
+    np.testing.assert_allclose(fitted(x[:4]), expected, rtol=1e-9, atol=1e-10)
+    assert (shrinkage, eps) != (0.15, 5e-8) or torch.equal(Whitening.fit(x).matrix, fitted.matrix)  # Table 5
 
 
 def test_whitened_training_data_have_identity_covariance():
@@ -52,12 +39,6 @@ def test_whitened_training_data_have_identity_covariance():
     whitened = Whitening.fit(x, 0.0, 0.0)(x)
     np.testing.assert_allclose(whitened.mean(0), np.zeros(9), atol=1e-10)
     np.testing.assert_allclose(np.cov(whitened.numpy().T), np.eye(9), atol=1e-9)
-
-
-def test_full_shrinkage_only_rescales():
-    x = literal.embeddings(5, 50, 4)
-    scale = np.sqrt(np.trace(np.cov(x.numpy().T)) / 4)
-    np.testing.assert_allclose(Whitening.fit(x, 1.0, 0.0).matrix, np.eye(4) / scale, atol=1e-12)
 
 
 def rank_deficient() -> torch.Tensor:
@@ -104,16 +85,6 @@ def test_float32_embeddings_get_statistics_of_float64_accuracy(offset):
     assert fitted.condition == pytest.approx(np.linalg.cond(sigma), rel=1e-8)
 
 
-@pytest.mark.parametrize("rows", [1, 7, 64, 100, 1000])
-def test_block_size_does_not_change_the_statistics(monkeypatch, rows):
-    x = literal.embeddings(10, 100, 5, mean=50.0)
-    expected_mean, expected = literal.covariance(x.numpy())
-    monkeypatch.setattr(gathered, "BLOCK_ELEMENTS", 5 * rows)
-    mean, sigma = moments(x)
-    np.testing.assert_allclose(mean, expected_mean, rtol=1e-13)
-    np.testing.assert_allclose(sigma, expected, rtol=1e-11, atol=1e-12)
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("d", [1, 95, 96, 97, 200])
 def test_one_pass_is_the_literal_covariance_at_every_width(dtype, d):
@@ -125,7 +96,7 @@ def test_one_pass_is_the_literal_covariance_at_every_width(dtype, d):
     torch.testing.assert_close(sigma, sigma.T, rtol=0, atol=1e-12 * float(sigma.abs().max()))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(rows=st.integers(1, 130), n=st.integers(2, 120), drift=st.floats(-1e3, 1e3))
 def test_no_cut_into_blocks_changes_the_statistics(rows, n, drift):
     x = literal.embeddings(15, n, 3) + drift * torch.arange(n, dtype=torch.float64)[:, None]
@@ -157,12 +128,6 @@ def test_projections_by_blocks_pass_gradients_on(monkeypatch):
     weight = torch.randn(5000, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     (fitted(x) * weight).sum().backward()
     torch.testing.assert_close(x.grad, weight @ fitted.matrix.T)
-
-
-def test_shrunk_keeps_the_trace_without_eps():
-    _, sigma = literal.covariance(literal.embeddings(11, 30, 5).numpy())
-    result = shrunk(torch.from_numpy(sigma), 0.3, 0.0)
-    assert float(result.trace()) == pytest.approx(np.trace(sigma), rel=1e-12)
 
 
 def test_whitening_commutes_with_mixing():

@@ -50,7 +50,7 @@ def test_logits_start_from_a_normal_distribution_of_that_width():
 
     x = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
     whitening = Whitening.fit(x)
-    spaces = {"a": WhitenedSpace(x, whitening, whitening(x))}
+    spaces = {"a": WhitenedSpace(x, whitening)}
     drawn = torch.randn(5, 20, generator=generator(3, "param logits"))
     for std in (1.0, 0.25):
         module = ParamModule(spaces, torch.arange(20), 5, 3, Param(ParamSettings(init_std=std)))

@@ -31,7 +31,7 @@ _INSTRUCTIONS = {"avx512_bf16", "amx_bf16", "bf16"}  # as /proc/cpuinfo names th
 
 @cache
 def cpu_has_bf16() -> bool:
-    """Whether this processor multiplies bfloat16 matrices by instructions of its own."""
+    """Tell whether this processor multiplies bfloat16 matrices by instructions of its own."""
     try:
         return bool(_INSTRUCTIONS & set(Path("/proc/cpuinfo").read_text().split()))
     except OSError:
@@ -54,7 +54,7 @@ class Products:
     precision: Precision = "float32"
 
     def emulated(self, device: torch.device) -> bool:
-        """Whether a device has to round float32 numbers, for want of bfloat16 instructions."""
+        """Tell whether a device has to round float32 numbers, for want of bfloat16 instructions."""
         return self.precision == "bf16" and device.type != "cuda" and not cpu_has_bf16()
 
     def operand(self, x: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ class Products:
 
     @contextmanager
     def on(self, device: torch.device) -> Iterator[None]:
-        """During the block, a GPU takes float32 products in TF32 if told so, and sums bf16's in float32."""
+        """Make a GPU take float32 products in TF32 if told so, and sum bf16's in float32, in the block."""
         if self.precision == "float32" or device.type != "cuda":
             yield
             return
@@ -119,7 +119,7 @@ class Mix(Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        """G S^T."""
+        """Multiply G S^T."""
         (support,) = ctx.saved_tensors
         return ctx.products.product(gradient, support.T), None, None
 
@@ -150,7 +150,7 @@ class Compare(Function):
 
     @staticmethod
     def backward(ctx: Any, across: Tensor, gram: Tensor) -> tuple[None, Tensor, None, None]:
-        """A A^T is symmetric, so its gradient G enters as (G + G^T) A: one product, not two."""
+        """Let A A^T, which is symmetric, have its gradient G enter as (G + G^T) A: one product, not two."""
         x, operand = ctx.saved_tensors
         found = gram.new_empty(operand.shape)
         both_ways = gram + gram.mT

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
+from itertools import islice
 from typing import Any, Literal
 
 import torch
@@ -71,7 +72,7 @@ class ParamSettings:
     start: Literal["normal", "consensus"] = _TABLE_5["start"]
 
     def weights(self) -> dict[str, float]:
-        """Weight of each loss, in the order of `LOSSES`."""
+        """Name the weight of each loss, in the order of `LOSSES`."""
         values = (self.nce_weight, self.coverage_weight, self.orthogonality_weight, self.length_weight)
         return dict(zip(LOSSES, values, strict=True))
 
@@ -87,12 +88,18 @@ class Param:
         similarity: gives the relative representations that symNCE compares.
         training: progress, checkpoint, live curves.
         precision: of the matrix products; softmax, losses and P are in float32.
+        single: PARAM Single also where it is given several encoders: P is learned on the first alone.
     """
 
     settings: ParamSettings = field(default_factory=ParamSettings)
     similarity: Similarity = SIMILARITIES["wip"]
     training: Training = field(default_factory=Training)
     precision: Precision = "float32"
+    single: bool = False
+
+    def comparing(self, similarity: Similarity) -> Param:
+        """Make another whose symNCE compares by a similarity."""
+        return replace(self, similarity=similarity)
 
     def configured(
         self,
@@ -112,6 +119,8 @@ class Param:
         Raises:
             UserError: a loss became NaN or infinite.
         """
+        if self.single:
+            spaces = dict(islice(spaces.items(), 1))
         module = ParamModule(spaces, ids, m, seed, self)
         device = module.whitened.device
         if module.products.emulated(device):
@@ -172,7 +181,7 @@ class ParamModule(CurvesModule):
         self.logits = torch.nn.Parameter(start)
 
     def training_step(self, rows: Tensor, _: int) -> dict[str, Any]:
-        """Eq. 3 on the samples `rows` [1, B], and its terms."""
+        """Compute Eq. 3 on the samples `rows` [1, B], and its terms."""
         weights, terms = self.settings.weights(), self.objective(rows[0])
         loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         return {"loss": loss, "terms": list(terms.values())}
@@ -200,11 +209,11 @@ class ParamModule(CurvesModule):
         return dict(zip(LOSSES, [nce, *(loss.mean() for loss in single)], strict=True))
 
     def mixture(self) -> Tensor:
-        """P = softmax(logits / T) row by row, row-stochastic, [m, K] (Appendix D)."""
+        """Make P = softmax(logits / T) row by row, row-stochastic, [m, K] (Appendix D)."""
         return torch.softmax(self.logits / self.settings.temperature, dim=1)
 
     def diverged(self, names: str) -> UserError:
-        """What is told of losses that are not finite; nothing is recorded."""
+        """Tell which losses are not finite; nothing is recorded."""
         return user_error(
             f"PARAM diverged in epoch {self.current_epoch}: {names} is not finite",
             f"lower anchors.lr (now {self.settings.lr:g}) or raise the temperatures; nothing is recorded",
@@ -212,7 +221,7 @@ class ParamModule(CurvesModule):
 
 
 def with_consensus(logits: Tensor, support: Mapping[str, Tensor], temperature: float) -> Tensor:
-    """Logits whose leading rows are +z_k / -z_k times T, one pair for each of the m / 4 leading dimensions.
+    """Set the leading rows of logits to +z_k / -z_k times T, a pair for each of the m / 4 leading dimensions.
 
     z_k [K] is the k-th coordinate of the consensus of the support (docs/consensus.md), standardised. The
     pair of anchors mixes the samples by exp(z_k) and exp(-z_k), so that it lies on both sides of the mean
@@ -225,11 +234,11 @@ def with_consensus(logits: Tensor, support: Mapping[str, Tensor], temperature: f
     """
     moments = Moments.of(support)
     agreement = agree(moments, moments.dims)
-    directions = agreement.stacked()[:, : len(logits) // ANCHORS_A_DIMENSION]
+    directions = agreement.directions[:, : len(logits) // ANCHORS_A_DIMENSION]
     coordinates = (torch.cat(list(support.values()), dim=1).double() - moments.mean) @ directions
     z = temperature * coordinates.T / coordinates.std(0, correction=0)[:, None]
     pairs = torch.stack([z, -z], dim=1).flatten(0, 1).to(logits)
     return torch.cat([pairs, logits[len(pairs) :]])
 
 
-PARAM = Param()  # as `get_anchor_strategy` has it
+PARAM, PARAM_SINGLE = Param(), Param(single=True)  # as `get_anchor_strategy` has them

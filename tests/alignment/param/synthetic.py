@@ -26,7 +26,7 @@ def views(count: int = 2, n: int = N, noise: float = 0.3) -> dict[str, Tensor]:
 
 def whitened(spaces: dict[str, Tensor]) -> dict[str, WhitenedSpace]:
     """As a strategy gets them."""
-    return {name: WhitenedSpace(x, w := Whitening.fit(x), w(x)) for name, x in spaces.items()}
+    return {name: WhitenedSpace(x, Whitening.fit(x)) for name, x in spaces.items()}
 
 
 def learn(
@@ -38,9 +38,10 @@ def learn(
     similarity: str = "wip",
     training: Training | None = None,
     precision: Precision = "float32",
+    single: bool = False,
     **settings: float,
 ) -> AnchorSet:
     """PARAM on small spaces: 6 epochs of 4 steps unless told otherwise."""
     chosen = ParamSettings(**{"epochs": 6, "batch": 16, **settings})
-    strategy = Param(chosen, get_similarity(similarity), training or Training(), precision)
+    strategy = Param(chosen, get_similarity(similarity), training or Training(), precision, single)
     return strategy(whitened(spaces or views()), torch.arange(k), m, seed)
