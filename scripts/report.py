@@ -17,7 +17,12 @@ def main(arguments: list[str] | None = None) -> int:
     from relrep_exp.report.page.page import build
     from relrep_exp.store.files import require_writable
 
-    given = _parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(description=__doc__)
+    several = "a folder that holds records/; may be given several times, the first has precedence (outputs)"
+    parser.add_argument("--outputs", type=Path, action="append", metavar="FOLDER", help=several)
+    place = "where the page goes (report/ of the first)"
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help=place)
+    given = parser.parse_args(arguments)
     outputs = given.outputs or [Path("outputs")]
     folder = given.to or outputs[0] / "report"
     try:
@@ -31,21 +36,6 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"warning: {problem}", file=sys.stderr)
     print(f"report: {page}")
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--outputs",
-        type=Path,
-        action="append",
-        metavar="FOLDER",
-        help="a folder that holds records/; may be given several times, the first has precedence (outputs)",
-    )
-    parser.add_argument(
-        "--to", type=Path, metavar="FOLDER", help="where the page goes (report/ of the first)"
-    )
-    return parser
 
 
 if __name__ == "__main__":

@@ -15,59 +15,39 @@ from pydantic import TypeAdapter
 from relrep_exp.config.schema import ExperimentConfig
 from relrep_exp.errors import UserError
 from relrep_exp.report.render.formats import to_csv, to_latex, to_markdown
+from relrep_exp.report.tables.axis_tables import axis_table, methods_table, metrics_table, variations_table
 from relrep_exp.report.tables.compare import beside_cited, beside_paper
-from relrep_exp.report.tables.points import Gap, Point, said, selected
+from relrep_exp.report.tables.pair_tables import pairs_table
+from relrep_exp.report.tables.points import Place, Point, said, selected
+from relrep_exp.report.tables.table import Table
 from relrep_exp.store.files import seal, unseal, write_atomic
 
 if TYPE_CHECKING:
-    from relrep_exp.report.tables.table import Table
     from relrep_exp.store.records import Record
 
 FILE = "experiment.json"
 _SCHEMA = 1
 _NO_CHANGE = {"experiment", "profile", "seed", "paths", "runtime", "logger", "overwrite", "hydra"}
 
-# What makes a `Table` from (experiment, points, gaps), and a `Drawing` from (experiment, points). Named, not
-# imported: a figure's module brings matplotlib with it.
-_TABLES = {
-    "pairs": "relrep_exp.report.tables.pair_tables:pairs_table",
-    "metrics": "relrep_exp.report.tables.axis_tables:metrics_table",
-    "axis": "relrep_exp.report.tables.axis_tables:axis_table",
-    "methods": "relrep_exp.report.tables.axis_tables:methods_table",
-    "variations": "relrep_exp.report.tables.axis_tables:variations_table",
+_TABLES: dict[str, Callable[..., Table]] = {  # from (experiment, points, gaps)
+    "pairs": pairs_table,
+    "metrics": metrics_table,
+    "axis": axis_table,
+    "methods": methods_table,
+    "variations": variations_table,
 }
+# What makes a `Drawing` from (experiment, points). Named, not imported: matplotlib would come with it.
 _FIGURES = {
-    "samples": "relrep_exp.report.figures.record_figures:samples_figure",
-    "tradeoff": "relrep_exp.report.figures.line_figure:tradeoff_figure",
-    "lines": "relrep_exp.report.figures.line_figure:lines_figure",
-    "rescaling": "relrep_exp.report.figures.line_figure:rescaling_figure",
-    "sensitivity": "relrep_exp.report.figures.sensitivity_figure:sensitivity_figure",
-    "anchors": "relrep_exp.report.figures.anchor_figure:anchors_figure",
-    "invariances": "relrep_exp.report.figures.geometry_figures:invariances_figure",
-    "spaces": "relrep_exp.report.figures.geometry_figures:spaces_figure",
-    "reconstructions": "relrep_exp.report.figures.reconstruction_figure:reconstructions_figure",
+    "samples": "record_figures:samples_figure",
+    "tradeoff": "line_figure:tradeoff_figure",
+    "lines": "line_figure:lines_figure",
+    "rescaling": "line_figure:rescaling_figure",
+    "sensitivity": "sensitivity_figure:sensitivity_figure",
+    "anchors": "anchor_figure:anchors_figure",
+    "invariances": "geometry_figures:invariances_figure",
+    "spaces": "geometry_figures:spaces_figure",
+    "reconstructions": "reconstruction_figure:reconstructions_figure",
 }
-
-
-@dataclass(frozen=True)
-class Place:
-    """One run of an experiment, finished or not.
-
-    Attributes:
-        method: as the experiment calls it.
-        at: its value on each axis.
-        varied: the one key that was changed from the method's own setting, with its value; None for the base.
-        key: of its record.
-        command: what makes this run alone.
-        reason: why it had no record when the experiment ended; "" where it had one.
-    """
-
-    method: str
-    at: Mapping[str, Any]
-    varied: tuple[str, Any] | None
-    key: str
-    command: str
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,15 +72,14 @@ class Closing:
         texts = [text for text in shlex.split(self.command)[2:] if "=" in text or text.startswith("~")]
         return [text for text in texts if re.split(r"[=./]", text.lstrip("+~"))[0] not in _NO_CHANGE]
 
-    def sort_out(self, records: Mapping[str, Record]) -> tuple[list[Point], list[Gap]]:
+    def sort_out(self, records: Mapping[str, Record]) -> tuple[list[Point], list[Place]]:
         """Split the runs into those that have a record, by key, and those that have none."""
         points, gaps = [], []
         for place in self.places:
-            where = (place.method, place.at, place.varied)
             if (record := records.get(place.key)) is not None:
-                points.append(Point(*where, record))
+                points.append(Point(place.method, place.at, place.varied, record))
             else:
-                gaps.append(Gap(*where, place.reason or "not run yet", place.command))
+                gaps.append(replace(place, reason=place.reason or "not run yet"))
         return points, gaps
 
     def save(self, folder: Path) -> None:
@@ -164,7 +143,7 @@ def experiment_table(closing: Closing, records: Mapping[str, Record]) -> tuple[T
     if not found and closing.profile != "paper":
         experiment = replace(experiment, paper=None)  # no record says which encoders stand in for the paper's
     points = selected(experiment, found)
-    table: Table = _maker(_TABLES[experiment.table])(experiment, points, gaps)
+    table = _TABLES[experiment.table](experiment, points, gaps)
     remarks = said(experiment)
     if experiment.note:
         remarks.append(experiment.note)
@@ -173,16 +152,10 @@ def experiment_table(closing: Closing, records: Mapping[str, Record]) -> tuple[T
     table = replace(
         table,
         title=f"{experiment.title}: {table.title}",
-        missing=tuple(map(str, gaps)),
+        missing=tuple(f"{' '.join(gap.words)}: {gap.reason}; {gap.command}" for gap in gaps),
         remarks=tuple(remarks),
     )
     return beside_cited(beside_paper(table, experiment, points), experiment, points), points
-
-
-def _maker(name: str) -> Callable[..., Any]:
-    module, function = name.split(":")
-    made: Callable[..., Any] = getattr(import_module(module), function)
-    return made
 
 
 def _write_table(table: Table, folder: Path) -> None:
@@ -195,7 +168,10 @@ def _write_figure(experiment: ExperimentConfig, points: Sequence[Point], folder:
     why = "no run has a record yet"
     if points:
         try:
-            drawing = _maker(_FIGURES[experiment.figure])(experiment, points)
+            module, function = _FIGURES[experiment.figure].split(":")
+            drawing = getattr(import_module(f"relrep_exp.report.figures.{module}"), function)(
+                experiment, points
+            )
         except UserError as error:
             why = "; ".join(f"{problem.what} ({problem.remedy})" for problem in error.problems)
         else:

@@ -100,11 +100,6 @@ def _experiment(
 ) -> Section:
     closing, experiment = ended.closing, ended.closing.experiment
     points, gaps = closing.sort_out(found.records)
-    missing = []
-    for gap in gaps:
-        places = {**gap.at, **dict([gap.varied] if gap.varied else [])}
-        label = ", ".join([gap.method, *(f"{key}={value}" for key, value in places.items())])
-        missing.append((label, gap.reason, gap.command))
     empty = Section(
         id=_id(f"{experiment.name}-{closing.profile}", taken),
         title=f"{experiment.title} ({experiment.name}, profile={closing.profile})",
@@ -112,7 +107,7 @@ def _experiment(
         task=points[0].record.task if points else "",
         command=closing.command,
         planned=len(closing.places),
-        gaps=missing,
+        gaps=[(", ".join(gap.words), gap.reason, gap.command) for gap in gaps],
         origin=_origin(point.record for point in points),
     )
     try:

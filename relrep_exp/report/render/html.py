@@ -45,33 +45,25 @@ class Runs:
         A table may show a part of the pairs, or a mean over something else; what a cell says of its runs must
         not be guessed.
         """
+        first, second = line.target, line.source
+        choices: list[Choice] = [lambda row: (row.source == row.target) == (second == MATCHING)]
+        if not line.closing:  # a retrieval's row names its source first; others are means over encoders
+            choices = [
+                lambda row: (row.target, row.source) == (first, second),
+                lambda row: (row.source, row.target) == (first, second),
+                lambda row: row.source != row.target,
+                lambda row: row.source == row.target,
+            ]
         records = [self.records[number] for number in self.of(cell)]
-        for chosen in _choices(line):
-            found = [_mean_of_rows(record, measure.name, chosen) for record in records]
+        for chosen in choices:
+            rows = [[r.value for r in one.rows if r.metric == measure.name and chosen(r)] for one in records]
+            found = [mean_of(values) if values else math.nan for values in rows]
             if found and math.isclose(mean_of(found), cell.mean, rel_tol=1e-9):
                 return found
         return []
 
 
-def _choices(line: Line) -> list[Choice]:
-    """List what a row of a table may stand for; a retrieval's names its source first."""
-    first, second = line.target, line.source
-    if line.closing:
-        return [lambda row: (row.source == row.target) == (second == MATCHING)]
-    return [
-        lambda row: (row.target, row.source) == (first, second),
-        lambda row: (row.source, row.target) == (first, second),
-        lambda row: row.source != row.target,
-        lambda row: row.source == row.target,
-    ]
-
-
-def _mean_of_rows(record: Record, metric: str, chosen: Choice) -> float:
-    values = [row.value for row in record.rows if row.metric == metric and chosen(row)]
-    return mean_of(values) if values else math.nan
-
-
-def to_html(table: Table, runs: Runs | None = None) -> str:
+def to_html(table: Table, runs: Runs) -> str:
     """Write a `<table>` and its notes, to stand inside a page; every name is escaped.
 
     The rows are one `<tbody>` and can be sorted, the means over them another, which stays below.
@@ -80,10 +72,12 @@ def to_html(table: Table, runs: Runs | None = None) -> str:
         table: what is shown.
         runs: those of the page; a cell whose records are among them is a button that names them.
     """
-    head = "".join(map(_heading, table.headings, [None, None, *table.columns]))
-    known = runs or Runs()
+    head = ""
+    for name, column in zip(table.headings, [None, None, *table.columns], strict=True):
+        kind = f'"number"{_of_method(column.method)}' if column else '"text"'
+        head += f'<th scope="col" data-sort={kind}>{html.escape(name)}</th>'
     bodies = [
-        _body(list(lines), table, known, closing)
+        _body(list(lines), table, runs, closing)
         for closing, lines in groupby(table.rows, key=lambda line: line.closing)
     ]
     notes = "".join(f'<p class="note">{html.escape(note)}</p>\n' for note in table.notes("bold"))
@@ -92,12 +86,6 @@ def to_html(table: Table, runs: Runs | None = None) -> str:
     caption = f"<caption><span>{title}{small}</span></caption>"
     grid = f"<table>\n{caption}\n<thead><tr>{head}</tr></thead>\n{''.join(bodies)}</table>"
     return f'<div class="scroll" role="region" tabindex="0" aria-label="{title}">{grid}</div>\n{notes}'
-
-
-def _heading(name: str, column: Column | None) -> str:
-    if column is None:
-        return f'<th scope="col" data-sort="text">{html.escape(name)}</th>'
-    return f'<th scope="col" data-sort="number"{_of_method(column.method)}>{html.escape(name)}</th>'
 
 
 def _of_method(method: str) -> str:
@@ -131,34 +119,26 @@ def _cell(cell: Cell | None, line: Line, column: Column, table: Table, runs: Run
     text = html.escape(cell_text(cell, line, column, table))
     shown = f"<strong>{text}</strong>" if cell.best else text
     value = "" if math.isnan(cell.mean) else f' data-value="{cell.mean:.8g}"'
-    if own := runs.of(cell):
-        values = [measure.text(value) for value in runs.values(cell, line, measure)]
-        shown = _button(shown, own, values)
+    if numbers := runs.of(cell):  # a button opens the panel; the script finds the runs by their numbers
+        values = " ".join(measure.text(value) for value in runs.values(cell, line, measure))
+        named = f'data-runs="{" ".join(map(str, numbers))}"' + (f' data-values="{values}"' if values else "")
+        shown = f'<button type="button" class="number" {named}>{shown}</button>'
     return f"<td{value}>{shown}{_beside(cell.beside, measure)}</td>"
-
-
-def _button(shown: str, numbers: Sequence[int], values: Sequence[str]) -> str:
-    """Write what opens the panel; the script finds the runs by their numbers."""
-    each = f' data-values="{" ".join(values)}"' if values else ""
-    named = f'data-runs="{" ".join(map(str, numbers))}"'
-    return f'<button type="button" class="number" {named}{each}>{shown}</button>'
 
 
 def _beside(paper: Beside | None, measure: Measure) -> str:
     """Write the paper's number on its own line: `96.20 ± 0.30 (-1.20 ↓)`, with the words for who listens."""
     if paper is None:
         return ""
-    spread = "" if math.isnan(paper.std) else f" ± {measure.text(paper.std)}"
-    ours = "" if paper.difference is None else f" ({measure.signed(paper.difference)}{_verdict(paper)})"
-    return f'<span class="paper">{_unseen("paper ")}{measure.text(paper.mean)}{spread}{ours}</span>'
-
-
-def _verdict(paper: Beside) -> str:
-    """Write the mark with its word, and the p-value for who points at it; or why there was no test."""
-    why = f"p = {paper.p:.2g}" if paper.p is not None else paper.reason
-    name = paper.verdict.replace(" ", "-") or "untested"
-    said = MARKS.get(paper.verdict, "") + _unseen(f" {paper.verdict or 'not tested'}")
-    return f' <span class="{name}" title="{html.escape(why)}">{said}</span>'
+    text = measure.spread(paper.mean, paper.std)
+    if paper.difference is not None:
+        # The p-value is for who points at it; without a test the reason is.
+        why = f"p = {paper.p:.2g}" if paper.p is not None else paper.reason
+        name = paper.verdict.replace(" ", "-") or "untested"
+        said = MARKS.get(paper.verdict, "") + _unseen(f" {paper.verdict or 'not tested'}")
+        mark = f'<span class="{name}" title="{html.escape(why)}">{said}</span>'
+        text += f" ({measure.signed(paper.difference)} {mark})"
+    return f'<span class="paper">{_unseen("paper ")}{text}</span>'
 
 
 def _unseen(text: str) -> str:

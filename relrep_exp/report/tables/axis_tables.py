@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from relrep_exp.config.schema import ExperimentConfig
-    from relrep_exp.report.tables.points import Gap, Point
+    from relrep_exp.report.tables.points import Place, Point
 
 _OVER = "mean over pairs of different encoders"
 _ALONE = "mean over encoders, each by itself"
@@ -45,7 +45,7 @@ _TOLD = {
 }
 
 
-def metrics_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Gap] = ()) -> Table:
+def metrics_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Place] = ()) -> Table:
     """Make one row for each of `experiment.metrics`, one column for each method (Table 4).
 
     Raises:
@@ -66,7 +66,7 @@ def metrics_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: S
     return _table(points, ("metric", "mean over"), ("measure", "mean_over"), columns, lines)
 
 
-def axis_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Gap] = ()) -> Table:
+def axis_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Place] = ()) -> Table:
     """Make a row for each value of `experiment.x` and each of `experiment.metrics`, a column for each method.
 
     Raises:
@@ -82,7 +82,7 @@ def axis_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequ
     return _table(points, (x, "metric"), (x, "measure"), columns, lines)
 
 
-def methods_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Gap] = ()) -> Table:
+def methods_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Place] = ()) -> Table:
     """Make a row for each value of `experiment.x` and each method, a column for each of `experiment.metrics`.
 
     The best of each column is marked among the methods that read other encoders.
@@ -118,7 +118,7 @@ def methods_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: S
 
 
 def variations_table(
-    experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Gap] = ()
+    experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Place] = ()
 ) -> Table:
     """Make a row for each value of each varied key, a column for each method, with the change from its base.
 
@@ -136,7 +136,7 @@ def variations_table(
     places: dict[tuple[str, str], dict[str, Cell | None]] = {(BASE, ""): {}}
     for effect in effects:
         places.setdefault((effect.key, str(effect.value)), {})[effect.method] = effect.cell
-    absent: dict[tuple[tuple[str, str], str], list[Gap]] = {}
+    absent: dict[tuple[tuple[str, str], str], list[Place]] = {}
     for gap in gaps:
         key, value = gap.varied or (BASE, "")
         absent.setdefault(((key, str(value)), gap.method), []).append(gap)
@@ -157,7 +157,7 @@ def variations_table(
 
 
 def _columns(
-    experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Gap]
+    experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Place]
 ) -> tuple[Column, ...]:
     """Make a column of each method; rows say what they hold."""
     first = measure_of([*experiment.metrics, experiment.metric][0])
@@ -166,7 +166,7 @@ def _columns(
 
 
 def _cells_along(
-    experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Gap], methods: Sequence[str]
+    experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Place], methods: Sequence[str]
 ) -> dict[Any, dict[tuple[str, str], Cell | None]]:
     """Find the cell of each method and metric at each value of the axis, by size; where no run is, why."""
     series = {

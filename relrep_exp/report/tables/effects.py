@@ -64,9 +64,8 @@ def effects_of(experiment: ExperimentConfig, points: Sequence[Point]) -> list[Ef
         variations: dict[tuple[str, str], list[Point]] = {}
         for point in members:
             if point.varied:
-                variations.setdefault((point.varied[0], repr(point.varied[1])), []).append(
-                    point
-                )  # True is not 1
+                key, value = point.varied
+                variations.setdefault((key, repr(value)), []).append(point)  # by repr: True is not 1
         for (key, _), there in variations.items():
             records = by_seed(there)
             changes = [value - own[seed] for seed, value in _scores(records, measure).items() if seed in own]
@@ -75,7 +74,7 @@ def effects_of(experiment: ExperimentConfig, points: Sequence[Point]) -> list[Ef
                 shared = records.keys() & base.keys()
                 default = bool(shared) and all(records[seed].key == base[seed].key for seed in shared)
                 cell = replace(cell, change=mean_of(changes), default=default)
-            value = there[0].varied[1] if there[0].varied else ""
+            _, value = there[0].varied or (BASE, "")
             changed.append(Effect(method, key, value, measure, cell, std_of(changes), len(changes)))
     keys = list(dict.fromkeys(effect.key for effect in changed))
     return bases + sorted(changed, key=lambda effect: keys.index(effect.key))

@@ -44,7 +44,7 @@ from relrep_exp.report.tables.table import (
 
 if TYPE_CHECKING:
     from relrep_exp.config.schema import ExperimentConfig
-    from relrep_exp.report.tables.points import Gap, Point
+    from relrep_exp.report.tables.points import Place, Point
     from relrep_exp.store.records import Record
 
 Values = Mapping[str, Mapping[Pair, float]]  # metric -> pair -> value
@@ -66,7 +66,7 @@ def comparison(records: Sequence[Record], metric: str = "f1_weighted") -> Table:
     return _table(records, runs, {}, [ABSOLUTE], _pairs(runs, measures, fields), measures, fields)
 
 
-def pairs_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Gap] = ()) -> Table:
+def pairs_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Place] = ()) -> Table:
     """Compare an experiment's runs, less its variations, in its metrics; as Tables 1 and 3 have it.
 
     Every method has its column. Where no run has a record, the rows are the paper's.

@@ -33,28 +33,30 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Gap:
-    """One run of an experiment that has no record.
+class Place:
+    """One run of an experiment, finished or not.
 
     Attributes:
         method: as the experiment calls it.
         at: its value on each axis.
         varied: as of a `Point`.
-        reason: why there is none, e.g. `not run yet`, `failed: ...`, `killed (signal 9)`.
+        key: of its record.
         command: what makes this run alone.
+        reason: why it has no record, e.g. `failed: ...`, `killed (signal 9)`; "" where it has one.
     """
 
     method: str
     at: Mapping[str, Any]
     varied: tuple[str, Any] | None
-    reason: str
+    key: str
     command: str
+    reason: str = ""
 
-    def __str__(self) -> str:
-        """Tell the run, the reason, and the command that makes it."""
-        places = dict(self.at) | dict([self.varied] if self.varied else [])
-        where = " ".join([self.method, *(f"{key}={value}" for key, value in places.items())])
-        return f"{where}: {self.reason}; {self.command}"
+    @property
+    def words(self) -> list[str]:
+        """The method, and what sets the run apart from its others."""
+        settings = dict(self.at) | dict([self.varied] if self.varied else [])
+        return [self.method, *(f"{key}={value}" for key, value in settings.items())]
 
 
 def base_points(points: Sequence[Point]) -> list[Point]:
@@ -130,23 +132,25 @@ def is_absolute(experiment: ExperimentConfig, method: str) -> bool:
     return method == ABSOLUTE or "aligner=absolute" in experiment.methods.get(method, ())
 
 
-def methods_of(experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Gap] = ()) -> list[str]:
+def methods_of(
+    experiment: ExperimentConfig, points: Sequence[Point], gaps: Sequence[Place] = ()
+) -> list[str]:
     """List every method of the experiment in its order, `absolute` first, whether it has a record or not."""
     found = dict.fromkeys([*experiment.methods, *of_methods(points), *(gap.method for gap in gaps)])
     return sorted(found, key=lambda method: not is_absolute(experiment, method))
 
 
-def gaps_of_methods(gaps: Iterable[Gap]) -> dict[str, list[Gap]]:
-    """Sort the gaps in methods' own settings by method."""
-    found: dict[str, list[Gap]] = {}
+def gaps_of_methods(gaps: Iterable[Place]) -> dict[str, list[Place]]:
+    """Sort the missing runs of methods' own settings by method."""
+    found: dict[str, list[Place]] = {}
     for gap in gaps:
         if gap.varied is None:
             found.setdefault(gap.method, []).append(gap)
     return found
 
 
-def missing_cell(gaps: Iterable[Gap]) -> Cell:
-    """Make a cell without a value that says why; without gaps, that nobody ran it.
+def missing_cell(gaps: Iterable[Place]) -> Cell:
+    """Make a cell without a value that says why; without missing runs, that nobody ran it.
 
     `failed: out of memory` is `missing: failed` there, `killed (signal 9)` `missing: killed`, `not run yet`
     `missing: not run`; the notes below the table have the rest.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from relrep_exp.report.render.formats import to_latex, to_markdown
-from relrep_exp.report.render.html import to_html
+from relrep_exp.report.render.html import Runs, to_html
 from relrep_exp.report.tables.axis_tables import axis_table, metrics_table, variations_table
 from report.reading import csv_of, note_of
 from report.synthetic_points import along, experiment, point
@@ -110,7 +110,7 @@ def test_a_variation_has_its_difference_to_the_same_seeds_and_the_own_setting_is
 def test_every_format_of_a_table_of_variations_says_the_difference():
     table = variations_table(VARIED, variations())
     assert r"58.00 $\pm$ 4.24 (+3.00)" in to_latex(table) and "(default)" in to_latex(table)
-    assert "58.00 ± 4.24 (+3.00)" in to_html(table)
+    assert "58.00 ± 4.24 (+3.00)" in to_html(table, Runs())
 
 
 def test_methods_of_different_tasks_are_each_measured_in_their_own_metric_and_not_ranked():

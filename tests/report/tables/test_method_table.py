@@ -8,11 +8,11 @@ import pytest
 
 from relrep_exp.errors import UserError
 from relrep_exp.report.figures.line_figure import rescaling_figure, tradeoff_figure
-from relrep_exp.report.render.html import to_html
+from relrep_exp.report.render.html import Runs, to_html
 from relrep_exp.report.tables.axis_tables import methods_table
 from relrep_exp.report.tables.compare import beside_cited
 from relrep_exp.report.tables.pair_tables import pairs_table
-from relrep_exp.report.tables.points import Gap, Point
+from relrep_exp.report.tables.points import Place, Point
 from relrep_exp.store.records import Row
 from report.reading import csv_of, note_of
 from report.synthetic_points import along, experiment, point
@@ -44,11 +44,7 @@ def runs() -> list[Point]:
 
 def test_a_row_for_each_place_and_method_with_its_time_and_its_samples():
     table = methods_table(SHOWN, runs())
-    assert [(line.target, line.source) for line in table.rows[:3]] == [
-        ("10", "own"),
-        ("10", "x"),
-        ("10", "y"),
-    ]
+    assert [(line.target, line.source) for line in table.rows[:3]] == [("10", m) for m in ("own", "x", "y")]
     rows = {(row["k"], row["method"], row["metric"]): row for row in csv_of(table)}
     assert float(rows["20", "y", "join_seconds"]["mean"]) == pytest.approx(0.008, rel=1e-12)
     assert float(rows["20", "y", "parallel_points"]["mean"]) == 20
@@ -57,38 +53,29 @@ def test_a_row_for_each_place_and_method_with_its_time_and_its_samples():
 
 
 def test_the_best_of_a_column_is_marked_among_methods_that_read_others():
-    best = {
-        (line.source, n)
-        for line in methods_table(SHOWN, runs()).rows
-        for n, c in enumerate(line.cells)
-        if c and c.best
-    }
+    lines = methods_table(SHOWN, runs()).rows
+    best = {(line.source, n) for line in lines for n, c in enumerate(line.cells) if c and c.best}
     assert best == {("y", 0), ("x", 1)}
 
 
 def test_an_alias_of_absolute_is_never_ranked_in_a_table_of_pairs():
     shown = replace(SHOWN, methods={"own": ["aligner=absolute"], "x": []})
     mine = [p for p in runs() if p.at["k"] == 10 and p.method != "y"]
-    marked = {
-        column.method
-        for line in pairs_table(shown, mine).rows
-        for cell, column in zip(line.cells, pairs_table(shown, mine).columns, strict=True)
-        if cell and cell.best
-    }
-    assert marked == {"x"}
+    table = pairs_table(shown, mine)
+    cells = [pair for line in table.rows for pair in zip(line.cells, table.columns, strict=True)]
+    assert {column.method for cell, column in cells if cell and cell.best} == {"x"}
 
 
 def test_the_page_can_hide_a_methods_rows():
-    text = to_html(methods_table(SHOWN, runs()))
+    text = to_html(methods_table(SHOWN, runs()), Runs())
     assert text.count('<tr data-method="y">') == 2 and '<th scope="col" data-sort="number">' in text
 
 
 def test_a_missing_run_says_so_in_its_row():
-    gap = Gap("y", {"k": 20, "seed": 0}, None, "failed: out of memory", "python run.py")
+    gap = Place("y", {"k": 20, "seed": 0}, None, "key", "python run.py", "failed: out of memory")
     kept = [p for p in runs() if (p.method, p.at["k"]) != ("y", 20)]
-    [row] = [
-        line for line in methods_table(SHOWN, kept, [gap]).rows if (line.target, line.source) == ("20", "y")
-    ]
+    lines = methods_table(SHOWN, kept, [gap]).rows
+    [row] = [line for line in lines if (line.target, line.source) == ("20", "y")]
     assert {cell.missing for cell in row.cells} == {"missing: failed"}
 
 

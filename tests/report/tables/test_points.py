@@ -8,7 +8,7 @@ from relrep_exp.config.schema import ExperimentConfig
 from relrep_exp.report.render.formats import to_markdown
 from relrep_exp.report.tables.axis_tables import axis_table, metrics_table, variations_table
 from relrep_exp.report.tables.pair_tables import pairs_table
-from relrep_exp.report.tables.points import Gap
+from relrep_exp.report.tables.points import Place
 from report.reading import csv_of, markdown_row, note_of, terminal
 from report.synthetic import ENCODERS, found, grid, plausible
 from report.synthetic_paper import experiment_of, runs_of, table_of
@@ -19,7 +19,7 @@ PLANNED = ExperimentConfig("x", "X", METHODS, axes={"seed": [0, 1]})
 
 
 def gap(method, seed, reason="failed: out of memory", varied=None, **at):
-    return Gap(method, {"seed": seed, **at}, varied, reason, f"python run.py seed={seed}")
+    return Place(method, {"seed": seed, **at}, varied, "key", f"python run.py seed={seed}", reason)
 
 
 def points(*records):
