@@ -10,10 +10,11 @@ from relrep_exp.app.plan import Part, Run
 from relrep_exp.app.track import log_experiment
 from relrep_exp.config.schema import ExperimentConfig
 from relrep_exp.errors import UserError
-from relrep_exp.report.experiment import Closing, Place, experiment_table, write_experiment
+from relrep_exp.report.experiment import Closing, experiment_table, write_experiment
 from relrep_exp.report.render.terminal import to_terminal
 from relrep_exp.report.tables.groups import homogeneous
 from relrep_exp.report.tables.pair_tables import comparison
+from relrep_exp.report.tables.points import Place
 from relrep_exp.report.tables.run_table import headline
 from relrep_exp.store.records import Record
 

@@ -16,7 +16,8 @@ from wandb_files import content_of, entries_of
 
 from relrep_exp.app import track
 from relrep_exp.config.schema import ExperimentConfig
-from relrep_exp.report.experiment import Closing, Place, write_experiment
+from relrep_exp.report.experiment import Closing, write_experiment
+from relrep_exp.report.tables.points import Place
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.records import Record, Row
 from relrep_exp.tasks import stitching

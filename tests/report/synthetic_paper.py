@@ -10,8 +10,9 @@ import yaml
 
 from relrep_exp.config.load import load_experiment, of_profile
 from relrep_exp.config.schema import ExperimentConfig
-from relrep_exp.report.experiment import Closing, Place
+from relrep_exp.report.experiment import Closing
 from relrep_exp.report.tables.paper_numbers import PaperValue, paper_table
+from relrep_exp.report.tables.points import Place
 from relrep_exp.report.tables.run_table import RETRIEVAL
 from relrep_exp.store.files import CONF
 from relrep_exp.store.records import Record, Row

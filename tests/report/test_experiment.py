@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from relrep_exp.config.schema import ExperimentConfig
-from relrep_exp.report.experiment import FILE, Closing, Place, experiment_table, write_experiment
+from relrep_exp.report.experiment import FILE, Closing, experiment_table, write_experiment
 from relrep_exp.report.render.formats import to_csv, to_latex, to_markdown
+from relrep_exp.report.tables.points import Place
 
 from .synthetic import grid, plausible, single
 

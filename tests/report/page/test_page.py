@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from relrep_exp.config.schema import ExperimentConfig
-from relrep_exp.report.experiment import FILE, Closing, Place, write_experiment
+from relrep_exp.report.experiment import FILE, Closing, write_experiment
 from relrep_exp.report.page.library import library
 from relrep_exp.report.page.page import FILL_COMMAND, build
+from relrep_exp.report.tables.points import Place
 from relrep_exp.store.files import seal
 from relrep_exp.store.records import RecordStore
 from report.synthetic import plausible, single
