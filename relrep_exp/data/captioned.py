@@ -16,14 +16,13 @@ from relrep_exp.data import image_files, layouts, tables
 from relrep_exp.data.image_samples import FileImages
 from relrep_exp.data.images import Classes, class_numbers
 from relrep_exp.data.manifest import manifest, names_below, settings
-from relrep_exp.data.samples import Samples, View
+from relrep_exp.data.origin import local_folder
+from relrep_exp.data.samples import Samples, View, require_views
 from relrep_exp.errors import Problem, UserError, every, user_error
 from relrep_exp.store.keys import input_digest
 
 if TYPE_CHECKING:
     from relrep_exp.config.schema import CaptionedData
-
-_NAMED = 5  # images that a message names
 
 
 class Rows(NamedTuple):
@@ -41,7 +40,7 @@ def identity(config: CaptionedData, views: Sequence[str], offline: bool) -> dict
         UserError: there is no such folder, table or view; every problem.
     """
     _require_views(config, views)
-    root = _root(config)
+    root = local_folder(config)
     files = every({split: partial(_tables, config, root, split) for split in ("train", "test")})
     digests = {split: [input_digest(path) for path in paths] for split, paths in files.items()}
     texts = {**settings(config), "tables": digests}
@@ -62,7 +61,7 @@ def load(config: CaptionedData, views: Sequence[str], offline: bool) -> Samples:
             cannot be read may be left out), or labels do not fit; every problem.
     """
     _require_views(config, views)
-    root = _root(config)
+    root = local_folder(config)
     splits = every({split: partial(_read, config, root, split) for split in ("train", "test")})
     classes, problems = class_numbers(splits["train"].labels, splits["test"].labels, config.limit)
     if IMAGE in views and config.on_error == "raise":
@@ -78,27 +77,12 @@ def load(config: CaptionedData, views: Sequence[str], offline: bool) -> Samples:
 
 
 def _require_views(config: CaptionedData, views: Sequence[str]) -> None:
-    held = f"images and texts in {config.language!r}"
-    problems = [
-        Problem(
-            f"data={config.name} has no view {view!r}: it holds {held}",
-            f"choose encoders of images or of language={config.language}, or set data.language={view}",
-        )
-        for view in views
-        if view not in (IMAGE, config.language)
-    ]
-    if problems:
-        raise UserError(problems)
-
-
-def _root(config: CaptionedData) -> Path:
-    if config.root is None:
-        raise user_error(f"data={config.name} is read from files of yours", "say where: data.root=DIR")
-    root = Path(config.root).expanduser()
-    if not root.is_dir():
-        what = "it is a file" if root.exists() else "there is no such folder"
-        raise user_error(f"data.root={config.root}: {what}", f"give the folder that holds {config.name}")
-    return root
+    require_views(
+        views,
+        (IMAGE, config.language),
+        f"data={config.name} has no view {{view!r}}: it holds images and texts in {config.language!r}",
+        f"choose encoders of images or of language={config.language}, or set data.language={{view}}",
+    )
 
 
 def _tables(config: CaptionedData, root: Path, split: str) -> list[Path]:
@@ -109,20 +93,14 @@ def _read(config: CaptionedData, root: Path, split: str) -> Rows:
     told = dict.fromkeys(config.text, "set data.text=COLUMN, or [COLUMN,COLUMN]")
     told |= {config.image: "set data.image=COLUMN", config.label: "set data.label=COLUMN"}
     table = tables.read(_tables(config, root, split), told)
-    cells = every({name: partial(table.require, name) for name in told})
-    rows = zip(*(cells[name] for name in config.text), strict=True)
-    texts = [". ".join(filter(None, row)) for row in rows]
+    cells = table.whole(told)
     images = [config.image_path.replace("{}", cell) for cell in cells[config.image]]
-    outside = [row for row, path in enumerate(images) if _is_outside(path)]
-    if outside:
-        what = f"{table.place(outside[0])}: the image {images[outside[0]]!r} is not inside data.root"
-        raise user_error(what, "write paths relative to data.root, with slashes")
-    return Rows(texts, images, cells[config.label])
-
-
-def _is_outside(path: str) -> bool:
-    parts = PurePosixPath(path)
-    return parts.is_absolute() or ".." in parts.parts or not parts.parts
+    for row, path in enumerate(images):
+        parts = PurePosixPath(path)
+        if parts.is_absolute() or ".." in parts.parts or not parts.parts:
+            what = f"{table.place(row)}: the image {path!r} is not inside data.root"
+            raise user_error(what, "write paths relative to data.root, with slashes")
+    return Rows(tables.joined(cells, config.text), images, cells[config.label])
 
 
 def _missing(root: Path, splits: Mapping[str, Rows], limit: int | None) -> list[Problem]:
@@ -131,9 +109,13 @@ def _missing(root: Path, splits: Mapping[str, Rows], limit: int | None) -> list[
     lost = [path for path in dict.fromkeys(named) if not (root / path).is_file()]
     if not lost:
         return []
-    some = ", ".join(lost[:_NAMED]) + (f", ... ({len(lost)} in all)" if len(lost) > _NAMED else "")
     remedy = "copy them there, or leave such samples out with data.on_error=skip"
-    return [Problem(f"{root}: there are no images {some}", f"{remedy}; data.image_path says where they lie")]
+    return [
+        Problem(
+            f"{root}: there are no images {tables.some(lost)}",
+            f"{remedy}; data.image_path says where they lie",
+        )
+    ]
 
 
 def _view(view: str, root: Path, splits: Mapping[str, Rows], classes: Classes) -> View:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,15 +24,10 @@ _READERS: Mapping[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@dataclass(frozen=True)
-class Tables:
-    """The files of both splits: suffix, and "train" and "test" -> paths, sorted."""
-
-    suffix: str
-    files: Mapping[str, list[Path]]
+Files = Mapping[str, list[Path]]  # "train" and "test" -> tables of one format, sorted
 
 
-def find(root: Path, names: Iterable[str], config: ImagesData) -> Tables | None:
+def find(root: Path, names: Iterable[str], config: ImagesData) -> Files | None:
     """Find the tables among the files of `root` that are named after the splits; None if there are none.
 
     Recognised are SPLIT.parquet, SPLIT-00000-of-00001.parquet, SPLIT/0000.parquet and the like, in any
@@ -49,21 +42,31 @@ def find(root: Path, names: Iterable[str], config: ImagesData) -> Tables | None:
         candidates = [path for path in below if path.suffix == suffix]
         files = {split: [path for path in candidates if _is_of(path, name)] for split, name in splits.items()}
         if any(files.values()):
-            return Tables(suffix, _of_subset(files, root, config))
+            return _of_subset(files, root, config)
     return None
 
 
-def read(tables: Tables, root: Path, config: ImagesData) -> dict[str, Split]:
+def read(files: Files, root: Path, config: ImagesData) -> dict[str, Split]:
     """Read both splits; images stay on the disk, in Arrow's form and the cache of `datasets`.
 
     Raises:
         UserError: a table cannot be read or lacks a column; every problem.
     """
-    rows = _loaded(tables)
-    problems = [p for split in rows for p in _column_problems(rows[split], tables.files[split][0], config)]
+    from datasets import Image
+
+    loaded = _loaded(files)
+    problems = [p for split in loaded for p in _column_problems(loaded[split], files[split][0], config)]
     if problems:
-        raise UserError(_distinct(problems))
-    return {split: _split(rows[split], root, config) for split in ("train", "test")}
+        raise UserError(dict.fromkeys(problems))
+    splits = {}
+    for split in ("train", "test"):
+        rows = loaded[split]
+        labels = rows.select_columns(config.label)[:][config.label] if len(rows) else []
+        images = rows.select_columns(config.image)
+        if isinstance(rows.features[config.image], Image):
+            images = images.cast_column(config.image, Image(decode=False))
+        splits[split] = Split(TableImages(images, config.image, root), labels)
+    return splits
 
 
 def _is_of(path: Path, split: str) -> bool:
@@ -73,7 +76,7 @@ def _is_of(path: Path, split: str) -> bool:
     return named or (path.parent.name == split and path.stem.isdigit())
 
 
-def _of_subset(files: Mapping[str, list[Path]], root: Path, config: ImagesData) -> dict[str, list[Path]]:
+def _of_subset(files: Files, root: Path, config: ImagesData) -> Files:
     """The files of `data.subset`, which is the name of a folder."""
     folders = {path: _folder(path, root, config) for paths in files.values() for path in paths}
     subset = config.subset
@@ -106,35 +109,32 @@ def _name(root: Path, config: ImagesData) -> str:
     return config.repo if config.root is None and config.repo else str(root)
 
 
-def _no_split(split: str, files: Mapping[str, list[Path]], root: Path, config: ImagesData) -> Problem:
+def _no_split(split: str, files: Files, root: Path, config: ImagesData) -> Problem:
     wanted = getattr(config, split)
     there = [str(path.relative_to(root)) for paths in files.values() for path in paths]
     what = f"data.{split}={wanted}: {_name(root, config)} has no table of that name"
     return Problem(what, f"name the split by data.{split}=NAME; found: {', '.join(there[:5])}")
 
 
-def _loaded(tables: Tables) -> Mapping[str, Any]:
+def _loaded(files: Files) -> Mapping[str, Any]:
     """Both tables as `datasets` reads them, images not decoded."""
-    from datasets import load_dataset
+    from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, load_dataset
     from datasets.exceptions import DatasetsError
 
-    reader, options = _READERS[tables.suffix]
-    files = {split: [literal(path) for path in paths] for split, paths in tables.files.items()}
+    reader, options = _READERS[files["train"][0].suffix]
+    paths = {split: [literal(path) for path in found] for split, found in files.items()}
+    # By itself `datasets` knows its copies by path and time of change alone; this name tells the content.
+    content = content_key({split: [input_digest(path) for path in found] for split, found in files.items()})
+    shown = not are_progress_bars_disabled()
+    disable_progress_bars()
     try:
-        with _no_bars():
-            loaded: Mapping[str, Any] = load_dataset(reader, _content(tables), data_files=files, **options)
+        loaded: Mapping[str, Any] = load_dataset(reader, content, data_files=paths, **options)
     except (DatasetsError, OSError, ValueError, TypeError) as error:
-        raise UserError(
-            _unread(error, [str(path) for paths in tables.files.values() for path in paths])
-        ) from None
+        raise UserError(_unread(error, [str(path) for found in files.values() for path in found])) from None
+    finally:
+        if shown:
+            enable_progress_bars()
     return loaded
-
-
-def _content(tables: Tables) -> str:
-    """A name for the content: by itself `datasets` knows its copies by path and time of change alone."""
-    return content_key(
-        {split: [input_digest(path) for path in paths] for split, paths in tables.files.items()}
-    )
 
 
 def _unread(error: BaseException, names: list[str]) -> Problem:
@@ -149,19 +149,6 @@ def _unread(error: BaseException, names: list[str]) -> Problem:
     if empty := re.search(r'"(\w+)" corresponds to no data', reason):
         return Problem(f"the {empty[1]} split is empty: {', '.join(names)}", "give it samples")
     return Problem(f"{', '.join(names)}: {reason}", "write them again, both splits with the same columns")
-
-
-@contextmanager
-def _no_bars() -> Iterator[None]:
-    from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    shown = not are_progress_bars_disabled()
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        if shown:
-            enable_progress_bars()
 
 
 def _column_problems(rows: Any, path: Path, config: ImagesData) -> list[Problem]:
@@ -189,17 +176,3 @@ def _holds_images(feature: Any) -> bool:
         "binary",
         "large_binary",
     )
-
-
-def _split(rows: Any, root: Path, config: ImagesData) -> Split:
-    from datasets import Image
-
-    labels = rows.select_columns(config.label)[:][config.label] if len(rows) else []
-    images = rows.select_columns(config.image)
-    if isinstance(rows.features[config.image], Image):
-        images = images.cast_column(config.image, Image(decode=False))
-    return Split(TableImages(images, config.image, root), labels)
-
-
-def _distinct(problems: Iterable[Problem]) -> list[Problem]:
-    return list(dict.fromkeys(problems))

@@ -9,31 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.config.schema.types import IMAGE
-from relrep_exp.data import hub, image_files, image_tables
+from relrep_exp.data import hub, image_files, image_tables, origin
 from relrep_exp.data.image_samples import Joined, Split
 from relrep_exp.data.manifest import manifest, names_below, settings
 from relrep_exp.data.samples import Samples, View
-from relrep_exp.data.sources import dataset_repo
-from relrep_exp.errors import Problem, UserError, user_error
+from relrep_exp.errors import Problem, UserError
 
 if TYPE_CHECKING:
     from relrep_exp.config.schema import ImagesData
-    from relrep_exp.data.hub import Repo
 
 Label = int | str
-
-
-@dataclass(frozen=True)
-class _Found:
-    """A folder of images, its format recognised.
-
-    Attributes:
-        files: what the data set is made of, relative to the folder.
-        read: reads both splits.
-    """
-
-    files: Sequence[str]
-    read: Callable[[], Mapping[str, Split]]
 
 
 def identity(config: ImagesData, views: Sequence[str], offline: bool) -> dict[str, dict[str, Any]]:
@@ -43,14 +28,11 @@ def identity(config: ImagesData, views: Sequence[str], offline: bool) -> dict[st
         UserError: there is no such folder, repository or view.
     """
     _check(config, views)
-    if config.root is None:
-        commit = hub.commit(_repo(config, views), offline)
-        what: dict[str, Any] = {**settings(config, "revision"), "commit": commit}
-    else:
-        root = _root(config)
-        files = _recognised(root, config).files
-        what = {**settings(config, "repo", "revision"), "root": manifest(root, files)}
-    return {IMAGE: what}
+    if (repo := origin.repository(config, views)) is not None:
+        return {IMAGE: {**settings(config, "revision"), "commit": hub.commit(repo, offline)}}
+    root = origin.local_folder(config)
+    files, _ = _recognised(root, config)
+    return {IMAGE: {**settings(config, "repo", "revision"), "root": manifest(root, files)}}
 
 
 def load(config: ImagesData, views: Sequence[str], offline: bool) -> Samples:
@@ -65,8 +47,9 @@ def load(config: ImagesData, views: Sequence[str], offline: bool) -> Samples:
     import torch
 
     _check(config, views)
-    folder = hub.snapshot(_repo(config, views), offline) if config.root is None else _root(config)
-    splits = _recognised(folder, config).read()
+    folder = origin.folder(config, views, offline)
+    _, read = _recognised(folder, config)
+    splits = read()
     classes, problems = class_numbers(splits["train"].labels, splits["test"].labels, config.limit)
     if problems:
         raise UserError(problems)
@@ -94,31 +77,17 @@ def _check(config: ImagesData, views: Sequence[str]) -> None:
         raise UserError(problems)
 
 
-def _repo(config: ImagesData, views: Sequence[str]) -> Repo:
-    repo = dataset_repo(config, views)
-    assert repo is not None, "a folder of the user's own needs no repository"
-    return repo
-
-
-def _root(config: ImagesData) -> Path:
-    root = Path(config.root or "").expanduser()
-    if not root.is_dir():
-        what = "it is a file" if root.exists() else "there is no such folder"
-        raise user_error(f"data.root={config.root}: {what}", f"give the folder that holds {config.name}")
-    return root
-
-
-def _recognised(root: Path, config: ImagesData) -> _Found:
-    """The first format that fits: idx files, tables, image folders."""
+def _recognised(root: Path, config: ImagesData) -> tuple[Sequence[str], Callable[[], Mapping[str, Split]]]:
+    """The files of the first format that fits, relative to the folder, and what reads both splits of them."""
     if paths := image_files.idx_files(root):
-        return _Found([path.name for path in paths], lambda: image_files.read_idx(root))
+        return [path.name for path in paths], lambda: image_files.read_idx(root)
     names = names_below(root)
-    if (tables := image_tables.find(root, names, config)) is not None:
-        used = [path.relative_to(root).as_posix() for paths in tables.files.values() for path in paths]
+    if (found := image_tables.find(root, names, config)) is not None:
+        used = [path.relative_to(root).as_posix() for paths in found.values() for path in paths]
         files = [*used, *image_files.images_of(names)]  # a table may name them
-        return _Found(files, lambda: image_tables.read(tables, root, config))
+        return files, lambda: image_tables.read(found, root, config)
     if files := image_files.class_folders(names, config.train, config.test):
-        return _Found(files, lambda: image_files.read_folders(root, files, config.train, config.test))
+        return files, lambda: image_files.read_folders(root, files, config.train, config.test)
     raise UserError(_not_recognised(root, config))
 
 

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from relrep_exp.data import review_grammar as grammar
 from relrep_exp.data.manifest import settings
 from relrep_exp.data.review_grammar import LANGUAGES, TABLES, Sentence
-from relrep_exp.data.samples import Samples, View
-from relrep_exp.errors import Problem, UserError
+from relrep_exp.data.samples import Samples, View, require_views
 from relrep_exp.store.keys import text_digest
 
 if TYPE_CHECKING:
@@ -108,14 +107,8 @@ def draw(config: ReviewsData) -> tuple[Review, ...]:
 
 
 def _require_languages(views: Sequence[str]) -> None:
-    known = ", ".join(LANGUAGES)
-    problems = [
-        Problem(f"there are no reviews in {view!r}", f"choose encoders of these languages: {known}")
-        for view in views
-        if view not in LANGUAGES
-    ]
-    if problems:
-        raise UserError(problems)
+    known = f"choose encoders of these languages: {', '.join(LANGUAGES)}"
+    require_views(views, LANGUAGES, "there are no reviews in {view!r}", known)
 
 
 class _Writer:

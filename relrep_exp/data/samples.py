@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from relrep_exp.errors import Problem, UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,3 +70,20 @@ class Samples:
     views: Mapping[str, View]
     parallel: bool
     notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def require_views(views: Sequence[str], known: Collection[str], what: str, remedy: str) -> None:
+    """Refuse views that data do not have.
+
+    Args:
+        views: those that encoders ask for.
+        known: those that there are.
+        what: the fault, with {view} or {view!r} where the view is named.
+        remedy: what to do about it; it may name the view as well.
+
+    Raises:
+        UserError: some are not known; every one.
+    """
+    wrong = [view for view in views if view not in known]
+    if wrong:
+        raise UserError(Problem(what.format(view=view), remedy.format(view=view)) for view in wrong)

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from glob import escape
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from relrep_exp.config.schema import (
-    DATA,
-    PARALLEL,
-    DataConfig,
-    FilesParallel,
-    ImagesData,
-    ParallelConfig,
-    Sib200Data,
-    SubsetsParallel,
-    TextsData,
-)
+from relrep_exp.config.schema import DATA, DataConfig, ParallelConfig
 from relrep_exp.config.schema.types import Registry
-from relrep_exp.data import layouts
 from relrep_exp.data.hub.repo import Repo
+from relrep_exp.data.origin import repository
 
 if TYPE_CHECKING:
     from relrep_exp.data.samples import Samples
@@ -42,7 +31,7 @@ READERS = Registry(
     DATA,
     {
         "digits": "relrep_exp.data.digits",
-        "digits_described": "relrep_exp.data.described_digits",
+        "digits_described": "relrep_exp.data.digits",
         "images": "relrep_exp.data.images",
         "captioned": "relrep_exp.data.captioned",
         "texts": "relrep_exp.data.texts",
@@ -50,9 +39,9 @@ READERS = Registry(
         "templates": "relrep_exp.data.templates",
         "reviews": "relrep_exp.data.reviews",
         "clusters": "relrep_exp.data.clusters",
-        "subsets": "relrep_exp.data.paired_subsets",
-        "table": "relrep_exp.data.paired_files",
-        "files": "relrep_exp.data.paired_files",
+        "subsets": "relrep_exp.data.parallel",
+        "table": "relrep_exp.data.parallel",
+        "files": "relrep_exp.data.parallel",
     },
 )
 
@@ -118,45 +107,4 @@ class Dataset:
 
     def repo(self, views: Sequence[str]) -> Repo | None:
         """Find the repository of the hub that these views come from; None where they need none."""
-        return dataset_repo(self.config, views, group(self.config))
-
-
-def group(config: Any) -> str:
-    """Name the group of the configuration that this is: data or parallel."""
-    return "parallel" if config.kind in PARALLEL else "data"
-
-
-def dataset_repo(config: Any, views: Sequence[str], key: str = "data") -> Repo | None:
-    """Find the repository of data, with the files of these views; None if it needs none.
-
-    Args:
-        config: the data, or the parallel source.
-        views: languages; those that the data does not have are the reader's to complain about.
-        key: the configuration's key: data or parallel.
-    """
-    hosted = ImagesData | TextsData | Sib200Data | SubsetsParallel | FilesParallel
-    if not isinstance(config, hosted) or config.repo is None or config.root is not None:
-        return None
-    if isinstance(config, ImagesData):  # the folder of the subset, wherever it is; without one everything
-        name = None if config.subset is None else escape(config.subset)
-        files: tuple[str, ...] = () if name is None else (f"{name}/*|*/{name}/*",)
-    else:
-        files = _text_files(config, views)
-    return Repo(config.repo, "dataset", config.revision, files, key)
-
-
-def _text_files(
-    config: TextsData | Sib200Data | SubsetsParallel | FilesParallel, views: Sequence[str]
-) -> tuple[str, ...]:
-    """For each language the tables of each split, in the first layout that the repository has."""
-    subsets = dict.fromkeys(config.languages[view] for view in views if view in config.languages)
-    if isinstance(config, FilesParallel):
-        return tuple(map(escape, subsets))
-    if isinstance(config, SubsetsParallel):
-        splits = config.splits
-    else:
-        train, test = ([part] if isinstance(part, str) else part for part in (config.train, config.test))
-        splits = [*train, *test]
-    return tuple(
-        "|".join(layouts.patterns(subset, [split])) for subset in subsets for split in dict.fromkeys(splits)
-    )
+        return repository(self.config, views)

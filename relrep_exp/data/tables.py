@@ -12,13 +12,14 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.data import questions
 from relrep_exp.data.layouts import FORMATS, suffix
 from relrep_exp.data.textfile import TAB, dialect, lines
-from relrep_exp.errors import Problem, UserError, nearest, user_error
+from relrep_exp.errors import Problem, UserError, every, nearest, user_error
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,15 +43,23 @@ class Table:
         return sum(rows for _, rows in self.files)
 
     def place(self, row: int) -> str:
-        """Where a row is, for messages: rows count from 1, the header is none."""
+        """Name a row for messages: rows count from 1, the header is none."""
         for path, rows in self.files:
             if row < rows:
                 return f"{path}, row {row + 1}"
             row -= rows
         raise IndexError(row)
 
+    def whole(self, columns: Iterable[str]) -> dict[str, list[str]]:
+        """Map columns to their cells, of which none may be missing.
+
+        Raises:
+            UserError: some are; with the first of each column.
+        """
+        return every({name: partial(self.require, name) for name in columns})
+
     def require(self, column: str) -> list[str]:
-        """A column without missing cells.
+        """Read a column without missing cells.
 
         Raises:
             UserError: there are some; with the first.
@@ -84,6 +93,17 @@ def in_order(cells: Iterable[str]) -> list[str]:
     distinct = sorted(set(cells))
     numeric = all(cell.removeprefix("-").isdecimal() for cell in distinct)
     return sorted(distinct, key=int) if numeric else distinct
+
+
+def joined(cells: Mapping[str, Sequence[str]], columns: Sequence[str]) -> list[str]:
+    """Join the texts of several columns, those of each row that are not empty."""
+    rows = zip(*(cells[name] for name in columns), strict=True)
+    return [". ".join(filter(None, row)) for row in rows]
+
+
+def some(items: Sequence[str], most: int = 5) -> str:
+    """List the first few for a message, and how many there are if that is not all."""
+    return ", ".join(items[:most]) + (f", ... ({len(items)} in all)" if len(items) > most else "")
 
 
 def _columns(path: Path, columns: Mapping[str, str]) -> dict[str, list[str | None]]:

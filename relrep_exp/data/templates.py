@@ -19,9 +19,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.data.manifest import settings
-from relrep_exp.data.samples import Samples, View
+from relrep_exp.data.samples import Samples, View, require_views
 from relrep_exp.data.textfile import asset
-from relrep_exp.errors import Problem, UserError
 from relrep_exp.store.keys import text_digest
 
 if TYPE_CHECKING:
@@ -147,10 +146,4 @@ def _texts(config: TemplatesData) -> list[str]:
 
 
 def _require_english(views: Sequence[str]) -> None:
-    problems = [
-        Problem(f"there are no template sentences in {view!r}", f"choose encoders of {VIEW}")
-        for view in views
-        if view != VIEW
-    ]
-    if problems:
-        raise UserError(problems)
+    require_views(views, [VIEW], "there are no template sentences in {view!r}", f"choose encoders of {VIEW}")

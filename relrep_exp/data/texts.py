@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relrep_exp.data import origin, tables
 from relrep_exp.data.manifest import settings
 from relrep_exp.data.samples import Samples, View
-from relrep_exp.errors import Problem, UserError, every
+from relrep_exp.errors import Problem, UserError, every, user_error
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from relrep_exp.config.schema import TextsData
 
 STARS = ([0, 1, 2, 3, 4], [1, 2, 3, 4, 5])
 LIMIT_SEED = 0  # which texts data.limit keeps is part of the data, not of a run
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """The texts of one language and split, and the label of each as the table spells it."""
+class Row(NamedTuple):
+    """A text, and its label as the table spells it."""
 
-    texts: list[str]
-    labels: list[str]
-
-    def at(self, rows: Sequence[int]) -> Labelled:
-        """Some of them."""
-        return Labelled([self.texts[row] for row in rows], [self.labels[row] for row in rows])
+    text: str
+    label: str
 
 
-Parts = dict[tuple[str, str], Labelled]  # (view, "train" or "test") -> its texts
+Parts = dict[tuple[str, str], list[Row]]  # (view, "train" or "test") -> its rows
 
 
 def identity(config: TextsData, views: Sequence[str], offline: bool) -> dict[str, dict[str, Any]]:
@@ -43,9 +36,8 @@ def identity(config: TextsData, views: Sequence[str], offline: bool) -> dict[str
     Raises:
         UserError: languages, files or the repository are missing; every problem.
     """
-    found = origin.identities(
-        config, views, offline, partial(origin.table_files, config, (config.train, config.test))
-    )
+    files = partial(origin.table_files, config, (config.train, config.test))
+    found = origin.identities(config, views, offline, files)
     told = settings(config, "languages", "repo", "revision")
     return {view: {**told, **parts} for view, parts in found.items()}
 
@@ -63,106 +55,82 @@ def load(config: TextsData, views: Sequence[str], offline: bool) -> Samples:
     Raises:
         UserError: tables are damaged, lack a column, or their classes do not fit; every problem.
     """
+    import torch
+
     codes = origin.codes(config, views)
     root = origin.folder(config, views, offline)
-    splits = {"train": config.train, "test": config.test}
-    parts: Parts = every(
-        {
-            (view, split): partial(_read, config, name, root, view)
-            for view in codes
-            for split, name in splits.items()
-        }
-    )
-    kept = {where: _limited(part, config.limit) for where, part in _relabelled(config, parts).items()}
-    classes = tables.in_order(_labels(kept, "train"))
-    if problems := _class_problems(config, kept, classes):
+    jobs = {where: partial(_read, config, root, *where) for where in product(codes, ("train", "test"))}
+    parts: Parts = every(jobs)
+    if config.labels == "coarse":
+        names = _coarse(config, parts)
+        for where, rows in parts.items():
+            parts[where] = [Row(row.text, names[row.label]) for row in rows if row.label in names]
+    parts = {where: _limited(rows, config.limit) for where, rows in parts.items()}
+    trained = (row.label for (_, split), rows in parts.items() if split == "train" for row in rows)
+    classes = tables.in_order(trained)
+    if problems := _class_problems(config, parts, classes):
         raise UserError(problems)
     numbers = {label: number for number, label in enumerate(classes)}
-    found = {view: _view(kept[view, "train"], kept[view, "test"], numbers) for view in codes}
-    return Samples(found, parallel=len(found) == 1, notes=_notes(kept, classes))
+    found, counts, empty = {}, {}, {}
+    for view in codes:
+        train, test = parts[view, "train"], parts[view, "test"]
+        both = train + test
+        labels = torch.tensor([numbers[row.label] for row in both])
+        found[view] = View([row.text for row in both], torch.arange(len(both)) < len(train), labels)
+        counts[view] = {"train": len(train), "test": len(test)}
+        if blank := sum(not row.text.strip() for row in both):
+            empty[view] = blank
+    notes: dict[str, Any] = {"classes": classes, "rows": counts, **({"empty_texts": empty} if empty else {})}
+    return Samples(found, parallel=len(found) == 1, notes=notes)
 
 
-def _read(config: TextsData, split: str, root: Path, view: str) -> Labelled:
+def _read(config: TextsData, root: Path, view: str, part: str) -> list[Row]:
     texts = dict.fromkeys(config.text, "set data.text=COLUMN, or [COLUMN,COLUMN]")
     columns = {**texts, config.label: "set data.label=COLUMN"}
-    table = tables.read(origin.table_files(config, (split,), root, view), columns)
-    cells = every({name: partial(table.require, name) for name in columns})
-    rows = zip(*(cells[name] for name in config.text), strict=True)
-    return Labelled([". ".join(filter(None, row)) for row in rows], cells[config.label])
+    split = config.train if part == "train" else config.test
+    cells = tables.read(origin.table_files(config, (split,), root, view), columns).whole(columns)
+    return list(map(Row, tables.joined(cells, config.text), cells[config.label]))
 
 
-def _relabelled(config: TextsData, parts: Parts) -> Parts:
-    """With data.labels=coarse: without the middle class, and 0 below it, 1 above it."""
-    if config.labels == "fine":
-        return parts
-    found = tables.in_order({label for part in parts.values() for label in part.labels})
-    scale = next((stars for stars in STARS if found == [str(star) for star in stars]), None)
-    if scale is None:
-        shown = ", ".join(found[:8]) + (", ..." if len(found) > 8 else "")
-        what = f"data.labels=coarse: data.label={config.label} holds {shown}"
-        raise UserError(Problem(what, "coarse needs 0 to 4, or 1 to 5; for other classes: data.labels=fine"))
-    names = {str(star): str(int(star > scale[2])) for star in scale if star != scale[2]}
-    return {where: _renamed(part, names) for where, part in parts.items()}
+def _coarse(config: TextsData, parts: Parts) -> dict[str, str]:
+    """Label -> 0 below the middle class, 1 above it; the middle class has none."""
+    found = tables.in_order(row.label for rows in parts.values() for row in rows)
+    for scale in STARS:
+        if found == [str(star) for star in scale]:
+            return {str(star): str(int(star > scale[2])) for star in scale if star != scale[2]}
+    shown = ", ".join(found[:8]) + (", ..." if len(found) > 8 else "")
+    what = f"data.labels=coarse: data.label={config.label} holds {shown}"
+    raise user_error(what, "coarse needs 0 to 4, or 1 to 5; for other classes: data.labels=fine")
 
 
-def _renamed(part: Labelled, names: Mapping[str, str]) -> Labelled:
-    kept = part.at([row for row, label in enumerate(part.labels) if label in names])
-    return Labelled(kept.texts, [names[label] for label in kept.labels])
-
-
-def _limited(part: Labelled, limit: int | None) -> Labelled:
+def _limited(rows: list[Row], limit: int | None) -> list[Row]:
     import numpy as np
 
-    if limit is None or limit >= len(part.labels):
-        return part
-    drawn = np.random.RandomState(LIMIT_SEED).permutation(len(part.labels))[:limit]
-    return part.at(sorted(drawn.tolist()))
-
-
-def _labels(parts: Parts, split: str) -> set[str]:
-    return {label for (_, name), part in parts.items() if name == split for label in part.labels}
+    if limit is None or limit >= len(rows):
+        return rows
+    drawn = np.random.RandomState(LIMIT_SEED).permutation(len(rows))[:limit]
+    return [rows[number] for number in sorted(drawn.tolist())]
 
 
 def _class_problems(config: TextsData, parts: Parts, classes: Sequence[str]) -> list[Problem]:
     limited = "" if config.limit is None else f", or raise data.limit={config.limit}"
     if len(classes) < 2:
-        what = (
-            f"data={config.name}: every training label is {classes[0]!r}" if classes else "no training rows"
-        )
-        return [Problem(what, f"give texts of at least two classes, or set data.label=COLUMN{limited}")]
+        all_one = f"data={config.name}: every training label is {classes[0]!r}" if classes else ""
+        remedy = f"give texts of at least two classes, or set data.label=COLUMN{limited}"
+        return [Problem(all_one or "no training rows", remedy)]
+
+    def first(labels: Iterable[str]) -> str:
+        return ", ".join(tables.in_order(labels)[:5])
+
     problems = []
-    for (view, split), part in parts.items():
-        here = set(part.labels)
-        if not part.texts:
+    for (view, split), rows in parts.items():
+        here = {row.label for row in rows}
+        if not rows:
             problems.append(Problem(f"{view}: the split {split!r} has no texts", f"give it some{limited}"))
         elif split == "train" and (lost := set(classes) - here):
-            what = f"{view}: no training text has the label {_first(lost)}, which other languages have"
+            what = f"{view}: no training text has the label {first(lost)}, which other languages have"
             problems.append(Problem(what, f"give every language the same classes{limited}"))
         elif split == "test" and (new := here - set(classes)):
-            what = f"{view}: no training text has the label {_first(new)}, which test texts have"
+            what = f"{view}: no training text has the label {first(new)}, which test texts have"
             problems.append(Problem(what, f"remove these texts, or train on some{limited}"))
     return problems
-
-
-def _first(labels: set[str]) -> str:
-    return ", ".join(tables.in_order(labels)[:5])
-
-
-def _view(train: Labelled, test: Labelled, numbers: Mapping[str, int]) -> View:
-    import torch
-
-    labels: Tensor = torch.tensor([numbers[label] for label in train.labels + test.labels])
-    is_train = torch.arange(len(labels)) < len(train.labels)
-    return View(train.texts + test.texts, is_train, labels)
-
-
-def _notes(kept: Parts, classes: Sequence[str]) -> dict[str, Any]:
-    views = dict.fromkeys(view for view, _ in kept)
-    notes: dict[str, Any] = {
-        "classes": list(classes),
-        "rows": {view: {s: len(kept[view, s].texts) for s in ("train", "test")} for view in views},
-    }
-    empty = {view: [not t.strip() for s in ("train", "test") for t in kept[view, s].texts] for view in views}
-    if found := {view: sum(rows) for view, rows in empty.items() if any(rows)}:
-        notes["empty_texts"] = found
-    return notes

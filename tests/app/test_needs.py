@@ -15,7 +15,7 @@ from relrep_exp.config.schema import (
 from relrep_exp.data import hub
 from relrep_exp.data.hub import Repo, select
 from relrep_exp.data.hub.prefetch import merged
-from relrep_exp.data.sources import dataset_repo
+from relrep_exp.data.origin import repository
 from relrep_exp.encoders.zoo import model_repo
 
 COMMIT = "1f" * 20
@@ -68,20 +68,20 @@ def test_what_configurations_need() -> None:
     assert model_repo("k", TimmEncoderConfig(model="vit_s.tag", path="here")) is None
     assert model_repo("k", TransformersEncoderConfig(model="o/b", path="here")) is None
     images = ImagesData(kind="images", name="c", repo="owner/images")
-    assert dataset_repo(images, []) == Repo("owner/images", "dataset", key="data")
-    assert dataset_repo(ImagesData(kind="images", name="c", repo="o/i", root="here"), []) is None
+    assert repository(images, []) == Repo("owner/images", "dataset", key="data")
+    assert repository(ImagesData(kind="images", name="c", repo="o/i", root="here"), []) is None
 
 
 def test_only_the_languages_and_splits_of_the_zoo_are_needed() -> None:
     texts = TextsData(kind="texts", name="t", languages={"de": "de", "fr": "fr"}, repo="owner/texts")
-    repo = dataset_repo(texts, ["de"])
+    repo = repository(texts, ["de"])
     assert repo is not None
     taken, lacking = select.wanted(repo, TABLES)
     assert lacking == []
     assert taken == sorted(["README.md", *TABLES[1:3], TABLES[4]])
     assert select.wanted(repo, [name for name in TABLES if "test" not in name])[1], "a split is missing"
     sib = Sib200Data(kind="sib200", name="s", languages={"de": "deu_Latn", "en": "eng_Latn"}, repo="o/sib")
-    repo = dataset_repo(sib, ["de", "en"])
+    repo = repository(sib, ["de", "en"])
     assert repo is not None
     there = [f"data/{code}/{split}.tsv" for code in ("deu_Latn", "eng_Latn", "fra_Latn")
              for split in ("train", "dev", "test")]  # fmt: skip

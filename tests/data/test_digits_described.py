@@ -6,7 +6,7 @@ import reading as sources
 
 from relrep_exp.config.schema import DescribedDigitsData, DigitsData
 from relrep_exp.config.schema.types import IMAGE
-from relrep_exp.data.described_digits import described
+from relrep_exp.data.digits import described
 from relrep_exp.errors import UserError
 
 CONFIG = DescribedDigitsData(kind="digits_described")
