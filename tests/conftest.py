@@ -187,6 +187,28 @@ def told(capsys):
     return run
 
 
+@pytest.fixture(scope="session")
+def processes():
+    """Where tests start processes, and make what these share."""
+    return multiprocessing.get_context("forkserver")
+
+
+@pytest.fixture
+def spawn(processes):
+    """A function that starts target(*args) in a process of its own; none is left behind."""
+    children = []
+
+    def start(target, *args):
+        children.append(processes.Process(target=target, args=args))
+        children[-1].start()
+        return children[-1]
+
+    yield start
+    for child in children:
+        child.kill()
+        child.join(10)
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A folder on a file system of a quarter MiB of its own, which a test may fill or make read-only."""

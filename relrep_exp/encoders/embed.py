@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -23,7 +23,7 @@ from relrep_exp.errors import Problem, UserError, user_error
 from relrep_exp.store.files import digest
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.once import MANIFEST
-from relrep_exp.store.shards import Parts, Plan, ShardStore
+from relrep_exp.store.shards import Parts, Plan, ShardStore, Stored
 
 if TYPE_CHECKING:
     import torch
@@ -38,14 +38,6 @@ _LOG = logging.getLogger("relrep_exp")
 COMPUTE = "relrep_exp.encoders.predict:compute"  # Lightning, which reading does without
 _LEFT_OUT = 20  # rows that a record names one by one
 _UNREAD = 5  # unreadable samples that a message names; it says how many more there are
-
-
-@dataclass(frozen=True)
-class Group:
-    """Samples, and the identity of each view."""
-
-    samples: Samples
-    identity: Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -94,19 +86,6 @@ class Extraction:
         )
 
 
-@dataclass(frozen=True)
-class Extracted:
-    """The embeddings of all samples by one encoder.
-
-    Attributes:
-        x: float32, [N, d].
-        ok: bool, [N]; False where a sample could not be read and was left out: its x is zero.
-    """
-
-    x: Tensor
-    ok: Tensor
-
-
 def described(source: EncoderSource, samples: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Describe the embeddings of one encoder: its own identity and that of the view that it reads."""
     return {"encoder": source.identity(), "samples": samples[source.view]}
@@ -144,63 +123,60 @@ def embed_all(
     if isinstance(config.zoo, PrecomputedZoo):
         _LOG.info("embeddings: %s", config.zoo.path)
         return precomputed.load(config.zoo)
-    read = views(config)
-    groups = [Group(data.load(read), data.identity(read)) for data in samples]
-    skipped = {name: problem.what for name, problem in missing.items()}
-    notes = {"skipped_encoders": skipped} if skipped else {}
     outputs, how = Path(config.paths.outputs), Extraction.of(config, runtime)
-    return embed(encoders, groups[0], groups[-1], outputs, how, notes, runtime.training)
+    found = embed(encoders, samples, views(config), outputs, how, runtime.training)
+    if not missing:
+        return found
+    skipped = {"skipped_encoders": {name: problem.what for name, problem in missing.items()}}
+    return replace(found, notes={**found.notes, **skipped})
 
 
 def embed(
     encoders: Mapping[str, EncoderSource],
-    own: Group,
-    paired: Group,
+    samples: Sequence[Dataset],
+    read: Sequence[str],
     outputs: Path,
     how: Extraction,
-    notes: Mapping[str, Any],
     training: Training,
 ) -> Embeddings:
     """Embed all samples by all encoders.
 
     Args:
         encoders: the zoo.
-        own: the task's own samples.
-        paired: samples that are parallel across encoders; the same object where the task's own are.
+        samples: the task's own and, where these are not paired across encoders, those that are.
+        read: the views that are read of them.
         outputs: where embeddings are kept.
         how: how they are computed where they are not there.
-        notes: what else the record should say.
         training: how encoders are trained that have no checkpoint yet.
 
     Raises:
         UserError: a sample cannot be read, an encoder cannot be loaded, or the disk is full.
     """
-    groups = [own] if paired is own else [own, paired]
-    count = iter(range(1, len(groups) * len(encoders) + 1))
-    embedded = []
-    for group in groups:
-        found: dict[str, Extracted] = {}
+    number, embedded = 0, []
+    for place, data in enumerate(samples):
+        loaded, identity = data.load(read), data.identity(read)
+        found: dict[str, Stored] = {}
         keys = {}
         for name, source in encoders.items():
-            parts = described(source, group.identity)
+            number += 1
+            parts = described(source, identity)
             keys[name] = content_key(parts)
-            samples = group.samples.views[source.view].samples
+            rows = loaded.views[source.view].samples
             kind = {IMAGE: "images", POINT: "points"}.get(source.view, "texts")
-            what = f"{len(samples):,} {'' if group is own else 'paired '}{kind}"
-            title = f"embeddings {next(count)} of {len(groups) * len(encoders)}: {name}, {what}"
-            found[name] = extract(
-                keys[name], name, samples, partial(source.load, training), parts, outputs, how, title
-            )
-        embedded.append(_corpora(encoders, group.samples, found, keys))
-    tasks, task_keys, readable = embedded[0]
+            what = f"{len(rows):,} {'paired ' if place else ''}{kind}"
+            title = f"embeddings {number} of {len(samples) * len(encoders)}: {name}, {what}"
+            load = partial(source.load, training)
+            found[name] = extract(keys[name], name, rows, load, parts, outputs, how, title)
+        embedded.append((loaded, *_corpora(encoders, loaded, found, keys)))
+    own, tasks, task_keys, readable = embedded[0]
     lost = {name: (~kept).nonzero()[:, 0].tolist() for name, kept in readable.items()}
     left_out = {name: {"rows": len(rows), "first": rows[:_LEFT_OUT]} for name, rows in lost.items() if rows}
-    said = {**own.samples.notes, **notes, **({"left_out": left_out} if left_out else {})}
+    said = {**own.notes, **({"left_out": left_out} if left_out else {})}
+    paired, corpora, paired_keys, readable = embedded[-1]
     if paired is not own:
-        said["paired"] = dict(paired.samples.notes)
-    corpora, paired_keys, readable = embedded[-1]
+        said["paired"] = dict(paired.notes)
     images = None
-    if (view := paired.samples.views.get(IMAGE)) is not None:  # those behind the paired rows
+    if (view := paired.views.get(IMAGE)) is not None:  # those behind the paired rows
         kept = next(iter(readable.values()))
         images = Picked(cast("ImageSamples", view.samples), kept.nonzero()[:, 0].tolist())
     return Embeddings(corpora, tasks, paired_keys, said, images, task_keys)
@@ -209,7 +185,7 @@ def embed(
 def _corpora(
     encoders: Mapping[str, EncoderSource],
     samples: Samples,
-    found: Mapping[str, Extracted],
+    found: Mapping[str, Stored],
     keys: Mapping[str, str],
 ) -> tuple[dict[str, Corpus], dict[str, str], dict[str, Tensor]]:
     """Each encoder's embeddings, their keys, and which rows of the samples they are of.
@@ -241,7 +217,7 @@ def extract(
     outputs: Path,
     how: Extraction,
     title: str = "",
-) -> Extracted:
+) -> Stored:
     """Embed samples by one encoder: read from the store, or else computed and put there.
 
     A process that is killed loses the shard that it was working on; the next one resumes behind the last
@@ -283,7 +259,7 @@ def extract(
         _LOG.warning(
             "encoder %r: %d samples are left out: %s", name, len(stored.unread), _spelt(stored.unread)
         )
-    return Extracted(stored.x, stored.ok)
+    return stored
 
 
 def unreadable(name: str, unread: Mapping[int, str]) -> UserError:

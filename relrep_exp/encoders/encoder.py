@@ -1,4 +1,4 @@
-"""What every encoder is, wherever its weights come from."""
+"""The encoder: a frozen model, together with the way samples become its inputs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}  # of weights
 
 
 class Encoder(nn.Module, ABC):

@@ -52,45 +52,44 @@ def load(zoo: PrecomputedZoo) -> Embeddings:
     chosen = _chosen(arrays, zoo)
     problems = _labels_problems(arrays)
     train = None if problems else arrays["is_train"].astype(bool)
-    problems += _spaces_problems(chosen, _rows(arrays), train)
+    labels = arrays.get("labels")
+    rows = len(labels) if labels is not None and labels.ndim == 1 else None
+    for name, x in chosen.items():
+        problems += _space_problems(name, x, rows, train)
     if problems:
         raise UserError(problems)
-    spaces = {name: torch.from_numpy(x.astype(np.float32)) for name, x in chosen.items()}
-    _, labels = np.unique(arrays["labels"], return_inverse=True)
-    keys = _keys(path, spaces)
-    split, classes = (
+    _, numbered = np.unique(arrays["labels"], return_inverse=True)
+    classes, split = (
+        torch.from_numpy(numbered.astype(np.int64)),
         torch.from_numpy(arrays["is_train"].astype(bool)),
-        torch.from_numpy(labels.astype(np.int64)),
     )
-    corpora = {name: Corpus(x, split, classes) for name, x in spaces.items()}
-    return Embeddings(corpora, corpora, keys)
+    corpora = {
+        name: Corpus(torch.from_numpy(x.astype(np.float32)), split, classes) for name, x in chosen.items()
+    }
+    return Embeddings(corpora, corpora, _keys(path, chosen))
 
 
 def keys(zoo: PrecomputedZoo) -> dict[str, str]:
-    """Name each encoder's embeddings; arrays are not read, nor checked.
+    """Name each encoder's embeddings, by the file's table of contents alone; arrays are not read or checked.
 
     Raises:
         UserError: there is no such file, or it cannot be read.
     """
     path = _existing(zoo)
-    names = zoo.encoders
-    if names is None:
-        names = [name for name in _names(path) if name not in RESERVED]
-    return _keys(path, names)
-
-
-def _names(path: Path) -> list[str]:
-    """The arrays of a file, in its order, by its table of contents alone."""
+    if zoo.encoders is not None:
+        return _keys(path, zoo.encoders)
     try:
         if path.suffix == ".npz":
             with zipfile.ZipFile(path) as archive:
-                return [name.removesuffix(".npy") for name in archive.namelist()]
-        with path.open("rb") as stream:
-            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-        header.pop("__metadata__", None)
-        return sorted(header, key=lambda name: header[name]["data_offsets"])
+                names = [name.removesuffix(".npy") for name in archive.namelist()]
+        else:
+            with path.open("rb") as stream:
+                header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+            header.pop("__metadata__", None)
+            names = sorted(header, key=lambda name: header[name]["data_offsets"])
     except (*_DAMAGED_ZIP, ValueError, TypeError, OverflowError, MemoryError) as error:
         raise user_error(f"{path} cannot be read: {error}", f"the file must hold {FORMAT}") from None
+    return _keys(path, [name for name in names if name not in RESERVED])
 
 
 def _keys(path: Path, names: Iterable[str]) -> dict[str, str]:
@@ -108,7 +107,6 @@ def _existing(zoo: PrecomputedZoo) -> Path:
 
 
 def _read(path: Path) -> Arrays:
-    """All arrays of the file."""
     readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
     if path.suffix not in readers:
         raise user_error(
@@ -164,11 +162,6 @@ def _chosen(arrays: Arrays, zoo: PrecomputedZoo) -> Arrays:
     return {name: available[name] for name in names}
 
 
-def _rows(arrays: Arrays) -> int | None:
-    labels = arrays.get("labels")
-    return len(labels) if labels is not None and labels.ndim == 1 else None
-
-
 def _labels_problems(arrays: Arrays) -> list[Problem]:
     """What is wrong with labels and split."""
     missing = [name for name in RESERVED if name not in arrays]
@@ -177,59 +170,39 @@ def _labels_problems(arrays: Arrays) -> list[Problem]:
     labels, split = arrays["labels"], arrays["is_train"]
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         return [Problem(f"labels is {labels.dtype} {labels.shape}", "give integers [N]")]
-    if (
-        split.shape != labels.shape
-        or split.dtype.kind not in "biu"
-        or not set(split.astype(int).tolist()) <= {0, 1}
-    ):
+    alike = split.shape == labels.shape and split.dtype.kind in "biu"
+    if not alike or not set(split.astype(int).tolist()) <= {0, 1}:
         return [Problem(f"is_train is {split.dtype} {split.shape}", f"give booleans [{len(labels)}]")]
-    return _split_problems(labels, split.astype(bool))
-
-
-def _split_problems(labels: np.ndarray[Any, Any], split: np.ndarray[Any, Any]) -> list[Problem]:
-    problems = []
-    train, test = labels[split], labels[~split]
+    train, test = labels[split.astype(bool)], labels[~split.astype(bool)]
     if len(train) < 2 or len(test) < 2:
         what = f"{len(train)} training and {len(test)} test rows"
-        problems.append(Problem(what, "is_train must mark at least two rows and leave at least two"))
-    elif len(set(train.tolist())) < 2:
-        problems.append(
-            Problem(f"all training labels are {train[0]}", "give samples of at least two classes")
-        )
-    elif unseen := sorted(set(test.tolist()) - set(train.tolist())):
-        problems.append(
-            Problem(f"test labels {unseen[:5]} never occur in training", "mark some of them is_train")
-        )
-    return problems
+        return [Problem(what, "is_train must mark at least two rows and leave at least two")]
+    if len(set(train.tolist())) < 2:
+        return [Problem(f"all training labels are {train[0]}", "give samples of at least two classes")]
+    if unseen := sorted(set(test.tolist()) - set(train.tolist())):
+        return [Problem(f"test labels {unseen[:5]} never occur in training", "mark some of them is_train")]
+    return []
 
 
-def _spaces_problems(spaces: Arrays, rows: int | None, train: np.ndarray[Any, Any] | None) -> list[Problem]:
-    problems = []
-    for name, x in spaces.items():
-        if x.ndim != 2 or x.dtype.kind != "f":
-            remedy = f"give a 2-D float array; reserved names are {', '.join(RESERVED)}"
-            problems.append(Problem(f"encoder {name!r} is {x.dtype} {x.shape}", remedy))
-        elif x.size == 0:
-            problems.append(
-                Problem(f"encoder {name!r} has shape {x.shape}: nothing in it", "give rows and columns")
-            )
-        elif rows is not None and len(x) != rows:
-            remedy = "row n must be the same sample in every array"
-            problems.append(Problem(f"encoder {name!r} has {len(x)} rows, labels has {rows}", remedy))
-        else:
-            problems += _values_problems(name, x, train)
-    return problems
-
-
-def _values_problems(name: str, x: np.ndarray[Any, Any], train: np.ndarray[Any, Any] | None) -> list[Problem]:
+def _space_problems(
+    name: str, x: np.ndarray[Any, Any], rows: int | None, train: np.ndarray[Any, Any] | None
+) -> list[Problem]:
+    """What is wrong with the embeddings of one encoder."""
     import numpy as np
 
+    if x.ndim != 2 or x.dtype.kind != "f":
+        remedy = f"give a 2-D float array; reserved names are {', '.join(RESERVED)}"
+        return [Problem(f"encoder {name!r} is {x.dtype} {x.shape}", remedy)]
+    if x.size == 0:
+        return [Problem(f"encoder {name!r} has shape {x.shape}: nothing in it", "give rows and columns")]
+    if rows is not None and len(x) != rows:
+        remedy = "row n must be the same sample in every array"
+        return [Problem(f"encoder {name!r} has {len(x)} rows, labels has {rows}", remedy)]
     with np.errstate(over="ignore"):
-        finite = np.abs(x.astype(np.float32)) < LARGEST  # false for NaN, too
+        finite = (np.abs(x.astype(np.float32)) < LARGEST).all(axis=1)  # false for NaN, too
     if not finite.all():
-        row = int(np.flatnonzero(~finite.all(axis=1))[0])
-        bad = int((~finite.all(axis=1)).sum())
-        what = f"encoder {name!r}: NaN, infinity or beyond 1e18 in {bad} rows, the first is row {row}"
+        bad, first = int((~finite).sum()), int(np.flatnonzero(~finite)[0])
+        what = f"encoder {name!r}: NaN, infinity or beyond 1e18 in {bad} rows, the first is row {first}"
         return [Problem(what, "remove these samples from every array, or mend the encoder")]
     seen = x if train is None else x[train]  # statistics see training rows only
     constant = np.flatnonzero(seen.max(axis=0) == seen.min(axis=0))

@@ -7,21 +7,32 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.utilities import move_data_to_device
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
+from rich.text import Text
 from torch import Tensor
 
-from relrep_exp.encoders.autobatch import find_limits, out_of_memory, release_memory
-from relrep_exp.encoders.batching import AnySamples, Batch, Batches, Job, Limits, Reader, jobs
+from relrep_exp.encoders.batching import (
+    AnySamples,
+    Batch,
+    Batches,
+    Job,
+    Limits,
+    Reader,
+    find_limits,
+    jobs,
+    out_of_memory,
+    release_memory,
+)
 from relrep_exp.encoders.embed import Extraction, unreadable
 from relrep_exp.encoders.encoder import Encoder
-from relrep_exp.encoders.progress import bar
 from relrep_exp.errors import user_error
 from relrep_exp.store.shards import Parts
 from relrep_exp.training.processes import (
@@ -34,6 +45,7 @@ from relrep_exp.training.processes import (
     quiet,
     told,
 )
+from relrep_exp.training.watching import watched
 
 _REMEDY = "if memory ran out, use a smaller runtime.batch or runtime.devices; finished shards are kept"
 _COMPILERS = ("torch._dynamo", "torch._inductor")  # where the errors of torch.compile are defined
@@ -53,8 +65,7 @@ def compute(
     if devices > 1:
         done.share_memory_()
         failures = failure_queue()
-    module = EncoderModule(name, encoder, samples, how, parts, pending, failures)
-    writer = ShardWriter(name, encoder.dim, parts, how.on_error, done, failures)
+    module = EncoderModule(name, encoder, samples, how, parts, pending, done, failures)
     total = sum(len(parts.plan.rows_of(shard)) for shard in pending)
     # Tokenizers warn when a process that has used their threads is forked, which is how workers start.
     threads = "TOKENIZERS_PARALLELISM"
@@ -72,7 +83,6 @@ def compute(
             # They need nothing of each other but to wait at the end, for which gloo does on any device.
             strategy=Spawned(how.device, "gloo") if devices > 1 else "auto",
             plugins=[LightningEnvironment()],  # our own processes, inside a job of a cluster, too
-            callbacks=[writer],
             logger=False,
             enable_checkpointing=False,
             enable_model_summary=False,
@@ -84,15 +94,16 @@ def compute(
 
 
 class EncoderModule(pl.LightningModule):
-    """An encoder as Lightning's prediction loop drives it.
+    """An encoder as Lightning's prediction loop drives it; each shard is written with its last batch.
 
     Args:
         name: the encoder's name, for messages.
         encoder: in evaluation mode.
         samples: what `Encoder.prepare` takes a batch of.
         how: batches, workers, ...
-        parts: the plan of the entry.
+        parts: the plan of the entry, and where shards go.
         pending: the shards to compute; process r of n takes every n-th, from the r-th on.
+        done: rows that each process has seen, int64 [processes]; memory that they share.
         failures: where to report what the user can mend; None in the user's own process.
     """
 
@@ -104,12 +115,17 @@ class EncoderModule(pl.LightningModule):
         how: Extraction,
         parts: Parts,
         pending: list[int],
+        done: Tensor,
         failures: Failures | None,
     ):
         super().__init__()
         self.encoder_name, self.encoder, self.samples = name, encoder.eval(), samples
-        self.how, self.plan, self.pending = how, parts.plan, pending
+        self.how, self.parts, self.plan, self.pending, self.done = how, parts, parts.plan, pending, done
         self.telling = nullcontext if failures is None else partial(told, failures)
+        # Of the shard being computed; outputs stay on the device, so that nothing waits for a batch to end.
+        self.rows: list[int] = []
+        self.outputs: list[Tensor] = []
+        self.unread: dict[int, str] = {}
 
     def setup(self, stage: str) -> None:
         """Lay out and compile the encoder, in the process that runs it."""
@@ -147,9 +163,35 @@ class EncoderModule(pl.LightningModule):
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Embed a batch: [B, d]; B = 0 where no sample of the batch could be read."""
         if not batch.rows:
-            return torch.empty(0, self.encoder.dim)
+            return torch.empty(0, self.encoder.dim, device=self.device)
         with self.telling(), self._memory_explained(len(batch.rows)):
             return self._halving(batch) if self.how.batch == "auto" else self.embed(batch.inputs)
+
+    def on_predict_batch_end(
+        self, outputs: Any, batch: Batch, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Take in the embeddings of a batch, [B, d]; write the shard if it was its last."""
+        with self.telling():
+            if batch.unread and self.how.on_error == "raise":
+                raise unreadable(self.encoder_name, batch.unread)
+            self.rows += batch.rows
+            self.outputs.append(outputs)
+            self.unread |= batch.unread
+            if len(self.rows) + len(self.unread) == len(self.plan.rows_of(batch.shard)):
+                self._write(batch.shard)
+                self.rows, self.outputs, self.unread = [], [], {}
+        self.done[self.trainer.global_rank] += len(batch.rows) + len(batch.unread)
+
+    def _write(self, shard: int) -> None:
+        rows = self.plan.rows_of(shard)
+        x = torch.zeros(len(rows), self.encoder.dim)  # zero where nothing could be read
+        x[torch.tensor(self.rows, dtype=torch.long) - rows.start] = torch.cat(self.outputs).cpu()
+        finite = x.isfinite().all(dim=1)
+        if not finite.all():
+            row = rows[int((~finite).nonzero()[0])]
+            what = f"encoder {self.encoder_name!r}: the embedding of row {row} is not finite"
+            raise user_error(what, "use zoo.dtype=bf16 or zoo.dtype=float32, which reach further than fp16")
+        self.parts.write(shard, x, self.unread)
 
     def embed(self, inputs: Any) -> Tensor:
         """What `Encoder.prepare` made -> float32 [B, d] on the device, sharing memory with nothing."""
@@ -201,84 +243,30 @@ class EncoderModule(pl.LightningModule):
             ) from error
 
 
-@dataclass
-class _Shard:
-    """The shard being computed; outputs stay on the device, so that nothing waits for a batch to end."""
+class _Rate(ProgressColumn):
+    """Samples per second; empty until the first are through."""
 
-    number: int
-    rows: list[int] = field(default_factory=list)
-    outputs: list[Tensor] = field(default_factory=list)
-    unread: dict[int, str] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.rows) + len(self.unread)
-
-    def ordered(self, rows: range, dim: int) -> Tensor:
-        """[n, d] on the CPU, in the order of `rows`; zero where nothing could be read."""
-        x = torch.zeros(len(rows), dim)
-        if self.rows:
-            x[torch.tensor(self.rows) - rows.start] = torch.cat(self.outputs).cpu()
-        return x
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:,.0f} samples/s")
 
 
-class ShardWriter(pl.Callback):
-    """Writes a shard as soon as its last batch is there; batches come shard after shard.
+@contextmanager
+def bar(name: str, total: int, done: Tensor) -> Iterator[None]:
+    """Show on stderr, during the block, how much of `total` the counters `done` [processes] add up to.
 
-    Args:
-        name: the encoder's name, for messages.
-        dim: d, the width of its embeddings.
-        parts: where shards go.
-        on_error: what to do about samples that cannot be read.
-        done: rows that each process has seen, int64 [processes]; memory that they share.
-        failures: where to report what the user can mend; None in the user's own process.
+    Lightning's own bar counts the batches of one process. The processes that count are not this one if there
+    are several, so the bar looks instead of being told.
     """
+    columns = ("[progress.description]{task.description}", BarColumn(), MofNCompleteColumn(), _Rate())
+    progress = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+    task = progress.add_task(name, total=total)
 
-    def __init__(
-        self,
-        name: str,
-        dim: int,
-        parts: Parts,
-        on_error: Literal["raise", "skip"],
-        done: Tensor,
-        failures: Failures | None,
-    ):
-        self.name, self.dim, self.parts, self.on_error = name, dim, parts, on_error
-        self.done = done
-        self.telling = nullcontext if failures is None else partial(told, failures)
-        self._shard: _Shard | None = None
+    def look() -> None:
+        progress.update(task, completed=int(done.sum()))
 
-    def on_predict_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Take in the embeddings of a batch, [B, d]."""
-        with self.telling():
-            self._add(batch, outputs)
-        self.done[trainer.global_rank] += len(batch.rows) + len(batch.unread)
-
-    def _add(self, batch: Batch, outputs: Tensor) -> None:
-        if batch.unread and self.on_error == "raise":
-            raise unreadable(self.name, batch.unread)
-        shard = self._shard or _Shard(batch.shard)
-        shard.rows += batch.rows
-        shard.outputs += [outputs] if batch.rows else []
-        shard.unread |= batch.unread
-        complete = len(shard) == len(self.parts.plan.rows_of(shard.number))
-        self._shard = None if complete else shard
-        if complete:
-            self._write(shard)
-
-    def _write(self, shard: _Shard) -> None:
-        rows = self.parts.plan.rows_of(shard.number)
-        x = shard.ordered(rows, self.dim)
-        finite = x.isfinite().all(dim=1)
-        if not finite.all():
-            row = rows[int((~finite).nonzero()[0])]
-            what = f"encoder {self.name!r}: the embedding of row {row} is not finite"
-            raise user_error(what, "use zoo.dtype=bf16 or zoo.dtype=float32, which reach further than fp16")
-        self.parts.write(shard.number, x, shard.unread)
+    with progress:
+        try:
+            with watched(look):
+                yield
+        finally:
+            look()

@@ -1,20 +1,34 @@
-"""conf/zoo/bert and slm: text encoders and causal language models of transformers, before they are loaded."""
+"""conf/zoo/bert and slm: text encoders and language models of transformers, before they are loaded."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from relrep_exp.config.schema import Config, TransformersEncoderConfig, TransformersZoo
-from relrep_exp.config.schema.zoo import Dtype
+from relrep_exp.config.schema import Config, TransformersZoo
 from relrep_exp.data.sources import Dataset
-from relrep_exp.encoders import checkpoint
-from relrep_exp.encoders import zoo as zoos
-from relrep_exp.encoders.zoo import EncoderSource
-from relrep_exp.errors import UserError
+from relrep_exp.encoders.zoo import EncoderSource, PretrainedSource, pretrained
+from relrep_exp.errors import Problem
 from relrep_exp.store import versions
+from relrep_exp.store.keys import input_digest
+
+CONFIG = "config.json"
+# As transformers looks for them: the first kind that is there is loaded, whole or in shards with an index.
+_WEIGHTS = {
+    "safetensors": ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors"),
+    "pickle": ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin"),
+}
+# Any of these holds a vocabulary. Without one transformers silently makes a tokenizer of a few tokens.
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.tiktoken", "tekken.json")
+_TOKENIZER = (
+    *_VOCABULARIES,
+    "merges.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
 
 
 def sources(zoo: TransformersZoo, data: Dataset, config: Config) -> dict[str, EncoderSource]:
@@ -23,40 +37,18 @@ def sources(zoo: TransformersZoo, data: Dataset, config: Config) -> dict[str, En
     Raises:
         UserError: folders of the user's own lack files: all that is wrong with all of them.
     """
-    found: dict[str, EncoderSource] = {}
-    problems = []
-    for name, encoder in zoo.encoders.items():
-        key = f"zoo.encoders.{name}"
-        found[name] = TextSource(key, encoder, zoo.dtype, config.runtime.offline)
-        if encoder.path is not None:
-            problems += checkpoint.problems(Path(encoder.path).expanduser(), key)
-    if problems:
-        raise UserError(problems)
-    return found
+    return pretrained(TextSource, zoo, config)
 
 
-@dataclass(frozen=True)
-class TextSource(EncoderSource):
-    """One encoder of the zoo.
-
-    Attributes:
-        key: where the configuration names it, for messages.
-        config: which model, and how its states become one embedding.
-        dtype: of the weights.
-        offline: whether the hub must not be asked.
-    """
-
-    key: str
-    config: TransformersEncoderConfig
-    dtype: Dtype
-    offline: bool
+class TextSource(PretrainedSource):
+    """One encoder of the zoo."""
 
     loader = "relrep_exp.encoders.text_loading:load"
 
     @property
     def view(self) -> str:
         """The language that it reads."""
-        return self.config.language
+        return str(self.config.language)
 
     def identity(self) -> dict[str, Any]:
         """Tell weights and tokenizer, by the hub's commit or a folder's files, and what is read off.
@@ -66,10 +58,57 @@ class TextSource(EncoderSource):
         """
         config = self.config
         read = {"pooling": config.pooling, "layer": config.layer, "max_length": config.max_length}
-        return {**self._weights, **read, "dtype": self.dtype, "version": versions.TEXT_ENCODERS}
+        return {**self.weights, **read, "dtype": self.dtype, "version": versions.TEXT_ENCODERS}
 
-    @cached_property
-    def _weights(self) -> dict[str, Any]:
-        if self.config.path is not None:
-            return {"files": checkpoint.digests(Path(self.config.path).expanduser(), self.key)}
-        return zoos.on_hub(self.key, self.config, self.offline)
+    @staticmethod
+    def problems(folder: Path, key: str) -> list[Problem]:
+        """Find what a user's folder, or the hub's local copy, lacks; nothing is loaded."""
+        if not folder.is_dir():
+            return [Problem(f"{key}: there is no folder {folder}", remedy(key))]
+        wanted = {
+            CONFIG: (CONFIG,),
+            "weights, model.safetensors or pytorch_model.bin": [
+                name for files in _WEIGHTS.values() for name in files[:2]
+            ],
+            "tokenizer, tokenizer.json or a vocabulary": _VOCABULARIES,
+        }
+        found = [
+            Problem(f"{key}: {folder} has no {what}", remedy(key))
+            for what, patterns in wanted.items()
+            if not _matching(folder, patterns)
+        ]
+        if (folder / "adapter_config.json").exists():  # transformers would leave it out without a word
+            what = f"{key}: {folder} holds an adapter, which is not applied"
+            mended = f"merge it into its model (merge_and_unload) and save that; {remedy(key)}"
+            found.append(Problem(what, mended))
+        return found
+
+    @staticmethod
+    def digest(folder: Path) -> dict[str, Any]:
+        """Digest the files that determine embeddings, by name."""
+        files = _matching(folder, (CONFIG, *_TOKENIZER, *_WEIGHTS[weights_kind(folder)]))
+        return {file.name: input_digest(file) for file in files}
+
+
+def remedy(key: str) -> str:
+    """Say what mends a folder that cannot be loaded."""
+    own = "a folder with config.json, model.safetensors and tokenizer.json, as save_pretrained writes them"
+    return f"let {key}.path name {own}"
+
+
+def weights_kind(folder: Path) -> str:
+    """Tell which kind of weights is loaded: safetensors where there are any, else pickle."""
+    return next((kind for kind, files in _WEIGHTS.items() if _matching(folder, files[:2])), "pickle")
+
+
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """Read a JSON object of the folder; empty where there is no such file, or none that can be read."""
+    try:
+        found = json.loads((folder / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _matching(folder: Path, patterns: Iterable[str]) -> list[Path]:
+    return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})

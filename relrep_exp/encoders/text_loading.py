@@ -10,16 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.config.schema.zoo import Dtype, TransformersEncoderConfig
-from relrep_exp.encoders import checkpoint
-from relrep_exp.encoders.checkpoint import remedy
-from relrep_exp.encoders.text import TextSource
+import torch
+
+from relrep_exp.config.schema.zoo import Dtype
+from relrep_exp.encoders.encoder import DTYPES
+from relrep_exp.encoders.text import CONFIG, TextSource, read_json, remedy, weights_kind
 from relrep_exp.encoders.text_model import TextEncoder, vocabulary
-from relrep_exp.encoders.zoo import in_folder
 from relrep_exp.errors import Problem, UserError, user_error
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
     from relrep_exp.training.device import Training
@@ -36,16 +35,19 @@ def load(source: TextSource, training: Training) -> TextEncoder:
     Raises:
         UserError: everything that is wrong with the folder, as far as it can be told at once.
     """
-    config, key = source.config, source.key
-    folder = in_folder(key, config, source.offline)
-    if found := checkpoint.problems(folder, key):
-        raise UserError(found)
+    config, key, folder = source.config, source.key, source.folder()
     with _quiet():
         settings = _settings(folder, key)
-        _check_pooling(settings, config, key)
+        if settings.model_type in _CLIP and config.pooling == "cls":  # it reads from left to right
+            what = f"{key}.pooling=cls: the first token of CLIP's text tower has seen nothing of the text"
+            raise user_error(what, f"use {key}.pooling=last, the end of the text, or mean")
         tokenizer = _tokenizer(folder, key)
+        _check_case(tokenizer, folder, key)
         model = _model(folder, settings, source.dtype, key)
-        _check_vocabulary(model, tokenizer, folder, key)
+        known = vocabulary(model)  # a tokenizer of another model would give tokens that this one lacks
+        if len(tokenizer) > known + max(_FEW, known // 1000):
+            what = f"{key}: {folder}: the tokenizer has {len(tokenizer)} tokens, the model {known}"
+            raise user_error(what, f"copy the model's own tokenizer there; {remedy(key)}")
         try:
             return TextEncoder(model, tokenizer, config.pooling, config.layer, config.max_length)
         except UserError as error:
@@ -56,7 +58,7 @@ def _settings(folder: Path, key: str) -> PreTrainedConfig:
     """The model's configuration; what transformers has no class for is refused here."""
     from transformers import CONFIG_MAPPING, AutoConfig, __version__
 
-    said = checkpoint.read_json(folder, checkpoint.CONFIG)
+    said = read_json(folder, CONFIG)
     kind = said.get("model_type")
     if kind not in CONFIG_MAPPING and "auto_map" in said:
         what = f"{key}: {folder} brings code of its own, which is never run"
@@ -75,21 +77,10 @@ def _settings(folder: Path, key: str) -> PreTrainedConfig:
     return settings
 
 
-def _check_pooling(settings: PreTrainedConfig, config: TransformersEncoderConfig, key: str) -> None:
-    """CLIP's text tower reads from left to right, so its first token is the same for all texts.
-
-    Raises:
-        UserError: that token was asked for.
-    """
-    if settings.model_type in _CLIP and config.pooling == "cls":
-        what = f"{key}.pooling=cls: the first token of CLIP's text tower has seen nothing of the text"
-        raise user_error(what, f"use {key}.pooling=last, the end of the text, or mean")
-
-
 def _tokenizer(folder: Path, key: str) -> PreTrainedTokenizerFast:
     import transformers
 
-    said = checkpoint.read_json(folder, "tokenizer_config.json")
+    said = read_json(folder, "tokenizer_config.json")
     if "auto_map" in said and not hasattr(transformers, str(said.get("tokenizer_class"))):
         what = f"{key}: the tokenizer in {folder} needs code of its own, which is never run"
         raise user_error(what, f"choose a model whose tokenizer transformers knows: {key}.path or .model")
@@ -103,7 +94,6 @@ def _tokenizer(folder: Path, key: str) -> PreTrainedTokenizerFast:
     )
     if not tokenizer.is_fast:
         raise _slow(folder, key)
-    _check_case(tokenizer, folder, key)
     return tokenizer  # type: ignore[no-any-return]
 
 
@@ -135,8 +125,11 @@ def _check_case(tokenizer: PreTrainedTokenizerFast, folder: Path, key: str) -> N
 
 
 def _model(folder: Path, settings: PreTrainedConfig, dtype: Dtype, key: str) -> PreTrainedModel:
-    """Without a head; every weight comes from the folder."""
-    import torch
+    """The model without a head; every weight comes from the folder.
+
+    Raises:
+        UserError: transformers had to make weights up. A pooler is not among them: its output is never read.
+    """
     from transformers import AutoModel, CLIPTextModel
 
     # Of the two towers of CLIP's checkpoints the one of texts; the other's weights are not read.
@@ -149,45 +142,26 @@ def _model(folder: Path, settings: PreTrainedConfig, dtype: Dtype, key: str) -> 
             return make.from_pretrained(
                 folder,
                 config=settings.get_text_config() if tower else settings,
-                dtype=_torch_dtype(dtype),
+                dtype=DTYPES[dtype],
                 local_files_only=True,
                 trust_remote_code=False,
                 weights_only=True,
-                use_safetensors=checkpoint.weights_kind(folder) == "safetensors",
+                use_safetensors=weights_kind(folder) == "safetensors",
                 ignore_mismatched_sizes=True,  # told below, with names
                 output_loading_info=True,
             )
 
     model, report = _attempt(read, folder, key)
-    _check_complete(report, folder, key)
-    return model  # type: ignore[no-any-return]
-
-
-def _check_complete(report: dict[str, Any], folder: Path, key: str) -> None:
-    """Weights that transformers had to make up; a pooler is not among them, as its output is never read.
-
-    Raises:
-        UserError: there are some.
-    """
     missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
     wrong = [f"{n} {tuple(there)}, not {tuple(here)}" for n, there, here in sorted(report["mismatched_keys"])]
-    found = [
-        Problem(f"{key}: {folder}: {len(names)} weights {what}: {_some(names)}", remedy(key))
-        for what, names in (("are missing", missing), ("have other shapes than config.json says", wrong))
-        if names
-    ]
+    found = []
+    for what, names in (("are missing", missing), ("have other shapes than config.json says", wrong)):
+        some = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+        if names:
+            found.append(Problem(f"{key}: {folder}: {len(names)} weights {what}: {some}", remedy(key)))
     if found:
         raise UserError(found)
-
-
-def _check_vocabulary(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path, key: str
-) -> None:
-    """A tokenizer of another model would give tokens that this one does not have."""
-    known = vocabulary(model)
-    if len(tokenizer) > known + max(_FEW, known // 1000):
-        what = f"{key}: {folder}: the tokenizer has {len(tokenizer)} tokens, the model {known}"
-        raise user_error(what, f"copy the model's own tokenizer there; {remedy(key)}")
+    return model  # type: ignore[no-any-return]
 
 
 def _attempt(read: Any, folder: Path, key: str, what: str = "the model") -> Any:
@@ -202,7 +176,8 @@ def _attempt(read: Any, folder: Path, key: str, what: str = "the model") -> Any:
     except Exception as error:
         if "sentencepiece" in str(error) or "tiktoken" in str(error):
             raise _slow(folder, key) from error
-        said = f"{key}: {what} in {folder} cannot be loaded: {type(error).__name__}: {_first_line(error)}"
+        first = (str(error).splitlines() or [""])[0][:200]
+        said = f"{key}: {what} in {folder} cannot be loaded: {type(error).__name__}: {first}"
         raise user_error(said, remedy(key)) from error
 
 
@@ -212,20 +187,6 @@ def _slow(folder: Path, key: str) -> UserError:
         "make one where sentencepiece is installed, AutoTokenizer.from_pretrained(...).save_pretrained(...)"
     )
     return user_error(what, f"{steps}; {remedy(key)}")
-
-
-def _torch_dtype(dtype: Dtype) -> torch.dtype:
-    import torch
-
-    return {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[dtype]
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0][:200]
 
 
 @contextmanager

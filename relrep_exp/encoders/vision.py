@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from relrep_exp.config.schema import Config, TimmEncoderConfig, TimmZoo
+from relrep_exp.config.schema import Config, TimmZoo
 from relrep_exp.config.schema.types import IMAGE
-from relrep_exp.config.schema.zoo import Dtype
 from relrep_exp.data.manifest import manifest
 from relrep_exp.data.sources import Dataset
-from relrep_exp.encoders import zoo as zoos
-from relrep_exp.encoders.zoo import EncoderSource
-from relrep_exp.errors import Problem, UserError
+from relrep_exp.encoders.zoo import EncoderSource, PretrainedSource, pretrained
+from relrep_exp.errors import Problem
 from relrep_exp.store import versions
 
 CONFIG = "config.json"
@@ -27,37 +23,13 @@ def sources(zoo: TimmZoo, data: Dataset, config: Config) -> dict[str, EncoderSou
     Raises:
         UserError: folders of the user's own lack files: all that is wrong with all of them.
     """
-    found: dict[str, EncoderSource] = {}
-    lacking = []
-    for name, encoder in zoo.encoders.items():
-        key, runtime = f"zoo.encoders.{name}", config.runtime
-        found[name] = VisionSource(key, encoder, zoo.dtype, runtime.resize, runtime.offline)
-        if encoder.path is not None:
-            lacking += problems(Path(encoder.path).expanduser(), key)
-    if lacking:
-        raise UserError(lacking)
-    return found
+    return pretrained(VisionSource, zoo, config)
 
 
-@dataclass(frozen=True)
-class VisionSource(EncoderSource):
-    """One encoder of the zoo.
+class VisionSource(PretrainedSource):
+    """One encoder of the zoo."""
 
-    Attributes:
-        key: where the configuration names it, for messages.
-        config: which model.
-        dtype: of the weights.
-        resize: worker = timm's own transform; device = images are resized where the model is.
-        offline: whether the hub must not be asked.
-    """
-
-    key: str
-    config: TimmEncoderConfig
-    dtype: Dtype
-    resize: Literal["worker", "device"]
-    offline: bool
-    view: str = IMAGE
-
+    view = IMAGE
     loader = "relrep_exp.encoders.vision_model:load"
 
     def identity(self) -> dict[str, Any]:
@@ -68,35 +40,25 @@ class VisionSource(EncoderSource):
         Raises:
             UserError: the folder lacks files, or the hub's commit is not known.
         """
-        how = {"classes": 0, "dtype": self.dtype, "resize": self.resize}
-        return {**self._weights, **how, "version": versions.VISION_ENCODERS}
+        how = {"classes": 0, "dtype": self.dtype, "resize": self.runtime.resize}
+        return {**self.weights, **how, "version": versions.VISION_ENCODERS}
 
-    def folder(self) -> Path:
-        """Find the folder of its files, downloaded where they are missing and may be."""
-        if self.config.path is not None:
-            return Path(self.config.path).expanduser()
-        return zoos.in_folder(self.key, self.config, self.offline)
+    @staticmethod
+    def problems(folder: Path, key: str) -> list[Problem]:
+        """Find what a folder of weights lacks; nothing is loaded."""
+        if not folder.is_dir():
+            return [Problem(f"{key}: there is no folder {folder}", remedy(key))]
+        wanted = {CONFIG: (CONFIG,), " or ".join(WEIGHTS): WEIGHTS}
+        return [
+            Problem(f"{key}: {folder} has no {what}", remedy(key))
+            for what, names in wanted.items()
+            if not any((folder / name).is_file() for name in names)
+        ]
 
-    @cached_property
-    def _weights(self) -> dict[str, Any]:
-        if self.config.path is None:
-            return zoos.on_hub(self.key, self.config, self.offline)
-        folder = self.folder()
-        if found := problems(folder, self.key):
-            raise UserError(found)
-        return {"files": manifest(folder, [CONFIG, weights(folder)])}
-
-
-def problems(folder: Path, key: str) -> list[Problem]:
-    """Find what a folder of weights lacks; nothing is loaded."""
-    if not folder.is_dir():
-        return [Problem(f"{key}: there is no folder {folder}", remedy(key))]
-    wanted = {CONFIG: (CONFIG,), " or ".join(WEIGHTS): WEIGHTS}
-    return [
-        Problem(f"{key}: {folder} has no {what}", remedy(key))
-        for what, names in wanted.items()
-        if not any((folder / name).is_file() for name in names)
-    ]
+    @staticmethod
+    def digest(folder: Path) -> dict[str, Any]:
+        """Digest the configuration and the weights that are loaded."""
+        return manifest(folder, [CONFIG, weights(folder)])
 
 
 def remedy(key: str) -> str:

@@ -22,9 +22,9 @@ from timm.data.transforms_factory import create_transform
 from torch import Tensor, nn
 
 from relrep_exp.encoders import vision
-from relrep_exp.encoders.encoder import Encoder
+from relrep_exp.encoders.encoder import DTYPES, Encoder
 from relrep_exp.encoders.vision import VisionSource
-from relrep_exp.errors import UserError, user_error
+from relrep_exp.errors import user_error
 
 if TYPE_CHECKING:
     from relrep_exp.config.schema.zoo import Dtype
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     Image = np.ndarray[Any, Any]
     Inputs = Tensor | list[Tensor]
 
-_DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _WHITE = 255.0
 # What timm and torch raise for a config.json or weights that do not make the model they name
 _UNFIT = (
@@ -60,8 +59,6 @@ def load(source: VisionSource, training: Training) -> TimmEncoder:
     if config.path is None:  # before a download of what timm could not build
         _check_known(_architecture(config.model), f"{key}.model")
     folder = source.folder()
-    if found := vision.problems(folder, key):
-        raise UserError(found)
     _check_architecture(folder, source)
     # It is loaded with the classifier, as timm is strict only then: without, it would quietly leave weights
     # that the file lacks at their random values.
@@ -75,9 +72,9 @@ def load(source: VisionSource, training: Training) -> TimmEncoder:
         what = f"{key}: {folder / vision.weights(folder)} cannot be loaded: {said}"
         raise user_error(what, vision.remedy(key)) from None
     data = resolve_model_data_config(model)  # type: ignore[no-untyped-call]  # timm annotates only in part
-    if source.resize == "device":
+    if on_device := source.runtime.resize == "device":
         check_device_resize(data, key)
-    return TimmEncoder(model, data, source.dtype, source.resize == "device")
+    return TimmEncoder(model, data, source.dtype, on_device)
 
 
 class TimmEncoder(Encoder):
@@ -107,10 +104,10 @@ class TimmEncoder(Encoder):
             on_device: resize where the model is.
         """
         super().__init__()
-        self.model = model.requires_grad_(False).to(_DTYPES[dtype])
+        self.model = model.requires_grad_(False).to(DTYPES[dtype])
         width: Any = getattr(model, "head_hidden_size", None) or model.num_features
         self.dim = int(width)
-        self._dtype, self._on_device = _DTYPES[dtype], on_device
+        self._dtype, self._on_device = DTYPES[dtype], on_device
         self._filter = data["interpolation"]
         self._mode = "L" if data["input_size"][0] == 1 else "RGB"
         self._transform = create_transform(**data, is_training=False)
@@ -126,7 +123,7 @@ class TimmEncoder(Encoder):
         [1, 1 or 3, H, W].
         """
         if not self._on_device:
-            return torch.stack([self._transformed(image) for image in samples])
+            return torch.stack([self._transform(fromarray(image).convert(self._mode)) for image in samples])
         planes = [_planes(image) for image in samples]
         if len({image.shape for image in planes}) == 1:
             return [torch.stack(planes)]
@@ -138,10 +135,6 @@ class TimmEncoder(Encoder):
             inputs = torch.cat([self._resized(images) for images in inputs])
         embeddings: Tensor = self.model(inputs.to(self._dtype))
         return embeddings.float()
-
-    def _transformed(self, image: Image) -> Tensor:
-        out: Tensor = self._transform(fromarray(image).convert(self._mode))
-        return out
 
     def _resized(self, images: Tensor) -> Tensor:
         """uint8 [B, 1 or 3, H, W] -> float32 [B, 3, S, S]; grey becomes colour with the normalisation."""

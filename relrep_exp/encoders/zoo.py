@@ -1,4 +1,4 @@
-"""The encoders of a zoo before they are loaded: which file knows which kind, and where their weights are.
+"""The encoders of a zoo before they are loaded: which function knows which kind, and where weights are.
 
 Nothing heavy is imported here: a source names the function that loads it, in a file with torch and the like.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,18 +18,20 @@ from relrep_exp.config.schema import (
     MixedZoo,
     PlainZoo,
     PrecomputedZoo,
+    RuntimeConfig,
     TimmEncoderConfig,
     TimmZoo,
     TransformersEncoderConfig,
     TransformersZoo,
 )
 from relrep_exp.config.schema.types import Registry, resolve
+from relrep_exp.config.schema.zoo import Dtype
 from relrep_exp.config.views import views
 from relrep_exp.data import hub
 from relrep_exp.data.hub.repo import Repo
 from relrep_exp.data.hub.select import WEIGHTS
 from relrep_exp.data.sources import Dataset
-from relrep_exp.errors import Problem, every, user_error
+from relrep_exp.errors import Problem, UserError, every, user_error
 
 if TYPE_CHECKING:
     from relrep_exp.encoders.encoder import Encoder
@@ -43,12 +46,12 @@ ENCODERS = Registry(
     {
         "timm": "relrep_exp.encoders.vision:sources",
         "transformers": "relrep_exp.encoders.text:sources",
-        "lsa": "relrep_exp.encoders.lsa:sources",
-        "distorted": "relrep_exp.encoders.distorted:sources",
-        "local": "relrep_exp.encoders.local.local_images:sources",
-        "autoencoder": "relrep_exp.encoders.local.autoencoder_zoo:sources",
-        "local_bert": "relrep_exp.encoders.local.local_bert:sources",
-        "local_lm": "relrep_exp.encoders.local.local_lm:sources",
+        "lsa": "relrep_exp.encoders.made:lsa",
+        "distorted": "relrep_exp.encoders.made:distorted",
+        "local": "relrep_exp.encoders.made:local",
+        "autoencoder": "relrep_exp.encoders.made:autoencoder",
+        "local_bert": "relrep_exp.encoders.made:local_bert",
+        "local_lm": "relrep_exp.encoders.made:local_lm",
     },
 )
 zoo_kind = ENCODERS.register
@@ -86,6 +89,75 @@ class EncoderSource(ABC):
         """
         encoder: Encoder = resolve(type(self).loader)(self, training)
         return encoder
+
+
+@dataclass(frozen=True)
+class PretrainedSource(EncoderSource):
+    """One encoder with weights of the hub, or of a folder of the user's own.
+
+    Attributes:
+        key: where the configuration names it, for messages.
+        config: which model, and how it is read.
+        dtype: of the weights.
+        runtime: whether the hub may be asked, and where images are resized.
+    """
+
+    key: str
+    config: Any
+    dtype: Dtype
+    runtime: RuntimeConfig
+
+    @staticmethod
+    @abstractmethod
+    def problems(folder: Path, key: str) -> list[Problem]:
+        """Find what a folder lacks; nothing is loaded."""
+
+    @staticmethod
+    @abstractmethod
+    def digest(folder: Path) -> dict[str, Any]:
+        """Digest the files of a folder that determine embeddings."""
+
+    def folder(self) -> Path:
+        """Find the folder of its files, downloaded where they are missing and may be.
+
+        Raises:
+            UserError: the hub does not give them, or the folder lacks some.
+        """
+        repo = model_repo(self.key, self.config)
+        folder = hub.snapshot(repo, self.runtime.offline) if repo else Path(self.config.path).expanduser()
+        if found := self.problems(folder, self.key):
+            raise UserError(found)
+        return folder
+
+    @cached_property
+    def weights(self) -> dict[str, Any]:
+        """The hub's model and commit, or the digest of a folder's files.
+
+        Raises:
+            UserError: the hub's commit is not known, or the folder lacks files.
+        """
+        if (repo := model_repo(self.key, self.config)) is None:
+            return {"files": self.digest(self.folder())}
+        return {"model": self.config.model, "commit": hub.commit(repo, self.runtime.offline)}
+
+
+def pretrained(
+    kind: type[PretrainedSource], zoo: TimmZoo | TransformersZoo, config: Config
+) -> dict[str, EncoderSource]:
+    """Make the sources of a pretrained zoo, by name.
+
+    Raises:
+        UserError: folders of the user's own lack files: all that is wrong with all of them.
+    """
+    found, lacking = dict[str, EncoderSource](), list[Problem]()
+    for name, encoder in zoo.encoders.items():
+        key = f"zoo.encoders.{name}"
+        found[name] = kind(key, encoder, zoo.dtype, config.runtime)
+        if encoder.path is not None:
+            lacking += kind.problems(Path(encoder.path).expanduser(), key)
+    if lacking:
+        raise UserError(lacking)
+    return found
 
 
 def sources(config: Config, data: Dataset, names: Iterable[str]) -> dict[str, EncoderSource]:
@@ -164,32 +236,6 @@ def model_repo(key: str, config: Pretrained) -> Repo | None:
         return Repo(config.model, "model", config.revision, key=key)
     name = config.model if "/" in config.model else f"timm/{config.model}"
     return Repo(name, "model", config.revision, TIMM_FILES, key)
-
-
-def in_folder(key: str, config: Pretrained, offline: bool) -> Path:
-    """Find the folder of a pretrained encoder's files, downloaded where they are missing and may be.
-
-    Args:
-        key: where the configuration names the encoder.
-        config: which one.
-        offline: whether the hub must not be asked.
-
-    Raises:
-        UserError: the hub does not give them.
-    """
-    repo = model_repo(key, config)
-    return Path(config.path or "").expanduser() if repo is None else hub.snapshot(repo, offline)
-
-
-def on_hub(key: str, config: Pretrained, offline: bool) -> dict[str, str]:
-    """Tell weights of the hub from others: the model and the commit.
-
-    Raises:
-        UserError: the commit is not known.
-    """
-    repo = model_repo(key, config)
-    assert repo is not None, "a folder of the user's own has no repository"
-    return {"model": config.model, "commit": hub.commit(repo, offline)}
 
 
 def identity(

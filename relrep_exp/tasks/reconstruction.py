@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from relrep_exp.alignment.aligner import Aligner, Readings
-from relrep_exp.encoders.local.autoencoder_model import AutoencoderEncoder
-from relrep_exp.encoders.local.autoencoder_zoo import AutoencoderSource
-from relrep_exp.encoders.local.image_training import common_shape, stacked
+from relrep_exp.encoders.local.autoencoder import AutoencoderEncoder
+from relrep_exp.encoders.local.images import common_shape, stacked
+from relrep_exp.encoders.made import AutoencoderSource
 from relrep_exp.tasks.decoders.classifiers import Scaling
 from relrep_exp.tasks.decoders.image_decoders import FitImageDecoder, ImageReader
 from relrep_exp.tasks.held_out import describe, rounded

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy import EXPECTED, SAMPLES, Toy, run
 
-from relrep_exp.encoders.autobatch import search
-from relrep_exp.encoders.batching import Limits, pack
+from relrep_exp.encoders.batching import Limits, pack, search
 
 
 @given(

@@ -4,45 +4,22 @@ import pytest
 import tiny_text
 import torch
 import transformers as tf
-from making import HOW
-from tiny_text import TEXTS, encode, source, told_loading
-from tokenizers import models, pre_tokenizers, trainers
+from making import HOW, encode
+from tiny_text import TEXTS, source, told_loading
 
 from relrep_exp.store.keys import content_key
-
-POSITIONS = 40
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A tiny CLIP as its owner would publish it: byte-level BPE of lowered words, a token on either side."""
-    trainer = trainers.BpeTrainer(
-        vocab_size=320,
-        end_of_word_suffix="</w>",
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        **tiny_text._quiet(["<|startoftext|>", "<|endoftext|>"]),
-    )
-    bpe = models.BPE(end_of_word_suffix="</w>")
-    learned = tiny_text._trained(bpe, trainer, pre_tokenizers.ByteLevel(add_prefix_space=False))
-    tokenizer = tf.CLIPTokenizer(
-        vocab=learned["vocab"], merges=tiny_text._merges(learned), model_max_length=POSITIONS
-    )
-    text = {**tiny_text._sizes(learned["vocab"]), "intermediate_size": 48, "projection_dim": 16}
-    text |= {"max_position_embeddings": POSITIONS, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
-    image = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
-    image |= {"image_size": 8, "patch_size": 4, "projection_dim": 16}
-    config = tf.CLIPConfig(text_config=text, vision_config=image, projection_dim=16)
-    where = tmp_path_factory.mktemp("clip")
-    tiny_text._model(tf.CLIPModel, config, 0).save_pretrained(where)
-    tokenizer.save_pretrained(where)
-    return where
+    return tiny_text.save("clip", tmp_path_factory.mktemp("clip"))
 
 
 def test_the_last_token_is_what_clip_itself_projects(folder):
     encoder = source(folder, pooling="last", max_length=77).load(HOW)
     whole, tokenizer = tf.CLIPModel.from_pretrained(folder), tf.AutoTokenizer.from_pretrained(folder)
-    assert (encoder.dim, encoder.max_length) == (32, POSITIONS)
-    inputs = tokenizer(TEXTS, padding=True, truncation=True, max_length=POSITIONS, return_tensors="pt")
+    assert (encoder.dim, encoder.max_length) == (32, 40)
+    inputs = tokenizer(TEXTS, padding=True, truncation=True, max_length=40, return_tensors="pt")
     with torch.no_grad():
         features = whole.get_text_features(**inputs)
         projected = whole.text_projection(encode(encoder, TEXTS))

@@ -7,27 +7,27 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from making import HOW, asked, dataset
+from making import HOW, encode, sources
 
 from relrep_exp.config.schema import ClustersData, DistortedEncoderConfig, DistortedZoo
 from relrep_exp.data.samples import PointSample
-from relrep_exp.encoders import distorted
-from relrep_exp.encoders.distorted_encoder import DistortedEncoder, direction, rotation, scales
+from relrep_exp.encoders.distorted import direction, rotation, scales
 
 ALL = {"rotation": 35.0, "condition": 9.0, "scale": 1.7, "translation": 4.0, "seed": 3}
 POINTS = torch.randn(300, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
+def source(dim=2, **settings):
+    zoo = DistortedZoo("distorted", "distorted", {"it": DistortedEncoderConfig(**settings)})
+    return sources(zoo, ClustersData("clusters", "clusters", dim=dim))["it"]
+
+
 def encoder(dim=2, **settings):
-    return DistortedEncoder(DistortedEncoderConfig(**settings), dim).eval()
+    return source(dim, **settings).load(HOW)
 
 
 def samples(points=POINTS):
     return [PointSample(number, point) for number, point in enumerate(points)]
-
-
-def encode(it, chosen):
-    return it(it.prepare(chosen))
 
 
 def test_the_deformation_is_the_formula():
@@ -88,23 +88,13 @@ def test_noise_has_its_deviation_and_differs_between_samples_and_seeds():
     assert not torch.equal(first, second)
 
 
-def test_the_identity_says_every_setting():
-    def identity(**settings):
-        zoo = DistortedZoo("distorted", "distorted", {"it": DistortedEncoderConfig(**settings)})
-        return distorted.sources(zoo, dataset(ClustersData("clusters", "clusters")), asked())["it"].identity()
-
+def test_the_identity_says_every_setting_and_the_data_the_dimension():
     settings = {**ALL, "noise": 0.1}
     assert settings.keys() == {one.name for one in dataclasses.fields(DistortedEncoderConfig)}
-    others = [identity(**{name: value}) for name, value in settings.items()]
-    assert all(other != identity() for other in others)
-
-
-def test_a_source_makes_the_encoder_for_the_datas_dimension():
-    zoo = DistortedZoo("distorted", "distorted", {"it": DistortedEncoderConfig(**ALL)})
-    source = distorted.sources(zoo, dataset(ClustersData("clusters", "clusters", dim=4)), asked())["it"]
-    loaded = source.load(HOW)
-    assert (source.view, loaded.dim, loaded.training) == ("point", 4, False)
-    assert torch.equal(loaded.matrix, encoder(4, **ALL).matrix)
+    others = [source(**{name: value}).identity() for name, value in settings.items()]
+    assert all(other != source().identity() for other in others)
+    loaded = encoder(4, **ALL)
+    assert (source().view, loaded.dim, loaded.training) == ("point", 4, False)
 
 
 @pytest.mark.parametrize(

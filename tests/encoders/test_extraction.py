@@ -17,7 +17,7 @@ from relrep_exp.errors import UserError
 from relrep_exp.store.shards import Parts
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     n=st.integers(1, 40),
     batch=st.integers(1, 9) | st.just("auto"),
@@ -39,43 +39,28 @@ def test_each_row_is_the_embedding_of_its_sample(tmp_path_factory, n, batch, tok
         assert sum(map(len, encoder.batches)) == n - len(bad)
 
 
-def test_a_second_call_reads_and_loads_nothing(tmp_path):
+def test_a_second_call_reads_and_loads_nothing_and_notices_other_samples(tmp_path):
     run(tmp_path)
     how = Extraction(CPU, batch=3, shard=7)
     found = extract(KEY, "toy", SAMPLES, lambda: pytest.fail("it was loaded"), {}, tmp_path, how)
     assert torch.equal(found.x, EXPECTED)
     assert (found.x.dtype, found.ok.dtype) == (torch.float32, torch.bool)
-
-
-def test_entries_that_do_not_belong_to_the_samples_are_noticed(tmp_path):
-    run(tmp_path)
     with pytest.raises(ValueError, match="50 embeddings and there are 49 samples"):
         run(tmp_path, samples=SAMPLES[:49])
-
-
-def test_there_have_to_be_samples(tmp_path):
     with pytest.raises(UserError, match="'toy': there are no samples"):
         run(tmp_path, samples=[])
 
 
-def test_the_encoder_runs_frozen_and_as_it_is(tmp_path):
+def test_the_encoder_runs_frozen_and_as_it_is_and_its_half_precision_comes_out_as_float32(tmp_path):
     seen = []
 
     class Curious(Toy):
         def forward(self, inputs):
             seen.append((torch.is_inference_mode_enabled(), self.training, torch.is_autocast_enabled("cpu")))
-            return super().forward(inputs)
-
-    run(tmp_path, Curious().train())
-    assert set(seen) == {(True, False, False)}
-
-
-def test_half_precision_comes_out_as_float32(tmp_path):
-    class Half(Toy):
-        def forward(self, inputs):
             return super().forward(inputs).to(torch.bfloat16)
 
-    found = run(tmp_path, Half())
+    found = run(tmp_path, Curious().train())
+    assert set(seen) == {(True, False, False)}
     assert torch.equal(found.x, EXPECTED.to(torch.bfloat16).float())
 
 
@@ -85,23 +70,17 @@ def test_an_embedding_keeps_nothing_of_its_batch_in_memory(tmp_path):
             return super().forward(inputs)[:, None].repeat(1, 100, 1)[:, 0]
 
     encoder = Sliced()
-    module = EncoderModule("toy", encoder, SAMPLES, Extraction(CPU), Parts(tmp_path, PLAN), [0], None)
+    parts = Parts(tmp_path, PLAN)
+    module = EncoderModule("toy", encoder, SAMPLES, Extraction(CPU), parts, [0], torch.zeros(1), None)
     x = module.embed(encoder.prepare(SAMPLES))
     assert x.untyped_storage().nbytes() == 4 * EXPECTED.numel()
     assert torch.equal(x, EXPECTED)
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_no_global_random_number_is_drawn_and_the_environment_stays(tmp_path, workers):
-    torch.manual_seed(3)
-    before, environment = torch.get_rng_state(), dict(os.environ)
-    run(tmp_path, workers=workers)
-    assert torch.equal(torch.get_rng_state(), before)
-    assert dict(os.environ) == environment
-
-
 @pytest.mark.parametrize(("workers", "threads"), [(0, None), (1, "false")])
-def test_tokenizers_keep_their_threads_where_no_worker_is_forked(tmp_path, monkeypatch, workers, threads):
+def test_no_global_random_number_is_drawn_and_the_environment_stays(tmp_path, monkeypatch, workers, threads):
+    """Tokenizers keep their threads where no worker is forked."""
+
     class Asking(Toy):
         def sizes(self, samples):
             seen.add(os.environ.get("TOKENIZERS_PARALLELISM"))
@@ -109,7 +88,10 @@ def test_tokenizers_keep_their_threads_where_no_worker_is_forked(tmp_path, monke
 
     seen = set()
     monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
+    before, environment = torch.get_rng_state(), dict(os.environ)
     run(tmp_path, Asking(), workers=workers)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert dict(os.environ) == environment
     assert seen == {threads}
 
 
@@ -229,18 +211,16 @@ def test_ctrl_c_comes_out_and_finished_shards_are_kept(tmp_path):
     assert finished(tmp_path) == ["00000", "00001"]
 
 
-def test_the_bar_counts_samples_and_names_the_encoder(tmp_path, capfd, monkeypatch):
+def test_the_bar_counts_samples_and_names_the_encoder_and_without_it_nothing_is_said(
+    tmp_path, capfd, monkeypatch
+):
+    run(tmp_path / "quiet", shard=20)
+    assert capfd.readouterr() == ("", "")
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
-    run(tmp_path, shard=20, progress=True)
+    run(tmp_path / "shown", shard=20, progress=True)
     out, err = capfd.readouterr()
     assert out == ""
     assert "toy" in err and "50/50" in err
-
-
-def test_without_the_bar_nothing_is_said(tmp_path, capfd):
-    run(tmp_path, shard=20)
-    out, err = capfd.readouterr()
-    assert out + err == ""
 
 
 @pytest.mark.slow  # importing torch's compiler alone takes seconds

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from marked import mark, running
 
 from relrep_exp.encoders.embed import Extraction, extract
 from relrep_exp.encoders.encoder import Encoder
@@ -29,6 +28,7 @@ class Logging(Encoder):
         self.log, self.seconds, self.dim = log, seconds, dim
 
     def prepare(self, samples):
+        (self.log.parent / f"prepared-{os.getpid()}").touch()
         return torch.tensor(samples)
 
     def forward(self, inputs):
@@ -38,15 +38,15 @@ class Logging(Encoder):
         return inputs[:, None] + torch.arange(self.dim) / 10
 
 
-def run(root, seconds=0.0, dim=2, **how):
+def run(root, seconds=0.0, dim=2, encoder=None, **how):
     """Embeddings of the numbers 0 .. 59, 8 in a shard."""
     settings = Extraction(torch.device("cpu"), **{"batch": BATCH, "shard": SHARD, **how})
-    encoder = Logging(root / "log", seconds, dim)
+    encoder = encoder or Logging(root / "log", seconds, dim)
     return extract(KEY, "toy", list(range(ROWS)), lambda: encoder, {}, root / "outputs", settings).x
 
 
 def run_in_child(root, seconds, how=None, barrier=None):
-    mark(root)
+    mp.set_start_method("fork", force=True)  # of workers, as in a user's process: a server would take seconds
     if barrier is not None:
         barrier.wait()
     x = run(Path(root), seconds, **(how or {}))
@@ -54,6 +54,7 @@ def run_in_child(root, seconds, how=None, barrier=None):
 
 
 def run_until_ctrl_c(root, seconds):
+    mp.set_start_method("fork", force=True)
     try:
         run(Path(root), seconds, workers=1)
     except KeyboardInterrupt:
@@ -82,6 +83,14 @@ def finished_shards(root):
     return len(list(parts(root).glob("*.json")))
 
 
+def preparing(root):
+    """The processes that prepared samples and have not ended; nobody may have heard of their end yet."""
+    stats = [Path("/proc", path.name.removeprefix("prepared-"), "stat") for path in root.glob("prepared-*")]
+    return [
+        stat for stat in stats if stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    ]
+
+
 def wait_for(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
@@ -89,32 +98,25 @@ def wait_for(condition, seconds=60):
         time.sleep(0.005)
 
 
-@pytest.fixture(scope="module")
-def processes():
-    return mp.get_context("forkserver")
+def stopped(root, after, **how):
+    """A run that ends, as by Ctrl-C, when so many shards are finished."""
+
+    class Stopping(Logging):
+        def forward(self, inputs):
+            if finished_shards(root) == after:
+                raise KeyboardInterrupt
+            return super().forward(inputs)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(root, encoder=Stopping(root / "log"), **how)
+    (root / "log").unlink()
 
 
-@pytest.fixture
-def start(processes):
-    """Starts children and leaves none behind."""
-    children = []
-
-    def start(target, *args):
-        children.append(processes.Process(target=target, args=args))
-        children[-1].start()
-        return children[-1]
-
-    yield start
-    for child in children:
-        child.kill()
-        child.join(10)
-
-
-def test_killed_processes_lose_a_shard_each_and_no_more(tmp_path, start):
+def test_killed_processes_lose_a_shard_each_and_no_more(tmp_path, spawn):
     kill, end = signal.SIGKILL, signal.SIGTERM
-    kills = [(0, kill), (1, end), (3, kill), (6, end)]  # when so many shards are finished
+    kills = [(0, kill), (2, end), (5, kill)]  # when so many shards are finished
     for shards, number in kills:
-        child = start(run_in_child, str(tmp_path), 0.03)
+        child = spawn(run_in_child, str(tmp_path), 0.03)
         wait_for(lambda shards=shards: finished_shards(tmp_path) >= shards and embedded(tmp_path))
         os.kill(child.pid, number)
         child.join(10)
@@ -128,21 +130,21 @@ def test_killed_processes_lose_a_shard_each_and_no_more(tmp_path, start):
     assert not parts(tmp_path).exists()
 
 
-def test_a_process_killed_with_its_workers_is_resumed(tmp_path, start):
-    child = start(run_in_child, str(tmp_path), 0.03, {"workers": 2})
+def test_a_process_killed_with_its_workers_is_resumed(tmp_path, spawn):
+    child = spawn(run_in_child, str(tmp_path), 0.03, {"workers": 2})
     wait_for(lambda: finished_shards(tmp_path) >= 2)
-    assert running(str(tmp_path))
+    assert len(preparing(tmp_path)) == 2
     os.kill(child.pid, signal.SIGKILL)
     child.join(10)
-    wait_for(lambda: not running(str(tmp_path)), 20)  # its workers, too
+    wait_for(lambda: not preparing(tmp_path), 20)  # its workers, too
     before = embedded(tmp_path).total()
     assert is_right(run(tmp_path))
     assert embedded(tmp_path).total() <= ROWS + SHARD
     assert before >= 2 * SHARD
 
 
-def test_ctrl_c_keeps_finished_shards_and_says_nothing_of_its_own(tmp_path, start, capfd):
-    child = start(run_until_ctrl_c, str(tmp_path), 0.03)
+def test_ctrl_c_keeps_finished_shards_and_says_nothing_of_its_own(tmp_path, spawn, capfd):
+    child = spawn(run_until_ctrl_c, str(tmp_path), 0.03)
     wait_for(lambda: finished_shards(tmp_path) >= 2)
     os.kill(child.pid, signal.SIGINT)
     child.join(30)
@@ -157,17 +159,12 @@ def truncate(path):
     path.write_bytes(path.read_bytes()[:-5])
 
 
-def test_a_truncated_shard_of_a_killed_process_is_computed_again_alone(tmp_path, start):
-    child = start(run_in_child, str(tmp_path), 0.03)
-    wait_for(lambda: finished_shards(tmp_path) >= 3)
-    os.kill(child.pid, signal.SIGKILL)
-    child.join(10)
+def test_a_truncated_shard_of_a_stopped_process_is_computed_again_alone(tmp_path):
+    stopped(tmp_path, after=3)
     truncate(parts(tmp_path) / "00001.safetensors")
-    (tmp_path / "log").unlink()
-    kept = finished_shards(tmp_path) - 1
     assert is_right(run(tmp_path))
     assert set(range(8, 16)) <= set(embedded(tmp_path))
-    assert embedded(tmp_path).total() == ROWS - kept * SHARD
+    assert embedded(tmp_path).total() == ROWS - 2 * SHARD
 
 
 def test_a_truncated_shard_of_an_entry_is_noticed_and_all_is_made_anew(tmp_path):
@@ -178,12 +175,8 @@ def test_a_truncated_shard_of_an_entry_is_noticed_and_all_is_made_anew(tmp_path)
     assert entry(tmp_path).with_name(f"{KEY}.corrupt-1").exists()
 
 
-def test_parts_cut_otherwise_are_not_used(tmp_path, start):
-    child = start(run_in_child, str(tmp_path), 0.03, {"shard": 6})
-    wait_for(lambda: finished_shards(tmp_path) >= 2)
-    os.kill(child.pid, signal.SIGKILL)
-    child.join(10)
-    (tmp_path / "log").unlink()
+def test_parts_cut_otherwise_are_not_used(tmp_path):
+    stopped(tmp_path, after=2, shard=6)
     assert is_right(run(tmp_path))
     assert set(embedded(tmp_path).values()) == {1}
     assert len(list(entry(tmp_path).iterdir())) == 9
@@ -202,22 +195,22 @@ def test_a_full_disk_keeps_finished_shards_and_the_same_call_goes_on(small_disk)
     assert embedded(small_disk).total() == ROWS - kept * SHARD
 
 
-def test_processes_that_ask_for_one_key_embed_each_row_once(tmp_path, processes, start):
-    barrier = processes.Barrier(3)
-    children = [start(run_in_child, str(tmp_path), 0.01, None, barrier) for _ in range(3)]
+def test_processes_that_ask_for_one_key_embed_each_row_once(tmp_path, processes, spawn):
+    barrier = processes.Barrier(2)
+    children = [spawn(run_in_child, str(tmp_path), 0.01, None, barrier) for _ in range(2)]
     for child in children:
         child.join(60)
-    assert [child.exitcode for child in children] == [0] * 3
+    assert [child.exitcode for child in children] == [0] * 2
     assert set(embedded(tmp_path).values()) == {1}
     seen = list(tmp_path.glob("saw-*.pt"))
-    assert len(seen) == 3
+    assert len(seen) == 2
     assert all(is_right(torch.load(path)) for path in seen)
 
 
-def test_one_who_waits_for_a_killed_process_takes_over_what_it_finished(tmp_path, start):
-    first = start(run_in_child, str(tmp_path), 0.05)
+def test_one_who_waits_for_a_killed_process_takes_over_what_it_finished(tmp_path, spawn):
+    first = spawn(run_in_child, str(tmp_path), 0.05)
     wait_for(lambda: finished_shards(tmp_path) >= 1)
-    second = start(run_in_child, str(tmp_path), 0.0)
+    second = spawn(run_in_child, str(tmp_path), 0.0)
     wait_for(lambda: finished_shards(tmp_path) >= 3)
     os.kill(first.pid, signal.SIGKILL)
     second.join(60)

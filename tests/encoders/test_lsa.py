@@ -7,14 +7,11 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from making import HOW, asked, dataset
+from making import HOW, TEXTS_CHANGED, Changed, encode, one_text_changed, sources, told
 
 from relrep_exp.config.schema import DigitsData, LsaEncoderConfig, LsaZoo, ReviewsData
 from relrep_exp.data.samples import Samples, View
 from relrep_exp.data.sources import Dataset
-from relrep_exp.encoders import lsa
-from relrep_exp.encoders.lsa_encoder import LsaEncoder
-from relrep_exp.errors import UserError
 
 DATA = ReviewsData("reviews", "template_reviews", train=120, test=40)
 TEXTS = ["red green blue", "green blue", "red red red sky", "the sky is blue", "a blue sea and a green sea"]
@@ -24,39 +21,20 @@ def config(language="en", **changes):
     return LsaEncoderConfig(**{"language": language, "dim": 16, "analyzer": "char_wb", **changes})
 
 
-def zoo(**encoders):
-    return LsaZoo(
-        "lsa", "lsa", encoders or {"en": config(), "zh": config("zh", analyzer="char", ngrams=(1, 3))}
-    )
+def lsa(data=DATA, **encoders):
+    both = {"en": config(), "zh": config("zh", analyzer="char", ngrams=(1, 3))}
+    return sources(LsaZoo("lsa", "lsa", encoders or both), data)
 
 
-def sources(data=None, **encoders):
-    return lsa.sources(zoo(**encoders), data or dataset(DATA), asked())
-
-
-class Changed(Dataset):
-    """Data whose samples are others than it says; keeps what it was asked for."""
-
-    def __init__(self, samples):
-        super().__init__(DATA, True)
-        self.samples, self.asked = samples, []
-
-    def load(self, views):
-        self.asked.append(views)
-        return self.samples
-
-
-def encode(encoder, texts):
-    return encoder(encoder.prepare(texts))
-
-
-def fitted(texts=TEXTS, **changes):
-    return LsaEncoder.fit(texts, config(**{"dim": 3, "analyzer": "word", "ngrams": (1, 1), **changes}))
+def fitted():
+    """An encoder of English fitted on `TEXTS`."""
+    data = Changed(DATA, Samples({"en": View(TEXTS, torch.ones(len(TEXTS)).bool())}, parallel=True))
+    return lsa(data, en=config(dim=3, analyzer="word", ngrams=(1, 1)))["en"].load(HOW)
 
 
 @pytest.fixture(scope="module")
 def reviews():
-    return dataset(DATA).load(["en", "zh"])
+    return Dataset(DATA, True).load(["en", "zh"])
 
 
 def literal(training, texts, d):
@@ -93,7 +71,7 @@ def test_a_text_without_known_ngrams_is_zero_even_alone():
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_an_embedding_does_not_depend_on_its_batch(reviews, language):
-    encoder = sources()[language].load(HOW)
+    encoder = lsa()[language].load(HOW)
     texts = [*reviews.views[language].samples[:20], "", "x" * 500]
     together = encode(encoder, texts)
     alone = torch.cat([encode(encoder, [text]) for text in texts])
@@ -104,38 +82,18 @@ def test_an_embedding_does_not_depend_on_its_batch(reviews, language):
     assert len(encoder.sizes(texts)) == 22
 
 
-def changed(samples, language, train, text="完全 something completely different"):
-    """The same samples, but for one text of one language and split."""
-    view = samples.views[language]
-    row = int((view.is_train == train).nonzero()[0])
-    texts = [text if number == row else old for number, old in enumerate(view.samples)]
-    return Samples({**samples.views, language: View(texts, view.is_train, view.labels)}, parallel=True)
-
-
-@pytest.mark.parametrize(
-    "language, train, differs", [("en", False, False), ("zh", True, False), ("en", True, True)]
-)
+@pytest.mark.parametrize(("language", "train", "differs"), TEXTS_CHANGED)
 def test_only_training_texts_of_its_own_language_are_fitted_on(reviews, language, train, differs):
-    before = sources()["en"].load(HOW)
-    after = sources(Changed(changed(reviews, language, train)))["en"].load(HOW)
+    before = lsa()["en"].load(HOW)
+    data = Changed(DATA, one_text_changed(reviews, language, train))
+    after = lsa(data)["en"].load(HOW)
     texts = reviews.views["en"].samples[20:60]
     assert torch.equal(encode(before, texts), encode(after, texts)) != differs
+    assert data.asked == [("en", "zh")]  # all languages together
 
 
-def test_fitting_twice_is_the_same():
-    texts = ["green sea", "a red sky"]
-    assert torch.equal(encode(fitted(), texts), encode(fitted(), texts))
-
-
-def test_all_encoders_read_all_languages_together(reviews):
-    data = Changed(reviews)
-    for source in sources(data).values():
-        source.load(HOW)
-    assert set(map(tuple, data.asked)) == {("en", "zh")}
-
-
-def test_a_source_pickles_without_its_texts():
-    source = sources()["en"]
+def test_a_source_pickles_without_its_texts_and_fitting_again_is_the_same():
+    source = lsa()["en"]
     small = len(pickle.dumps(source))
     encoder = source.load(HOW)
     assert len(pickle.dumps(source)) <= small + 1000
@@ -146,18 +104,18 @@ def test_a_source_pickles_without_its_texts():
 
 def test_identity_tells_settings_and_training_texts():
     def identity(data=DATA, **changes):
-        return sources(dataset(data), en=config(**changes))["en"].identity()
+        return lsa(data, en=config(**changes))["en"].identity()
 
     before = identity()
     assert before == identity()
     others = [identity(dim=17), identity(seed=1), identity(ngrams=(2, 3)), identity(max_features=9)]
     others.append(identity(ReviewsData("reviews", "template_reviews", train=120, test=40, seed=1)))
     assert all(other != before for other in others)
-    assert sources()["zh"].view == "zh"
+    assert lsa()["zh"].view == "zh"
 
 
 @pytest.mark.parametrize(
-    "changes, words",
+    ("changes", "words"),
     [
         ({"dim": 120}, ["zoo.encoders.en.dim=120", "120 training texts", "below 120"]),
         ({"dim": 5000}, ["zoo.encoders.en.dim=5000", "below 120"]),
@@ -166,17 +124,12 @@ def test_identity_tells_settings_and_training_texts():
     ],
 )
 def test_too_many_dimensions_are_told(changes, words):
-    with pytest.raises(UserError) as caught:
-        sources(en=config(**changes))["en"].load(HOW)
-    [problem] = caught.value.problems
+    [problem] = told(lsa(en=config(**changes))["en"].load, HOW)
     assert all(word in str(problem) for word in words), problem
 
 
-def test_images_are_told():
-    with pytest.raises(UserError, match="data=digits has no texts"):
-        sources(dataset(DigitsData("digits")))
-
-
-def test_ngrams_are_shortest_then_longest():
+def test_what_cannot_be_is_told():
+    [problem] = told(lsa, DigitsData("digits"))
+    assert "data=digits has no texts" in problem.what
     with pytest.raises(ValueError, match="shortest, longest"):
         config(ngrams=(4, 2))

@@ -126,6 +126,9 @@ def test_a_pickle_in_the_file_is_never_executed(tmp_path, arrays):
         def __reduce__(self):
             return (open, (str(tmp_path / "executed"), "w"))
 
+    for name in ("bare.npz", "bare.safetensors"):
+        (tmp_path / name).write_bytes(pickle.dumps(Evil()))
+        assert len(told(tmp_path / name)) == 1
     path = saved(tmp_path, arrays, evil=np.array([Evil()], dtype=object))
     for encoders in (None, ["a", "evil"], ["a", "b"]):
         [problem] = told(path, encoders)
@@ -135,27 +138,16 @@ def test_a_pickle_in_the_file_is_never_executed(tmp_path, arrays):
     assert (tmp_path / "executed").exists()  # it would have been
 
 
-def test_a_bare_pickle_under_a_good_suffix(tmp_path):
-    class Evil:
-        def __reduce__(self):
-            return (open, (str(tmp_path / "executed"), "w"))
-
-    for name in ("mine.npz", "mine.safetensors"):
-        (tmp_path / name).write_bytes(pickle.dumps(Evil()))
-        assert len(told(tmp_path / name)) == 1
-    assert not (tmp_path / "executed").exists()
-
-
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9, 0.999])
 @pytest.mark.parametrize("suffix", ["npz", "safetensors"])
-def test_a_truncated_file(tmp_path, arrays, suffix, share):
+def test_a_truncated_file(tmp_path, arrays, suffix):
     path = tmp_path / f"mine.{suffix}"
     np.savez(path, **arrays) if suffix == "npz" else save_file(arrays, path)
     whole = path.read_bytes()
-    path.write_bytes(whole[: int(len(whole) * share)])
-    [problem] = told(path)
-    assert str(path) in problem.what
-    assert "write it again" in problem.remedy or "plain arrays" in problem.remedy
+    for share in (0.0, 0.01, 0.5, 0.9, 0.999):
+        path.write_bytes(whole[: int(len(whole) * share)])
+        [problem] = told(path)
+        assert str(path) in problem.what
+        assert "write it again" in problem.remedy or "plain arrays" in problem.remedy
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
@@ -164,7 +156,7 @@ def test_a_file_with_flipped_bytes_is_told_or_harmless(tmp_path, arrays, save):
     save(path, **arrays)
     whole = np.fromfile(path, dtype=np.uint8)
     refused = 0
-    for _ in range(150):
+    for _ in range(50):
         broken = whole.copy()
         broken[rng.integers(len(whole), size=20)] = rng.integers(256, size=20)
         broken.tofile(path)
@@ -172,7 +164,7 @@ def test_a_file_with_flipped_bytes_is_told_or_harmless(tmp_path, arrays, save):
             load(path)
         except UserError:
             refused += 1
-    assert refused > 100
+    assert refused > 33
 
 
 def test_a_zip_that_holds_no_arrays(tmp_path):
@@ -182,15 +174,17 @@ def test_a_zip_that_holds_no_arrays(tmp_path):
     assert told(path)
 
 
-@pytest.mark.parametrize("name", ["mine.npy", "mine.pt", "mine", "mine.NPZ"])
-def test_another_suffix(tmp_path, name):
-    (tmp_path / name).write_bytes(b"")
-    [problem] = told(tmp_path / name)
-    assert "suffix" in problem.what
-    assert "save as .npz (numpy.savez) or .safetensors" in problem.remedy
+def test_another_suffix(tmp_path):
+    for name in ("mine.npy", "mine.pt", "mine", "mine.NPZ"):
+        (tmp_path / name).write_bytes(b"")
+        [problem] = told(tmp_path / name)
+        assert "suffix" in problem.what
+        assert "save as .npz (numpy.savez) or .safetensors" in problem.remedy
 
 
-def test_no_such_file_and_a_folder(tmp_path):
+def test_no_such_file_and_a_folder(tmp_path, file, monkeypatch):
+    monkeypatch.setenv("HOME", str(file.parent))
+    assert len(load("~/tiny.npz").names) == 3
     for path in (tmp_path / "none.npz", tmp_path):
         assert "there is no such file" in told(path)[0].what
 
@@ -248,16 +242,12 @@ def test_other_floats(tmp_path, arrays, dtype, tolerance):
         np.testing.assert_allclose(x.numpy(), arrays[name], rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("labels", ["sparse", "negative", "uint8"])
-def test_labels_are_any_integers(tmp_path, arrays, labels):
-    made = {
-        "sparse": arrays["labels"] * 1000 + 7,
-        "negative": arrays["labels"] - 5,
-        "uint8": arrays["labels"].astype(np.uint8),
-    }
-    loaded = load(saved(tmp_path, arrays, labels=made[labels]))
-    assert loaded.tasks["b"].labels.tolist() == arrays["labels"].tolist()
-    assert loaded.tasks["b"].labels.dtype == torch.int64
+def test_labels_are_any_integers(tmp_path, arrays):
+    labels = arrays["labels"]
+    for made in (labels * 1000 + 7, labels - 5, labels.astype(np.uint8)):
+        loaded = load(saved(tmp_path, arrays, labels=made))
+        assert loaded.tasks["b"].labels.tolist() == labels.tolist()
+        assert loaded.tasks["b"].labels.dtype == torch.int64
 
 
 def test_a_split_of_zeros_and_ones_and_column_major_arrays(tmp_path, arrays):
@@ -268,9 +258,8 @@ def test_a_split_of_zeros_and_ones_and_column_major_arrays(tmp_path, arrays):
     assert np.array_equal(loaded.tasks["a"].x.numpy(), arrays["a"])
 
 
-@pytest.mark.parametrize("m", [7, 12, 70])
-def test_param_takes_more_anchors_than_dimensions_and_samples(run, m):
-    outcome = run("anchors=param", "anchors.epochs=2", f"anchors.m={m}", "aligner.support=50")
+def test_param_takes_more_anchors_than_dimensions_and_samples(run):
+    outcome = run("anchors=param", "anchors.epochs=2", "anchors.m=70", "aligner.support=50")
     values = [row.value for row in outcome.record.rows]
     assert len(values) == 9 * 2 + 6 * 6 + 3 * 3
     assert np.isfinite(values).all()
@@ -296,8 +285,3 @@ def test_fits_of_a_subset_serve_the_whole(tmp_path, file, tiny_words):
     three = fits()
     assert len(two) == 2 and len(three) == 3
     assert two.items() <= three.items()
-
-
-def test_a_home_folder_is_understood(file, monkeypatch):
-    monkeypatch.setenv("HOME", str(file.parent))
-    assert len(load("~/tiny.npz").names) == 3

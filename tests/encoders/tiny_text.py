@@ -3,16 +3,13 @@
 import json
 import shutil
 
-import pytest
 import torch
 import transformers as tf
-from making import HOW, asked
+from making import HOW, sources, told
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from relrep_exp.config.schema import TransformersEncoderConfig, TransformersZoo
-from relrep_exp.encoders import text
-from relrep_exp.errors import UserError
 
 SENTENCES = [
     "The quick brown fox jumps over the lazy dog.",
@@ -33,12 +30,15 @@ TEXTS = [
     "x",
     "déçue " * 7 + "\U0001f600",
     "fox " * 300,
+    "\n\t \u3000",
 ]
 
 
 def bert(seed=0, **changes):
     """BERT with WordPiece: [CLS] text [SEP], 64 positions."""
-    vocab = _trained(models.WordPiece(unk_token="[UNK]"), _bert_trainer())["vocab"]
+    special = _quiet(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
+    trainer = trainers.WordPieceTrainer(vocab_size=200, **special)
+    vocab = _trained(models.WordPiece(unk_token="[UNK]"), trainer)["vocab"]
     tokenizer = tf.BertTokenizer(vocab=vocab, do_lower_case=False, model_max_length=64)
     config = tf.BertConfig(**_sizes(vocab), intermediate_size=48, max_position_embeddings=64, **changes)
     return _model(tf.BertModel, config, seed), tokenizer
@@ -60,9 +60,7 @@ def camembert(seed=0, **changes):
 
 def gpt2(seed=0, **changes):
     """GPT-2 with bytes: no padding token, no token around a text."""
-    learned = _trained(
-        models.BPE(), _bytes_trainer(["<|endoftext|>"]), pre_tokenizers.ByteLevel(add_prefix_space=False)
-    )
+    learned = _bytes(["<|endoftext|>"])
     tokenizer = tf.GPT2Tokenizer(vocab=learned["vocab"], merges=_merges(learned), model_max_length=64)
     config = tf.GPT2Config(**_sizes(learned["vocab"]), max_position_embeddings=64, **changes)
     return _model(tf.GPT2LMHeadModel, config, seed), tokenizer
@@ -99,13 +97,25 @@ def gemma3(seed=0, **changes):
     return _model(tf.Gemma3ForCausalLM, config, seed), tokenizer
 
 
+def clip(seed=0):
+    """CLIP with both towers: byte-level BPE of lowered words, a token on either side, 40 positions."""
+    learned = _bytes(["<|startoftext|>", "<|endoftext|>"], end_of_word_suffix="</w>")
+    tokenizer = tf.CLIPTokenizer(vocab=learned["vocab"], merges=_merges(learned), model_max_length=40)
+    text = {**_sizes(learned["vocab"]), "intermediate_size": 48, "projection_dim": 16}
+    text |= {"max_position_embeddings": 40, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
+    image = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
+    image |= {"image_size": 8, "patch_size": 4, "projection_dim": 16}
+    config = tf.CLIPConfig(text_config=text, vision_config=image, projection_dim=16)
+    return _model(tf.CLIPModel, config, seed), tokenizer
+
+
 FAMILIES = {"bert": bert, "camembert": camembert, "gpt2": gpt2, "llama": llama, "gemma3": gemma3}
 CAUSAL = ("gpt2", "llama", "gemma3")
 
 
 def save(family, folder, seed=0, **changes):
     """Write the checkpoint as its owner would publish it; the folder."""
-    model, tokenizer = FAMILIES[family](seed, **changes)
+    model, tokenizer = {**FAMILIES, "clip": clip}[family](seed, **changes)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -122,21 +132,14 @@ def publish(folder, cache, repo, commit):
 def source(folder, dtype="float32", **settings):
     """The checkpoint as the encoder `mine` of a zoo."""
     config = TransformersEncoderConfig(model="owner/tiny", path=str(folder), **settings)
-    zoo = TransformersZoo(kind="transformers", name="tiny", encoders={"mine": config}, dtype=dtype)
-    return text.sources(zoo, None, asked())["mine"]
-
-
-def told(act):
-    """What the user is told; every problem names the encoder's key and has a remedy that does."""
-    with pytest.raises(UserError) as caught:
-        act()
-    assert all("zoo.encoders.mine" in problem.what for problem in caught.value.problems)
-    assert all(problem.remedy for problem in caught.value.problems)
-    return str(caught.value)
+    return sources(TransformersZoo("transformers", "tiny", {"mine": config}, dtype))["mine"]
 
 
 def told_loading(folder, **settings):
-    return told(lambda: source(folder, **settings).load(HOW))
+    """What the user is told; every problem names the encoder's key."""
+    problems = told(lambda: source(folder, **settings).load(HOW))
+    assert all("zoo.encoders.mine" in problem.what for problem in problems)
+    return "\n".join(map(str, problems))
 
 
 def rewritten(change):
@@ -147,10 +150,6 @@ def rewritten(change):
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
     return spoil
-
-
-def encode(encoder, texts):
-    return encoder(encoder.prepare(texts))
 
 
 def edit(folder, name, **changes):
@@ -179,13 +178,11 @@ def _quiet(special):
     return {"special_tokens": special, "show_progress": False}
 
 
-def _bert_trainer():
-    return trainers.WordPieceTrainer(vocab_size=200, **_quiet(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]))
-
-
-def _bytes_trainer(special):
+def _bytes(special, **suffix):
+    """BPE over bytes."""
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    return trainers.BpeTrainer(vocab_size=320, initial_alphabet=alphabet, **_quiet(special))
+    trainer = trainers.BpeTrainer(vocab_size=320, initial_alphabet=alphabet, **suffix, **_quiet(special))
+    return _trained(models.BPE(**suffix), trainer, pre_tokenizers.ByteLevel(add_prefix_space=False))
 
 
 def _sentencepiece(special):

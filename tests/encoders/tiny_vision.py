@@ -1,15 +1,12 @@
 """Tiny checkpoints of the vision zoo's families, written with timm's own classes; random weights."""
 
 import numpy as np
-import pytest
 import timm
 import torch
-from making import asked
+from making import sources
 from timm.models import save_for_hf
 
 from relrep_exp.config.schema import TimmEncoderConfig, TimmZoo
-from relrep_exp.encoders import vision
-from relrep_exp.errors import UserError
 
 SIZE = 32
 # The families of the paper's Table 1, as small as they get; the ResNet in the last one has its full width.
@@ -36,32 +33,19 @@ COLOUR = list(rng.integers(0, 256, (7, 24, 40, 3), dtype=np.uint8))
 DIGITS = list(rng.integers(0, 256, (7, 28, 28), dtype=np.uint8))
 
 
-def save(root):
-    """Writes a folder for each family, laid out as timm's repositories: random weights, seven classes."""
+def save(root, models=(VIT, REXNET)):
+    """Write a folder for each family, laid out as timm's repositories: random weights, seven classes."""
     torch.manual_seed(0)
-    for name, small in SMALL.items():
-        model = timm.create_model(name, num_classes=7, **small)
+    for name in models:
+        model = timm.create_model(name, num_classes=7, **SMALL[name])
         for module in model.modules():  # new statistics would be all alike
             if isinstance(module, torch.nn.BatchNorm2d):
                 torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
         save_for_hf(model, root / name, safe_serialization=True, data_config={"input_size": (3, SIZE, SIZE)})
-    return {name: root / name for name in SMALL}
+    return {name: root / name for name in models}
 
 
 def source(folder, model=VIT, dtype="float32", **runtime):
     path = None if folder is None else str(folder)
     zoo = TimmZoo("timm", "tiny", {"one": TimmEncoderConfig(model, path=path)}, dtype=dtype)
-    return vision.sources(zoo, None, asked(**runtime))["one"]
-
-
-def embed(encoder, samples):
-    with torch.inference_mode():
-        return encoder(encoder.prepare(samples))
-
-
-def told(call, *args, **more):
-    """What the user is told; every problem has a remedy."""
-    with pytest.raises(UserError) as caught:
-        call(*args, **more)
-    assert all(problem.what and problem.remedy for problem in caught.value.problems)
-    return caught.value.problems
+    return sources(zoo, **runtime)["one"]

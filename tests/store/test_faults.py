@@ -1,6 +1,5 @@
 """The stores under real faults: killed writers, readers during a replacement, racing processes."""
 
-import multiprocessing as mp
 import os
 import random
 import signal
@@ -91,27 +90,6 @@ BOTH_STORES = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(scope="module")
-def processes():
-    return mp.get_context("forkserver")
-
-
-@pytest.fixture
-def start(processes):
-    """Starts children and leaves none behind."""
-    children = []
-
-    def start(target, *args):
-        children.append(processes.Process(target=target, args=args))
-        children[-1].start()
-        return children[-1]
-
-    yield start
-    for child in children:
-        child.kill()
-        child.join(10)
-
-
 def temps(root):
     return [path.name for path in root.iterdir() if path.name.endswith(".tmp")]
 
@@ -131,11 +109,11 @@ def stop_while_it_writes(child, root, rng):
 
 
 @BOTH_STORES
-def test_a_writer_killed_at_any_instant_leaves_no_part(tmp_path, processes, start, make_store, forever):
+def test_a_writer_killed_at_any_instant_leaves_no_part(tmp_path, processes, spawn, make_store, forever):
     store, rng, interrupted = make_store(tmp_path), random.Random(0), 0
     for round_number in range(12):
         started = processes.Event()
-        child = start(forever, str(tmp_path), started)
+        child = spawn(forever, str(tmp_path), started)
         assert started.wait(20)
         if round_number % 2:
             time.sleep(rng.uniform(0, 0.1))
@@ -159,10 +137,10 @@ def test_a_writer_killed_at_any_instant_leaves_no_part(tmp_path, processes, star
 
 @BOTH_STORES
 def test_a_reader_never_sees_part_of_an_entry_while_another_process_replaces_it(
-    tmp_path, processes, start, make_store, forever
+    tmp_path, processes, spawn, make_store, forever
 ):
     started, store, seen = processes.Event(), make_store(tmp_path), []
-    start(forever, str(tmp_path), started)
+    spawn(forever, str(tmp_path), started)
     assert started.wait(20)
     begin = time.monotonic()
     while time.monotonic() < begin + 0.5 or (len(set(seen)) < 5 and time.monotonic() < begin + 20):
@@ -173,9 +151,9 @@ def test_a_reader_never_sees_part_of_an_entry_while_another_process_replaces_it(
     assert not [path for path in tmp_path.iterdir() if "corrupt" in path.name]
 
 
-def test_four_processes_that_ask_for_one_key_make_it_once(tmp_path, processes, start):
+def test_four_processes_that_ask_for_one_key_make_it_once(tmp_path, processes, spawn):
     log, barrier = tmp_path / "log", processes.Barrier(4)
-    children = [start(compute_and_count, str(tmp_path), str(log), barrier) for _ in range(4)]
+    children = [spawn(compute_and_count, str(tmp_path), str(log), barrier) for _ in range(4)]
     for child in children:
         child.join(30)
     assert [child.exitcode for child in children] == [0] * 4
@@ -203,9 +181,9 @@ def test_threads_that_ask_for_one_key_make_it_once(tmp_path):
     assert (len(made), found) == (1, [7.0] * 6)
 
 
-def test_a_process_killed_with_the_lock_does_not_block_the_next(tmp_path, processes, start):
+def test_a_process_killed_with_the_lock_does_not_block_the_next(tmp_path, processes, spawn):
     started = processes.Event()
-    child = start(hold_lock, str(tmp_path / KEY), started)
+    child = spawn(hold_lock, str(tmp_path / KEY), started)
     assert started.wait(20)
     threading.Timer(0.2, os.kill, (child.pid, signal.SIGKILL)).start()
     begin = time.monotonic()

@@ -14,7 +14,7 @@ from relrep_exp.app.plan import make_plan
 from relrep_exp.app.request import Request
 from relrep_exp.app.run import run as make_record
 from relrep_exp.config.schema import GeometryTask
-from relrep_exp.encoders.distorted_encoder import direction, rotation, scales
+from relrep_exp.encoders.distorted import direction, rotation, scales
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 
 TASK = GeometryTask(name="geometry", kind="geometry", neighbours=5, view_samples=20)

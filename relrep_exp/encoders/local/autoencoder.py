@@ -7,18 +7,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from relrep_exp.encoders.encoder import Encoder
+from relrep_exp.encoders.local.images import common_shape, stacked, training_set
+from relrep_exp.errors import user_error
 from relrep_exp.training.device import Training
 from relrep_exp.training.fit import EpochBatches, fit
 from relrep_exp.training.seeding import generator
+
+if TYPE_CHECKING:
+    from relrep_exp.config.schema import AutoencoderZoo, ConvConfig
+    from relrep_exp.encoders.made import AutoencoderSource
 
 Shape = tuple[int, int, int]  # channels, height, width
 
@@ -40,6 +47,11 @@ class ImageSettings:
     least_steps: int = 800
     batch: int = 128
     lr: float = 2e-3
+
+
+def image_settings(config: AutoencoderZoo | ConvConfig) -> ImageSettings:
+    """Read channels and training of a zoo's autoencoders or of a decoder."""
+    return ImageSettings(config.channels, config.epochs, config.least_steps, config.batch, config.lr)
 
 
 def sizes(shape: Shape, layers: int) -> list[tuple[int, int]]:
@@ -105,17 +117,11 @@ class Anisotropy(nn.Module):
         self.register_buffer("matrix", torch.eye(dim))
         self.register_buffer("offset", torch.zeros(dim))
         if condition > 1:
-            self.matrix, self.offset = self._map(dim, condition, shift, seed)
-
-    @staticmethod
-    def _map(dim: int, condition: float, shift: float, seed: int) -> tuple[Tensor, Tensor]:
-        """R times the scales, [d, d], and c, [d]."""
-        g = generator(seed, "anisotropy", dim)
-        half = 0.5 * math.log10(condition)
-        scales = torch.logspace(-half, half, dim)
-        rotation, _ = torch.linalg.qr(torch.randn(dim, dim, generator=g))
-        direction = F.normalize(torch.randn(dim, generator=g), dim=0)
-        return rotation * scales, shift * scales.norm() * direction
+            g, half = generator(seed, "anisotropy", dim), 0.5 * math.log10(condition)
+            scales = torch.logspace(-half, half, dim)
+            rotation, _ = torch.linalg.qr(torch.randn(dim, dim, generator=g))
+            direction = F.normalize(torch.randn(dim, generator=g), dim=0)
+            self.matrix, self.offset = rotation * scales, shift * scales.norm() * direction
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, d] -> [B, d]; a batch of one is standardised by what earlier batches were like."""
@@ -177,6 +183,53 @@ class DecoderTraining(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Adam, one cycle of the learning rate."""
         return _adam(self.decoder, self.lr, self.steps)
+
+
+def load(source: AutoencoderSource, training: Training) -> AutoencoderEncoder:
+    """Load the trained autoencoder of a source, from its checkpoint if there is one.
+
+    Raises:
+        UserError: the images differ in shape, or are smaller than the latent.
+    """
+    view, zoo, seed = source.own(), source.zoo, source.config.seed
+    shape = common_shape(view.samples)
+    if zoo.latent > (values := math.prod(shape)):
+        said = f"{' x '.join(map(str, shape))} = {values} values"
+        what = f"zoo.latent={zoo.latent} is larger than the images, {said}"
+        raise user_error(what, f"set zoo.latent={values} or less, or give larger images")
+
+    def train(training: Training) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        images, _ = training_set(source.name, view, source.data.config)
+        trained = train_autoencoder(model, stacked(images), seed, training)
+        return dict(trained.state_dict()), asdict(source.config)
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Autoencoder(shape, zoo.latent, zoo.anisotropy, zoo.shift, seed, image_settings(zoo))
+        entry = source.kept(training, train)
+    model.load_state_dict(entry.tensors)
+    return AutoencoderEncoder(model.eval(), zoo.latent)
+
+
+class AutoencoderEncoder(Encoder):
+    """The latents of an autoencoder, which keeps its decoder at hand.
+
+    Args:
+        model: trained.
+        dim: d.
+    """
+
+    def __init__(self, model: Autoencoder, dim: int):
+        super().__init__()
+        self.model, self.dim = model, dim
+
+    def prepare(self, samples: Sequence[Any]) -> Tensor:
+        """Images [H, W] or [H, W, 3], all alike -> uint8 [B, C, H, W]."""
+        return stacked(samples)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """uint8 [B, C, H, W] -> [B, d]."""
+        return self.model.encode(inputs)
 
 
 def train_autoencoder(model: Autoencoder, images: Tensor, seed: int, training: Training) -> Autoencoder:

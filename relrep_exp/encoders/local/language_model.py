@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,11 +13,8 @@ from torch import Tensor, nn
 
 from relrep_exp.data import templates
 from relrep_exp.encoders.local.text_training import TextTraining, bags, rarity
-from relrep_exp.encoders.text_model import TextEncoder
-from relrep_exp.encoders.text_tokens import Tokens
-from relrep_exp.encoders.tokenizer import from_json, to_json, train_tokenizer
-from relrep_exp.store.keys import content_key
-from relrep_exp.store.tensors import TensorStore
+from relrep_exp.encoders.local.tokenizer import from_json, to_json, train_tokenizer
+from relrep_exp.encoders.text_model import TextEncoder, Tokens
 from relrep_exp.training.device import Training
 from relrep_exp.training.fit import EpochBatches, fit
 
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from relrep_exp.config.schema import LocalLmConfig
-    from relrep_exp.encoders.local.local_lm import LocalLmSource
+    from relrep_exp.encoders.made import LocalLmSource
 
 LOSSES = ("next_token", "bag")
 _FLOOR = 1e-4  # of a variance; a batch of one row is all zeros
@@ -33,24 +30,23 @@ _FLOOR = 1e-4  # of a variance; a batch of one row is all zeros
 
 def load(source: LocalLmSource, training: Training) -> TextEncoder:
     """Load the trained model of a source, from its checkpoint if there is one."""
-    config, key, folder = source.config, content_key(source.identity()), source.outputs / "checkpoints"
+    config = source.config
 
-    def train() -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def train(training: Training) -> tuple[dict[str, Tensor], dict[str, Any]]:
         # The tokenizer first, then weights; of the head nothing is kept but its tied embeddings.
         sentences = source.sentences()
         texts = [str(sentence) for sentence in sentences]
         paraphrases = [str(templates.paraphrase(sentence)) for sentence in sentences]
         tokenizer = train_tokenizer(texts, config.vocabulary, "bpe")
         tokens = Tokens(tokenizer, config.max_length, len(tokenizer), positions=False)
-        how = replace(training, checkpoint=folder / f"{key}.ckpt")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             model = untrained(config, tokenizer)
-            curves = train_language_model(model, tokens, texts, paraphrases, config, how)
+            curves = train_language_model(model, tokens, texts, paraphrases, config, training)
         describe = {"encoder": asdict(config), "tokenizer": to_json(tokenizer), "curves": curves}
         return dict(model.base_model.state_dict()), describe
 
-    entry = TensorStore(folder).get_or_compute(key, train)
+    entry = source.kept(training, train)
     tokenizer = from_json(entry.describe["tokenizer"])
     with torch.random.fork_rng(devices=[]):
         model: Any = untrained(config, tokenizer).base_model
@@ -69,37 +65,23 @@ def untrained(config: LocalLmConfig, tokenizer: PreTrainedTokenizerFast) -> PreT
         "tie_word_embeddings": True,
     }
     if config.architecture == "gpt2":
-        return hf.GPT2LMHeadModel(hf.GPT2Config(**vocabulary, **_gpt2(config)))
-    if config.architecture == "llama":
-        return hf.LlamaForCausalLM(hf.LlamaConfig(**vocabulary, **_rotary(config)))
-    head = config.dim // config.heads
-    # One key and value head for all queries, as in Gemma 3 1B; no sentence outgrows the sliding window.
-    more = {"num_key_value_heads": 1, "head_dim": head, "query_pre_attn_scalar": head}
-    shape = hf.Gemma3TextConfig(**vocabulary, **{**_rotary(config), **more}, sliding_window=config.max_length)
-    return hf.Gemma3ForCausalLM(shape)
-
-
-def _gpt2(config: LocalLmConfig) -> dict[str, Any]:
-    return {
-        "n_embd": config.dim,
-        "n_layer": config.depth,
-        "n_head": config.heads,
-        "n_positions": config.max_length,
-        "resid_pdrop": 0.0,
-        "embd_pdrop": 0.0,
-        "attn_pdrop": 0.0,
-    }
-
-
-def _rotary(config: LocalLmConfig) -> dict[str, Any]:
-    """Of Llama and Gemma; their gated MLPs have three matrices, so 8/3 of the width costs GPT-2's 4."""
-    return {
+        shape: dict[str, Any] = {"n_embd": config.dim, "n_layer": config.depth, "n_head": config.heads}
+        none: dict[str, Any] = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+        return hf.GPT2LMHeadModel(hf.GPT2Config(**vocabulary, **shape, **none, n_positions=config.max_length))
+    rotary: dict[str, Any] = {
         "hidden_size": config.dim,
+        # Their gated MLPs have three matrices, so 8/3 of the width costs GPT-2's 4.
         "intermediate_size": 8 * config.dim // 3,
         "num_hidden_layers": config.depth,
         "num_attention_heads": config.heads,
         "max_position_embeddings": config.max_length,
     }
+    if config.architecture == "llama":
+        return hf.LlamaForCausalLM(hf.LlamaConfig(**vocabulary, **rotary))
+    head = config.dim // config.heads
+    # One key and value head for all queries, as in Gemma 3 1B; no sentence outgrows the sliding window.
+    rotary |= {"num_key_value_heads": 1, "head_dim": head, "query_pre_attn_scalar": head}
+    return hf.Gemma3ForCausalLM(hf.Gemma3TextConfig(**vocabulary, **rotary, sliding_window=config.max_length))
 
 
 class LanguageModelTraining(TextTraining):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,11 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from relrep_exp.encoders.local.text_training import TextTraining, bags, rarity
-from relrep_exp.encoders.text_model import TextEncoder
-from relrep_exp.encoders.text_tokens import Tokens
-from relrep_exp.encoders.tokenizer import from_json, to_json, train_tokenizer
-from relrep_exp.store.keys import content_key
-from relrep_exp.store.tensors import TensorStore
+from relrep_exp.encoders.local.tokenizer import from_json, to_json, train_tokenizer
+from relrep_exp.encoders.text_model import TextEncoder, Tokens, pooled
 from relrep_exp.training.device import Training
 from relrep_exp.training.fit import EpochBatches, fit
 from relrep_exp.training.seeding import generator
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import BertModel, PreTrainedTokenizerFast
 
     from relrep_exp.config.schema import LocalBertConfig
-    from relrep_exp.encoders.local.local_bert import LocalBertSource
+    from relrep_exp.encoders.made import LocalBertSource
 
 LOSSES = ("masked", "bag", "classify")
 _MASKED = 0.15  # of the tokens, as in BERT
@@ -31,21 +28,22 @@ _MASKED = 0.15  # of the tokens, as in BERT
 
 def load(source: LocalBertSource, training: Training) -> TextEncoder:
     """Load the trained encoder of a source, from its checkpoint if there is one."""
-    config, key, folder = source.config, content_key(source.identity()), source.outputs / "checkpoints"
+    config = source.config
 
-    def train() -> tuple[dict[str, Tensor], dict[str, Any]]:  # the tokenizer first, then weights
-        texts, labels = source.texts.texts(source.view), source.texts.labels(source.view)
+    def train(training: Training) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        texts, view = source.training_texts(), source.own()
+        labels = None if view.labels is None else view.labels[view.is_train.nonzero()[:, 0]]
+        # The tokenizer first, then weights, which torch's generator draws.
         tokenizer = train_tokenizer(texts, config.vocabulary, "wordpiece")
         tokens = Tokens(tokenizer, config.max_length, len(tokenizer), positions=False)
         model, ids = _untrained(config, len(tokenizer)), tokens.batch(texts)["input_ids"]
-        how = replace(training, checkpoint=folder / f"{key}.ckpt")
-        curves = train_bert(model, tokenizer, ids, labels, config, how)
+        curves = train_bert(model, tokenizer, ids, labels, config, training)
         describe = {"encoder": asdict(config), "tokenizer": to_json(tokenizer), "curves": curves}
         return dict(model.state_dict()), describe
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        entry = TensorStore(folder).get_or_compute(key, train)
+        entry = source.kept(training, train)
         tokenizer = from_json(entry.describe["tokenizer"])
         model = _untrained(config, len(tokenizer))
     model.load_state_dict(entry.tensors)
@@ -139,13 +137,6 @@ class MaskedLanguageTraining(TextTraining):
         """Which tokens are masked, bool, like `tokens`; never special ones."""
         drawn = torch.rand(tokens.shape, generator=g).to(tokens.device) < _MASKED
         return drawn & ~torch.isin(tokens, self.special.to(tokens.device))
-
-
-def pooled(states: Tensor, real: Tensor, pooling: str) -> Tensor:
-    """Pool the embedding as `TextEncoder` does. states [B, T, d], real [B, T] 0 or 1 -> [B, d]."""
-    if pooling == "cls":
-        return states[:, 0]
-    return (states * real[..., None]).sum(1) / real.sum(1, keepdim=True)
 
 
 def train_bert(

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from relrep_exp.config.schema import ConvConfig
 from relrep_exp.config.schema.types import IMAGE
-from relrep_exp.encoders.local.autoencoder import ImageDecoder, train_image_decoder
-from relrep_exp.encoders.local.autoencoder_model import image_settings
+from relrep_exp.encoders.local.autoencoder import ImageDecoder, image_settings, train_image_decoder
 from relrep_exp.store import versions
 from relrep_exp.store.files import digest
 from relrep_exp.store.keys import content_key

@@ -36,7 +36,7 @@ def built(seed=0, anisotropy=100.0, **more):
     return Autoencoder((1, 8, 8), 6, anisotropy, 3.0, seed, ImageSettings(**{**vars(SMALL), **more}))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(1, 33), st.integers(1, 33), st.sampled_from([1, 3]), st.integers(1, 3))
 def test_a_decoder_draws_images_of_the_size_that_its_encoder_read(height, width, channels, depth):
     shape, widths = (channels, height, width), (4, 6, 5)[:depth]
@@ -78,6 +78,7 @@ def test_latents_are_a_literal_affine_map_of_the_standardised_ones():
         literal = torch.stack([model.anisotropy.matrix.double() @ z for z in literal])
         literal += model.anisotropy.offset.double()
         assert torch.allclose(model.encode(images).double(), literal, atol=1e-4)
+        assert torch.allclose(model.encode(images)[:1], model.encode(images[:1]), atol=1e-4)  # in any batch
 
 
 def test_a_condition_number_of_one_leaves_the_map_out():
@@ -96,28 +97,24 @@ def test_a_last_batch_of_one_image_is_no_obstacle():
 
 def test_training_beats_the_mean_image_and_depends_on_the_seed_alone():
     images = blobs()
-    first, again, other = (train_autoencoder(built(seed), images, seed, Training()) for seed in (0, 0, 1))
+    model = train_autoencoder(built(), images, 0, Training())
+    first, again, other = (
+        train_autoencoder(built(seed, least_steps=7), images, seed, Training()) for seed in (0, 0, 1)
+    )
     with torch.no_grad():
-        latents = first.encode(images)
-        error = F.mse_loss(first.decoder(latents), unit(images))
+        error = F.mse_loss(model.decoder(model.encode(images)), unit(images))
         assert error < 0.5 * F.mse_loss(unit(images).mean(0).expand_as(unit(images)), unit(images))
-        assert torch.equal(latents, again.encode(images))
-        assert not torch.allclose(latents, other.encode(images), atol=0.1)
-
-
-def test_a_latent_does_not_depend_on_its_batch():
-    images = blobs(20)
-    model = built().eval()
-    with torch.no_grad():
-        assert torch.allclose(model.encode(images)[:1], model.encode(images[:1]), atol=1e-5)
+        assert torch.equal(first.encode(images), again.encode(images))
+        assert not torch.allclose(first.encode(images), other.encode(images), atol=0.1)
 
 
 def test_a_decoder_learns_from_the_features_that_it_is_given():
     images = blobs()
     features = unit(images).flatten(1) @ torch.randn(64, 12, generator=torch.Generator().manual_seed(0))
     decoder = train_image_decoder(features, images, 3, SMALL, Training())
-    again = train_image_decoder(features, images, 3, SMALL, Training())
+    few = ImageSettings(**{**vars(SMALL), "least_steps": 7})
+    first, again = (train_image_decoder(features, images, 3, few, Training()) for _ in range(2))
     with torch.no_grad():
         mean = unit(images).mean(0).expand_as(unit(images))
         assert F.mse_loss(decoder(features), unit(images)) < 0.5 * F.mse_loss(mean, unit(images))
-        assert torch.equal(decoder(features), again(features))
+        assert torch.equal(first(features), again(features))

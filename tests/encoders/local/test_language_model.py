@@ -16,13 +16,13 @@ from relrep_exp.encoders.local.language_model import (
     untrained,
 )
 from relrep_exp.encoders.local.text_training import bags, rarity
-from relrep_exp.encoders.text_tokens import Tokens
-from relrep_exp.encoders.tokenizer import train_tokenizer
+from relrep_exp.encoders.local.tokenizer import train_tokenizer
+from relrep_exp.encoders.text_model import Tokens
 from relrep_exp.errors import UserError
 from relrep_exp.training.device import Training
 
 ARCHITECTURES = ("gpt2", "llama", "gemma3")
-SENTENCES = sentences(64, seed=1)
+SENTENCES = sentences(48, seed=1)
 TEXTS = [str(sentence) for sentence in SENTENCES]
 PARAPHRASES = [str(paraphrase(sentence)) for sentence in SENTENCES]
 TOKENIZER = train_tokenizer(TEXTS, 700, "bpe")
@@ -46,16 +46,16 @@ def fitted(training=None, **changes):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_few_epochs_lower_both_losses(architecture):
-    _, curves = fitted(architecture=architecture, epochs=6, lr=2e-2)
+    _, curves = fitted(architecture=architecture, epochs=5, lr=2e-2)
     assert list(curves) == list(LOSSES)
     for name, values in curves.items():
-        assert len(values) == 6
+        assert len(values) == 5
         assert values[-1] < 0.9 * values[0], name
 
 
 @pytest.mark.parametrize("learned, weights", [(0, (1.0, 0.0)), (1, (0.0, 1.0))])
 def test_weights_choose_what_is_learned(learned, weights):
-    _, curves = fitted(epochs=6, lr=2e-2, next_token=weights[0], bag=weights[1])
+    _, curves = fitted(epochs=5, lr=2e-2, next_token=weights[0], bag=weights[1])
     fallen = [curves[name][-1] / curves[name][0] for name in LOSSES]
     assert fallen[learned] < 0.9 * fallen[1 - learned]
 
@@ -107,17 +107,17 @@ class KilledError(Exception):
 
 def test_a_killed_fit_resumes_to_the_same_weights_and_curves(tmp_path):
     def killed(epoch, means):
-        if epoch == 2:
+        if epoch == 1:
             raise KilledError
 
-    expected, curves = fitted(epochs=4)
+    expected, curves = fitted(epochs=3)
     file = tmp_path / "fit.ckpt"
     with pytest.raises(KilledError):
-        fitted(Training(False, file, 0.0, killed), epochs=4)
+        fitted(Training(False, file, 0.0, killed), epochs=3)
     assert file.exists()
     told = []
-    found, again = fitted(Training(False, file, 0.0, lambda epoch, means: told.append(epoch)), epochs=4)
-    assert told == [2, 3] and again == curves and not file.exists()
+    found, again = fitted(Training(False, file, 0.0, lambda epoch, means: told.append(epoch)), epochs=3)
+    assert told == [1, 2] and again == curves and not file.exists()
     for name, weight in expected.items():
         torch.testing.assert_close(found[name], weight, rtol=0, atol=1e-6)
 

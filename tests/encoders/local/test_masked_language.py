@@ -7,9 +7,10 @@ import torch
 from transformers import BertConfig, BertModel
 
 from relrep_exp.config.schema import LocalBertConfig
-from relrep_exp.encoders.local.masked_language import LOSSES, MaskedLanguageTraining, pooled, train_bert
+from relrep_exp.encoders.local.masked_language import LOSSES, MaskedLanguageTraining, train_bert
 from relrep_exp.encoders.local.text_training import bags
-from relrep_exp.encoders.tokenizer import train_tokenizer
+from relrep_exp.encoders.local.tokenizer import train_tokenizer
+from relrep_exp.encoders.text_model import pooled
 from relrep_exp.errors import UserError
 from relrep_exp.training.device import Training
 
@@ -55,10 +56,10 @@ def fitted(training=None, labels=LABELS, **changes):
 
 
 def test_a_few_epochs_lower_every_loss():
-    _, curves = fitted(epochs=12, lr=5e-3)
+    _, curves = fitted(epochs=8, lr=1e-2)
     assert list(curves) == list(LOSSES)
     for name, values in curves.items():
-        assert len(values) == 12
+        assert len(values) == 8
         assert values[-1] < 0.8 * values[0], name
 
 
@@ -78,11 +79,7 @@ def test_the_bag_weighs_words_by_rarity_and_leaves_out_what_every_text_has():
     total = sum(weights.values())
     found = {TOKENIZER.convert_ids_to_tokens(int(n)): float(bag[n]) for n in bag.nonzero()[:, 0]}
     assert found == pytest.approx({word: weight / total for word, weight in weights.items()}, abs=1e-5)
-
-
-def test_the_bag_of_a_text_of_common_words_alone_is_empty_and_costs_nothing():
-    made = module()
-    common = torch.tensor([[2, *TOKENIZER("the is").input_ids[1:]]])
+    common = torch.tensor([[2, *TOKENIZER("the is").input_ids[1:]]])  # in every text
     assert not bags(common, made.rarity).any()
 
 
@@ -103,7 +100,7 @@ def test_texts_without_a_maskable_token_have_finite_losses():
 
 
 def test_weights_choose_what_is_learned():
-    only = fitted(epochs=12, lr=5e-3, masked=0.0, bag=0.0, classify=1.0)[1]
+    only = fitted(epochs=8, lr=1e-2, masked=0.0, bag=0.0, classify=1.0)[1]
     assert only["classify"][-1] < 0.3 < 0.5 < min(only["masked"])
 
 
@@ -118,27 +115,6 @@ def test_pooling_is_over_real_tokens(pooling, expected):
     states = torch.tensor([[[1.0, 2.0], [3.0, 4.0], [100.0, 100.0]]])
     real = torch.tensor([[1, 1, 0]])
     assert pooled(states, real, pooling).tolist() == [expected]
-
-
-class KilledError(Exception):
-    """Stands for the end of the process."""
-
-
-def test_a_killed_fit_resumes_to_the_same_weights_and_curves(tmp_path):
-    def killed(epoch, means):
-        if epoch == 2:
-            raise KilledError
-
-    expected, curves = fitted(epochs=4)
-    file = tmp_path / "fit.ckpt"
-    with pytest.raises(KilledError):
-        fitted(Training(False, file, 0.0, killed), epochs=4)
-    assert file.exists()
-    told = []
-    found, again = fitted(Training(False, file, 0.0, lambda epoch, means: told.append(epoch)), epochs=4)
-    assert told == [2, 3] and again == curves and not file.exists()
-    for name, weight in expected.items():
-        torch.testing.assert_close(found[name], weight, rtol=0, atol=1e-6)
 
 
 def test_nothing_is_drawn_from_the_global_generator():

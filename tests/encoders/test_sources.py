@@ -1,21 +1,72 @@
-"""Kinds of a user's own: samples that a file reads and encoders that it makes, embedded for real."""
+"""Sources: light until they are loaded, and kinds of a user's own, embedded for real."""
 
 import importlib.util
 import logging
+import pickle
+import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
+import tiny_text
+import tiny_vision
 import torch
-from making import HOW, asked
+from making import HOW, asked, sources
 from pydantic import TypeAdapter
-from toy import CPU
+from toy import CPU, SAMPLES, Damaged, Toy
 
-from relrep_exp.config.schema import DATA, ZOOS, DataConfig, ZooConfig
+from relrep_exp.config.schema import (
+    DATA,
+    ZOOS,
+    ClustersData,
+    DataConfig,
+    DigitsData,
+    ReviewsData,
+    TemplatesData,
+    ZooConfig,
+)
+from relrep_exp.data.samples import Samples, View
 from relrep_exp.data.sources import READERS, Dataset
 from relrep_exp.encoders import zoo
-from relrep_exp.encoders.embed import Extraction, Group, embed
+from relrep_exp.encoders.embed import Extraction, described, embed
 from relrep_exp.errors import UserError
+from relrep_exp.store.keys import content_key
+
+ZOO = TypeAdapter(ZooConfig).validate_python
+DIGITS, REVIEWS = DigitsData("digits"), ReviewsData("reviews", "template_reviews", train=40, test=12)
+MADE = {  # kind -> data, what the zoo says besides, one of its encoders
+    "local": (DIGITS, {}, {"architecture": "mlp", "dim": 4, "depth": 1, "seed": 0}),
+    "autoencoder": (DIGITS, {"latent": 4}, {"seed": 0}),
+    "lsa": (REVIEWS, {}, {"language": "en"}),
+    "local_bert": (REVIEWS, {}, {"language": "en", "dim": 4, "depth": 1, "heads": 1, "seed": 0}),
+    "local_lm": (
+        TemplatesData("templates", "templates", train=40, test=12),
+        {},
+        {"architecture": "llama", "dim": 4, "depth": 1, "heads": 1, "seed": 0},
+    ),
+    "distorted": (ClustersData("clusters", "clusters"), {}, {"rotation": 3.0}),
+}
+
+
+def test_sources_are_small_and_an_identity_needs_nothing_heavy(checkpoints, folders, tmp_path):
+    found = [tiny_text.source(checkpoints / "bert"), tiny_vision.source(folders[tiny_vision.VIT])]
+    for kind, (data, more, encoder) in MADE.items():
+        settings = ZOO({"kind": kind, "name": "tiny", "encoders": {"one": encoder}, **more})
+        found += sources(settings, data, tmp_path).values()
+    packed = [pickle.dumps(one) for one in found]
+    assert max(map(len, packed)) < 2000
+    (tmp_path / "sources").write_bytes(pickle.dumps(packed))
+    code = (
+        "import pickle, sys; packed = pickle.load(open(sys.argv[1], 'rb'));"
+        "print([pickle.loads(one).identity() for one in packed]);"
+        "heavy = {'torch', 'transformers', 'tokenizers', 'timm', 'pytorch_lightning'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "sources")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str([one.identity() for one in found])
+
 
 OWN = """
 from dataclasses import dataclass
@@ -123,8 +174,7 @@ def parts(**data):
 def embedded(outputs, shard=4096, **data):
     samples, config = parts(**data)
     encoders = zoo.sources(config, samples, zoo.left(config, {}))
-    group = Group(samples.load(["point"]), samples.identity(["point"]))
-    return embed(encoders, group, group, outputs, Extraction(CPU, shard=shard), {}, HOW)
+    return embed(encoders, [samples], ["point"], outputs, Extraction(CPU, shard=shard), HOW)
 
 
 def test_own_encoders_embed_own_samples_once(own, tmp_path, caplog):
@@ -154,6 +204,7 @@ def test_what_is_left_of_an_interrupted_embedding_is_told(own, tmp_path, caplog,
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(own.Powers, "forward", interrupted)
         embedded(tmp_path, shard=4)
+    caplog.clear()
     with caplog.at_level(logging.INFO, "relrep_exp"):
         embedded(tmp_path, shard=4)
     assert caplog.messages[0] == "embeddings 1 of 2: two, 12 points: computed, 4 are left"
@@ -174,3 +225,45 @@ def test_too_few_encoders_that_are_left_are_told(own):
     assert zoo.left(config, {}) == ["two", "three"]
     with pytest.raises(UserError, match=r"zoo\.skip_missing=true leaves 1 of 2"):
         zoo.left(config, ["two"])
+
+
+# What is known of the images behind the embeddings
+
+N = 12
+
+
+class Source:
+    def __init__(self, view):
+        self.view = view
+
+    def identity(self):
+        return {"view": self.view}
+
+    def load(self, training):
+        return Toy()
+
+
+def toys(outputs, view, bad=()):
+    view_of = View(Damaged(SAMPLES[:N], set(bad)), torch.arange(N) % 3 != 0, torch.zeros(N).long())
+    loaded = Samples({view: view_of}, parallel=True)
+    data = SimpleNamespace(load=lambda views: loaded, identity=lambda views: {view: "x"})
+    return embed({"toy": Source(view)}, [data], [view], outputs, Extraction(CPU, on_error="skip"), HOW)
+
+
+@pytest.mark.parametrize("bad", [(), (0, 1, 7)])
+def test_row_n_of_the_images_is_row_n_of_the_embeddings(tmp_path, bad):
+    found = toys(tmp_path, "image", bad)
+    corpus = found.paired["toy"]
+    assert len(found.images) == len(corpus.x) == N - len(bad)
+    for row, x in enumerate(corpus.x):
+        assert float(x[0]) == sum(found.images[row])
+    assert found.to(CPU).images is found.images
+    assert toys(tmp_path / "texts", "en").images is None
+
+
+def test_embeddings_without_some_rows_are_known_by_another_name(tmp_path):
+    lost = [(), (), (0,), (1,)]
+    found = [toys(tmp_path / str(number), "image", bad) for number, bad in enumerate(lost)]
+    keys = [embeddings.keys["toy"] for embeddings in found]
+    assert keys[0] == keys[1] == content_key(described(Source("image"), {"image": "x"}))
+    assert len(set(keys)) == 3

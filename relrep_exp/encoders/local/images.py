@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,46 +15,44 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from relrep_exp.config.schema import LocalEncoderConfig
-from relrep_exp.config.schema.types import IMAGE
 from relrep_exp.data.image_samples import image_shape
 from relrep_exp.data.samples import BadSampleError
 from relrep_exp.encoders.embed import unreadable
 from relrep_exp.encoders.encoder import Encoder
 from relrep_exp.errors import user_error
-from relrep_exp.store.keys import content_key
-from relrep_exp.store.tensors import TensorStore
 from relrep_exp.training.device import Training
 from relrep_exp.training.fit import EpochBatches, fit
 
 if TYPE_CHECKING:
     from relrep_exp.data.samples import View
-    from relrep_exp.encoders.local.local_images import LocalSource
+    from relrep_exp.encoders.made import LocalImageSource
 
 _RESIZING = "use pretrained encoders, which resize: zoo=vision"
 
 
-def load(source: LocalSource, training: Training) -> LocalImageEncoder:
+def load(source: LocalImageSource, training: Training) -> LocalImageEncoder:
     """Load the trained encoder of a source, from its checkpoint if there is one.
 
     Raises:
         UserError: the images differ in shape, are not square, or cannot be read.
     """
-    view, config = source.data.load([IMAGE]).views[IMAGE], source.config
-    channels, size = square_shape(view.samples)
-    key, folder = content_key(source.identity()), source.outputs / "checkpoints"
+    view, config = source.own(), source.config
+    channels, height, width = common_shape(view.samples, f", or {_RESIZING}")
+    if height != width:
+        what = f"the images are {height}x{width}, and a local encoder reads square ones"
+        raise user_error(what, f"crop them, or {_RESIZING}")
 
-    def train() -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def train(training: Training) -> tuple[dict[str, Tensor], dict[str, Any]]:
         assert view.labels is not None
-        how = replace(training, checkpoint=folder / f"{key}.ckpt")
         images, rows = training_set(source.name, view, source.data.config)
-        trained = train_encoder(encoder, encoder.prepare(images), view.labels[rows], config, how)
-        return dict(trained.network.state_dict()), asdict(config)
+        train_encoder(encoder, stacked(images), view.labels[rows], config, training)
+        return dict(network.state_dict()), asdict(config)
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        network = build(config, channels, size)
+        network = build(config, channels, height)
         encoder = LocalImageEncoder(network, config.dim)
-        entry = TensorStore(folder).get_or_compute(key, train)
+        entry = source.kept(training, train)
     network.load_state_dict(entry.tensors)
     encoder.eval()
     return encoder
@@ -198,12 +196,11 @@ def train_encoder(
     labels: Tensor,
     config: LocalEncoderConfig,
     training: Training,
-) -> LocalImageEncoder:
-    """Train on labelled images, uint8 [N, C, H, W], and return the encoder alone, in evaluation mode."""
+) -> None:
+    """Train the encoder on labelled images, uint8 [N, C, H, W]."""
     batches = EpochBatches(len(labels), config.batch, [config.seed], images.device)
     module = EncoderTraining(encoder, images, labels, config, len(batches) * config.epochs)
     fit(module, batches, config.epochs, training)
-    return module.encoder.eval()
 
 
 def training_set(name: str, view: View, data: Any) -> tuple[list[Any], list[int]]:
@@ -239,16 +236,3 @@ def common_shape(samples: Any, otherwise: str = "") -> tuple[int, int, int]:
         what = "the images are of several sizes, or some are grey and some in colour"
         raise user_error(what, f"make them alike{otherwise}")
     return (1 if len(shape) == 2 else shape[2]), shape[0], shape[1]
-
-
-def square_shape(samples: Any) -> tuple[int, int]:
-    """Find channels and size of images that are square and all alike.
-
-    Raises:
-        UserError: they are not.
-    """
-    channels, height, width = common_shape(samples, f", or {_RESIZING}")
-    if height != width:
-        what = f"the images are {height}x{width}, and a local encoder reads square ones"
-        raise user_error(what, f"crop them, or {_RESIZING}")
-    return channels, height

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-    from transformers import PreTrainedTokenizerFast
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
 
 Kind = Literal["wordpiece", "bpe"]
 
@@ -43,8 +42,6 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, kind: Kind) -> PreTra
 
 def to_json(tokenizer: PreTrainedTokenizerFast) -> str:
     """Write the tokenizer as text, for a checkpoint, without the padding and truncation of its last use."""
-    from tokenizers import Tokenizer
-
     plain = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     plain.no_padding()
     plain.no_truncation()
@@ -53,32 +50,35 @@ def to_json(tokenizer: PreTrainedTokenizerFast) -> str:
 
 def from_json(text: str) -> PreTrainedTokenizerFast:
     """Read the tokenizer of `to_json`."""
-    from tokenizers import Tokenizer
-
     return _wrapped(Tokenizer.from_str(text))
 
 
 def _wordpiece(texts: list[str], vocabulary: int) -> Tokenizer:
     # The library numbers the characters inside words as they come out of a hash table, differently in every
     # run, and breaks ties by number. So it learns the pieces with these characters given, in order.
-    from tokenizers import models, trainers
-
     special = list(_SPECIAL["wordpiece"].values())
     learner = _splitter(models.WordPiece(unk_token="[UNK]"))
+    inner: set[str] = set()
+    for text in texts:
+        normal = learner.normalizer.normalize_str(text)
+        for word, _ in learner.pre_tokenizer.pre_tokenize_str(normal):
+            inner.update(word[1:])
+    pieces = [f"##{character}" for character in sorted(inner)]
     trainer = trainers.WordPieceTrainer(
-        vocab_size=vocabulary, special_tokens=special + _inner(learner, texts), show_progress=False
+        vocab_size=vocabulary, special_tokens=special + pieces, show_progress=False
     )
     learner.train_from_iterator(texts, trainer)
     tokenizer = _splitter(models.WordPiece(learner.get_vocab(), unk_token="[UNK]"))
     tokenizer.add_special_tokens(special)
-    _frame(tokenizer)
+    frame = [(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=frame
+    )
     return tokenizer
 
 
 def _splitter(model: Any) -> Tokenizer:
     """BERT's way to words; lower case, and accents kept, which tell words apart in de, es and fr."""
-    from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers
-
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.BertNormalizer(strip_accents=False, lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -86,19 +86,7 @@ def _splitter(model: Any) -> Tokenizer:
     return tokenizer
 
 
-def _inner(tokenizer: Tokenizer, texts: list[str]) -> list[str]:
-    """The characters that occur inside words as pieces, sorted."""
-    found: set[str] = set()
-    for text in texts:
-        normal = tokenizer.normalizer.normalize_str(text)
-        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal):
-            found.update(word[1:])
-    return [f"##{character}" for character in sorted(found)]
-
-
 def _bpe(texts: list[str], vocabulary: int) -> Tokenizer:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -112,20 +100,8 @@ def _bpe(texts: list[str], vocabulary: int) -> Tokenizer:
     return tokenizer
 
 
-def _frame(tokenizer: Tokenizer) -> None:
-    """[CLS] before a text and [SEP] after it."""
-    from tokenizers import processors
-
-    frame = [(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=frame
-    )
-
-
 def _wrapped(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     """As transformers' models take it; padding goes to the right."""
-    from transformers import PreTrainedTokenizerFast
-
     kind = "wordpiece" if tokenizer.token_to_id("[CLS]") is not None else "bpe"
     settings: Any = {"padding_side": "right", "truncation_side": "right", **_SPECIAL[kind]}
     make: Any = PreTrainedTokenizerFast
