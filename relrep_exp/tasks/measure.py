@@ -46,8 +46,8 @@ ALIGNERS = Registry(
 DECODERS = Registry(
     schema.DECODERS,
     {
-        "mlp": "relrep_exp.tasks.decoders.heads:heads",
-        "mlp_paper": "relrep_exp.tasks.decoders.heads:heads",
+        "mlp": "relrep_exp.tasks.decoders.head_training:heads",
+        "mlp_paper": "relrep_exp.tasks.decoders.head_training:heads",
         "linear": "relrep_exp.tasks.decoders.classifiers:linear",
         "svm": "relrep_exp.tasks.decoders.classifiers:svm",
         "conv": "relrep_exp.tasks.decoders.image_decoders:image_decoders",

@@ -18,10 +18,12 @@ from benchmarking import gemm_peak, print_operations, refused, timed
 from literal import train_head
 from torch import Tensor
 
+from relrep_exp.config.schema import HeadConfig
 from relrep_exp.errors import UserError, tell
-from relrep_exp.tasks.decoders.head_training import LANES, STEPS, HeadSettings
-from relrep_exp.tasks.decoders.heads import fit_heads, head_training
+from relrep_exp.tasks.decoders.head_training import LANES, STEPS, HeadTraining, fit_heads
+from relrep_exp.tasks.decoders.heads import HeadBank
 from relrep_exp.training.device import Training
+from relrep_exp.training.seeding import generator
 
 
 def main() -> int:
@@ -59,9 +61,10 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def settings(args: argparse.Namespace, epochs: int) -> HeadSettings:
+def settings(args: argparse.Namespace, epochs: int) -> HeadConfig:
     """The package's defaults where nothing is asked for."""
-    return HeadSettings(over_batch=args.over_batch, epochs=epochs, batch=args.batch)
+    name = "mlp_paper" if args.over_batch else "mlp"
+    return HeadConfig(name=name, epochs=epochs, batch=args.batch)
 
 
 def synthetic(args: argparse.Namespace) -> tuple[Tensor, Tensor]:
@@ -138,16 +141,18 @@ def print_table(args: argparse.Namespace, plain: float, bank: float, peak: float
 def print_profile(args: argparse.Namespace, x: Tensor, y: Tensor) -> None:
     """The operations of a step of all heads in one thread, by their own time."""
     torch.set_num_threads(1)
-    how, seeds = settings(args, args.epochs), range(args.heads)
-    _, training = head_training(list(x), [y] * args.heads, args.classes, seeds, how)
+    generators = [generator(seed, "head", args.width, args.classes) for seed in range(args.heads)]
+    bank = HeadBank(x[0], args.classes, generators, settings(args, args.epochs))
+    training = HeadTraining(bank, x, [y] * args.heads, generators)
+    state = training.configure_optimizers().state
     numbers = torch.randint(args.n, (11, args.heads, STEPS * args.batch), device=args.device)
     lane, draws = training.lanes[0], torch.empty(args.heads, STEPS * args.batch, args.width)
 
     def steps(some: Tensor) -> None:
         for stretch in some:
-            for one, g in zip(draws, training.generators, strict=True):
+            for one, g in zip(draws, generators, strict=True):
                 one.uniform_(generator=g)
-            lane.train(stretch, draws, STEPS)
+            lane.train(stretch, draws, state)
 
     steps(numbers[:1])
     print("all heads in one thread")

@@ -34,7 +34,7 @@ from relrep_exp.alignment.whitening import Whitening
 from relrep_exp.app.plan import Run, distinct, make_plan
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.errors import Problem, UserError, tell
-from relrep_exp.tasks.decoders import heads
+from relrep_exp.tasks.decoders import head_training
 from relrep_exp.tasks.held_out import fit_aligners
 from relrep_exp.tasks.measure import measure
 from relrep_exp.tasks.work import Work
@@ -136,7 +136,7 @@ def watched_phases(device: str) -> Phases:
     phases.wrap(metrics, "retrieve", AGREEMENT, lambda a, b: 2e-9 * len(a) ** 2 * a.shape[1])
     phases.wrap(metrics, "neighbourhood_overlap", AGREEMENT, lambda a, *_: 4e-9 * len(a) ** 2 * a.shape[1])
     phases.wrap(metrics, "linear_cka", AGREEMENT, lambda a, b: 6e-9 * len(a) * a.shape[1] * b.shape[1])
-    phases.wrap(heads, "fit_heads", HEADS, heads_gflop, made=lambda x, *_: len(x))
+    phases.wrap(head_training, "fit_heads", HEADS, heads_gflop, made=lambda x, *_: len(x))
     inner = Param.__call__
 
     def learn(strategy, spaces, ids, m, seed):  # type: ignore[no-untyped-def]

@@ -104,13 +104,13 @@ def projection(sizes: Sizes) -> tuple[Work, int]:
 
 def head_step(sizes: Sizes) -> tuple[Work, int]:
     """Steps of a bank of four heads on N representations: an epoch in minibatches of 32, over its steps."""
-    from relrep_exp.tasks.decoders.head_training import HeadSettings
-    from relrep_exp.tasks.decoders.heads import fit_heads
+    from relrep_exp.config.schema import HeadConfig
+    from relrep_exp.tasks.decoders.head_training import fit_heads
     from relrep_exp.training.device import Training
 
     x = [_random(sizes.n, sizes.m) for _ in range(4)]
     y = torch.arange(sizes.n) % 20
-    settings = HeadSettings(epochs=1, batch=32)
+    settings = HeadConfig(name="mlp", epochs=1)
     return lambda: fit_heads(x, [y] * len(x), 20, range(4), settings, Training()), -(-sizes.n // 32)
 
 

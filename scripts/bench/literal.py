@@ -17,8 +17,8 @@ from relrep_exp.alignment.param import losses
 from relrep_exp.alignment.param.learn import ParamSettings
 from relrep_exp.alignment.similarity import get_similarity
 from relrep_exp.alignment.whitening import Whitening
+from relrep_exp.config.schema import HeadConfig
 from relrep_exp.encoders.embeddings import Embeddings
-from relrep_exp.tasks.decoders.head_training import HeadSettings
 
 HEAD_EPOCHS, HEAD_BATCH, HEAD_STEPS = 9, 32, 200
 RELATIVE_METHODS = 3
@@ -63,7 +63,7 @@ class OverBatch(nn.Module):
         return self.norm(x.T[None])[0].T
 
 
-def train_head(x: Tensor, y: Tensor, classes: int, steps: int, how: HeadSettings) -> None:
+def train_head(x: Tensor, y: Tensor, classes: int, steps: int, how: HeadConfig) -> None:
     """Some steps of one classifier head on x [N, k], y [N], by a DataLoader and a plain loop."""
     k = x.shape[1]
     head = nn.Sequential(
@@ -71,7 +71,7 @@ def train_head(x: Tensor, y: Tensor, classes: int, steps: int, how: HeadSettings
         nn.Linear(k, k),
         nn.Tanh(),
         nn.Dropout(how.dropout),
-        OverBatch(k) if how.over_batch else nn.LayerNorm(k),
+        OverBatch(k) if how.name == "mlp_paper" else nn.LayerNorm(k),
         nn.Linear(k, classes),
     ).to(x.device)
     adam = torch.optim.Adam(head.parameters(), how.lr, weight_decay=how.weight_decay)
@@ -111,7 +111,8 @@ def literal_parts(embeddings: Embeddings, fraction: float, steps: int) -> dict[s
     first = next(iter(embeddings.tasks.values()))
     y = first.labels[first.is_train]  # type: ignore[index]
     x = torch.randn(rows, ANCHORS, device=device)
-    head = timed(lambda: train_head(x, y, CLASSES, HEAD_STEPS, HeadSettings()), device.type) / HEAD_STEPS
+    how = HeadConfig(name="mlp")
+    head = timed(lambda: train_head(x, y, CLASSES, HEAD_STEPS, how), device.type) / HEAD_STEPS
     heads = RELATIVE_METHODS * count**2 + count
     return {
         "PARAM Multi fits": (count, multi),

@@ -1,7 +1,6 @@
 """Training of many heads side by side, shared out among threads that never wait for each other.
 
-Gradients are by hand: one product per layer, into memory that is kept. Automatic differentiation would
-allocate every gradient anew, and touching fresh memory costs more than the products themselves.
+Gradients are by hand: one product per layer, into memory that is kept.
 """
 
 from __future__ import annotations
@@ -9,144 +8,108 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as F
+from torch import Tensor
 from torch.optim.adam import adam
 
+from relrep_exp.config.schema import HeadConfig
+from relrep_exp.tasks.decoders.classifiers import FitDecoders, Job
+from relrep_exp.tasks.decoders.heads import NORM_EPS, Head, HeadBank, over_batch
+from relrep_exp.tasks.work import Work
+from relrep_exp.training.device import Training
+from relrep_exp.training.fit import EpochBatches, fit
+from relrep_exp.training.seeding import generator, scoped_seed
+
+BANK_ELEMENTS = 2**28  # features held at once by one bank of heads: 1 GiB in float32
 STEPS = 16  # done in one of Lightning's steps, whose own cost would exceed that of a head's
 LANES = 4  # threads that train, at most: more would wait for Python's lock
-NORM_EPS = 1e-5
 
 
-@dataclass(frozen=True)
-class HeadSettings:
-    """Shape and training of a head.
+def heads(work: Work) -> FitDecoders:
+    """Make a function that fits heads: those of equal width on as many samples side by side, in one bank."""
+    settings = cast(HeadConfig, work.config.decoder)
 
-    Attributes:
-        over_batch: standardise features over the batch before the last layer (`mlp_paper`).
-        dropout: share of hidden units dropped in training.
-        epochs: passes over the training samples.
-        batch: samples in a step.
-        lr: Adam's learning rate.
-        weight_decay: Adam's L2 penalty.
+    def fit_jobs(jobs: Sequence[Job], classes: int) -> list[Head]:
+        alike: dict[torch.Size, list[int]] = {}
+        for i, job in enumerate(jobs):
+            alike.setdefault(job.x.shape, []).append(i)
+        found: dict[int, Head] = {}
+        for shape, members in alike.items():
+            size = max(1, BANK_ELEMENTS // shape.numel())
+            for start in range(0, len(members), size):
+                group = members[start : start + size]
+                seeds = [scoped_seed(work.config.seed, "decoder", jobs[i].name) for i in group]
+                x, y = [jobs[i].x for i in group], [jobs[i].y for i in group]
+                bank = fit_heads(x, y, classes, seeds, settings, work.training)
+                found |= {i: Head(bank, number) for number, i in enumerate(group)}
+        return [found[i] for i in range(len(jobs))]
+
+    return fit_jobs
+
+
+def fit_heads(
+    x: Sequence[Tensor],
+    y: Sequence[Tensor],
+    classes: int,
+    seeds: Sequence[int],
+    settings: HeadConfig,
+    training: Training,
+) -> HeadBank:
+    """Train a head for each x[h] [N, k], y[h] [N] and return them as a bank.
+
+    A head's order of the data, weights and dropout depend on its own seed alone.
     """
-
-    over_batch: bool = False
-    dropout: float = 0.5
-    epochs: int = 9
-    batch: int = 32
-    lr: float = 1e-3
-    weight_decay: float = 1e-4
-
-
-class AdamState(NamedTuple):
-    """Weights of stacked heads and Adam's averages of their gradients and squared gradients, all by name."""
-
-    weights: dict[str, Tensor]
-    means: dict[str, Tensor]
-    squares: dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class HeadLane:
-    """Some heads that are trained by one thread; every head has minibatches and dropout of its own.
-
-    Attributes:
-        part: their places in the bank.
-        state: of these heads; updated in place.
-        gradients: of their weights.
-        x: features of each head, every row with mean 0 and variance 1 over its k features, [h, N, k].
-        y: their classes, int64, [h, N].
-        settings: shape and training.
-    """
-
-    part: slice
-    state: AdamState
-    gradients: Gradients
-    x: Tensor
-    y: Tensor
-    settings: HeadSettings
-
-    @torch.no_grad()
-    def train(self, rows: Tensor, draws: Tensor, done: int) -> None:
-        """Take some steps of Adam after those done.
-
-        Args:
-            rows: numbers of each head's rows, in minibatches, [h, S].
-            draws: uniform in [0, 1), of each row's hidden units, [h, S, k], on the CPU.
-            done: steps.
-        """
-        names = list(self.gradients.of)
-        weights, means, squares = ([kind[name] for name in names] for kind in self.state)
-        counts = [torch.full((), float(done), device=rows.device) for _ in names]
-        heads, n, k = self.x.shape
-        flat = rows + n * torch.arange(heads, device=rows.device)[:, None]
-        x, y, batch = self.x.view(heads * n, k), self.y.reshape(heads * n), self.settings.batch
-        for numbers, mask in zip(flat.split(batch, 1), self.masks(draws).split(batch, 1), strict=True):
-            picked = x.index_select(0, numbers.flatten()).view(*numbers.shape, k)
-            self.gradients(picked, y[numbers], mask)
-            adam(
-                weights,
-                list(self.gradients.of.values()),
-                means,
-                squares,
-                [],
-                counts,
-                fused=True,
-                amsgrad=False,
-                beta1=0.9,
-                beta2=0.999,
-                lr=self.settings.lr,
-                weight_decay=self.settings.weight_decay,
-                eps=1e-8,
-                maximize=False,
-            )
-
-    def masks(self, draws: Tensor) -> Tensor:
-        """What hidden units are multiplied by: 0 or 1 / (1 - dropout)."""
-        keep = 1.0 - self.settings.dropout
-        kept = draws.lt(keep)
-        if self.x.is_cuda:  # from pinned memory, nobody waits for the copy
-            kept = kept.pin_memory().to(self.x.device, non_blocking=True)
-        return kept.to(self.x.dtype).div_(keep)
+    generators = [generator(seed, "head", x[0].shape[-1], classes) for seed in seeds]
+    bank = HeadBank(x[0], classes, generators, settings)
+    module = HeadTraining(bank, x, y, generators)
+    batches = EpochBatches(len(y[0]), STEPS * settings.batch, seeds, y[0].device)
+    with module.threads():
+        fit(module, batches, settings.epochs, training)
+    return bank
 
 
 class HeadTraining(pl.LightningModule):
-    """Trains a bank of heads, `STEPS` minibatches at a time.
+    """Train a bank of heads, `STEPS` minibatches at a time.
 
     Args:
         bank: its weights are updated in place.
-        adam: the same weights, and Adam's averages.
-        lanes: all heads, shared out.
+        x: features of each head, [N, k].
+        y: their classes, int64, [N].
         generators: one for each head, which draw its dropout.
     """
 
     def __init__(
         self,
-        bank: nn.Module,
-        adam: AdamState,
-        lanes: Sequence[HeadLane],
+        bank: HeadBank,
+        x: Sequence[Tensor],
+        y: Sequence[Tensor],
         generators: Sequence[torch.Generator],
     ):
         super().__init__()
         self.automatic_optimization = False
-        self.bank, self.adam, self.lanes, self.generators, self.steps = bank, adam, lanes, generators, 0
-        width = lanes[0].x.shape[-1]
-        self._draws = torch.empty(len(generators), STEPS * lanes[0].settings.batch, width)
+        self.bank, self.generators = bank, generators
+        rows, labels = x[0].new_empty(len(x), *x[0].shape), torch.stack(list(y))
+        for row, features in zip(rows, x, strict=True):
+            row.copy_(F.layer_norm(features, features.shape[-1:]))  # the first norm, but for scale and shift
+        count = 1 if rows.is_cuda else min(torch.get_num_threads(), LANES, len(x))
+        edges = [len(x) * i // count for i in range(count + 1)]  # runs of heads, as equal as can be
+        self.lanes = [Lane(bank, slice(*edge), rows, labels) for edge in pairwise(edges)]
+        self._draws = torch.empty(len(x), STEPS * bank.settings.batch, rows.shape[-1])
         self.pool: ThreadPoolExecutor | None = None
 
     @contextmanager
     def threads(self) -> Iterator[None]:
-        """A thread for each lane, with its share of the cores, which torch forgets again afterwards.
+        """Give each lane a thread with its share of the cores, which torch forgets again afterwards.
 
         A GPU has one lane, and a thread of the CPU for each core to draw its dropout.
         """
-        cores, lanes = torch.get_num_threads(), len(self.lanes)
-        workers = lanes if self.lanes[0].x.device.type == "cpu" else cores
+        cores = torch.get_num_threads()
+        workers = cores if self.lanes[0].x.is_cuda else len(self.lanes)
         share = (max(1, cores // workers),)
         try:
             with ThreadPoolExecutor(workers, "heads", torch.set_num_threads, share) as self.pool:
@@ -158,112 +121,133 @@ class HeadTraining(pl.LightningModule):
     def training_step(self, rows: Tensor, _: int) -> None:
         """Train through a stretch of the epoch. rows [H, S], `STEPS` minibatches at most."""
         assert self.pool is not None, "fit_heads opens it"
+        state = self.optimizers(use_pl_optimizer=False).state  # type: ignore[union-attr]  # there is one
         draws = self._draws[:, : rows.shape[1]]  # the next numbers of each head's generator, [H, S, k]
         list(self.pool.map(lambda one, g: one.uniform_(generator=g), draws, self.generators))
-        work = [(lane, rows[lane.part], draws[lane.part]) for lane in self.lanes]
-        list(self.pool.map(lambda one: one[0].train(*one[1:], self.steps), work))
-        self.steps += -(-rows.shape[1] // self.lanes[0].settings.batch)
+        list(self.pool.map(lambda lane: lane.train(rows[lane.part], draws[lane.part], state), self.lanes))
+        for kept in state.values():  # which no lane has counted, as each goes its own way
+            kept["step"] += -(-rows.shape[1] // self.bank.settings.batch)
 
-    def configure_optimizers(self) -> None:
-        """None for Lightning: the lanes have their own."""
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Keep Adam's averages where Lightning's checkpoints have them; the lanes take its steps."""
+        how = self.bank.settings
+        weights = [weight for weight in self.bank.parameters() if weight.requires_grad]
+        optimizer = torch.optim.Adam(weights, how.lr, weight_decay=how.weight_decay)
+        for weight in weights:
+            averages = {name: torch.zeros_like(weight) for name in ("exp_avg", "exp_avg_sq")}
+            optimizer.state[weight] = {"step": torch.zeros((), device=weight.device), **averages}
+        return optimizer
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what goes on from step to step beside the weights."""
-        states = [g.get_state() for g in self.generators]
-        checkpoint["heads"] = {
-            "steps": self.steps,
-            "generators": states,
-            "means": self.adam.means,
-            "squares": self.adam.squares,
-        }
+        """Add where the draws of dropout are."""
+        checkpoint["generators"] = [g.get_state() for g in self.generators]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take it back."""
-        saved = checkpoint["heads"]
-        self.steps = saved["steps"]
-        for g, state in zip(self.generators, saved["generators"], strict=True):
+        """Go on drawing from there."""
+        for g, state in zip(self.generators, checkpoint["generators"], strict=True):
             g.set_state(state)
-        for name in self.adam.weights:
-            self.adam.means[name].copy_(saved["means"][name])
-            self.adam.squares[name].copy_(saved["squares"][name])
 
 
-class Gradients:
-    """Loss gradients of stacked heads, each for its own minibatch.
+class Lane:
+    """Train some heads of a bank in one thread, each on minibatches and with dropout of its own.
 
     Args:
-        weights: `scale`, `shift` [h, 1, k], `first` [h, k, k], `first_bias` [h, 1, k], `scale2`, `shift2`
-            [h, 1, k], `last` [h, k, C], `last_bias` [h, 1, C].
-        over_batch: the second norm is over the batch and has neither scale nor shift.
-
-    Attributes:
-        of: the gradients, named and shaped like the weights; written anew by every call.
+        bank: of all heads.
+        part: their places in it.
+        x: features of all heads, every row with mean 0 and variance 1 over its k features, [H, N, k].
+        y: their classes, int64, [H, N].
     """
 
-    def __init__(self, weights: Mapping[str, Tensor], over_batch: bool):
-        self.weights, self.over_batch = weights, over_batch
-        fixed = ("scale2", "shift2") if over_batch else ()
-        self.of = {name: torch.empty_like(w) for name, w in weights.items() if name not in fixed}
-        self._scratch: dict[tuple[str, int], Tensor] = {}
+    def __init__(self, bank: HeadBank, part: slice, x: Tensor, y: Tensor):
+        self.bank, self.part, self.x, self.y = bank, part, x[part], y[part]
+        self.weights = {name: weight.detach()[part] for name, weight in bank.named_parameters()}
+        self.trained = {name: w for name, w in bank.named_parameters() if w.requires_grad}
+        self.gradients = {name: torch.empty_like(self.weights[name]) for name in self.trained}
+        self._memory: dict[tuple[str, int], Tensor] = {}
 
-    def __call__(self, x: Tensor, y: Tensor, mask: Tensor) -> None:
-        """Gradients of each head's mean cross-entropy. x [h, B, k] standardised, y [h, B], mask [h, B, k]."""
-        w = self.weights
+    @torch.no_grad()
+    def train(self, rows: Tensor, draws: Tensor, state: Mapping[Tensor, Mapping[str, Tensor]]) -> None:
+        """Take some steps of Adam.
+
+        Args:
+            rows: numbers of each head's rows, in minibatches, [h, S].
+            draws: uniform in [0, 1), of each row's hidden units, [h, S, k], on the CPU.
+            state: Adam's, of the weights of all heads; these heads' part of it is updated.
+        """
+        how, keep = self.bank.settings, 1.0 - self.bank.settings.dropout
+        kept = draws.lt(keep)
+        if self.x.is_cuda:  # from pinned memory, nobody waits for the copy
+            kept = kept.pin_memory().to(self.x.device, non_blocking=True)
+        masks = kept.to(self.x.dtype).div_(keep)
+        heads, n, k = self.x.shape
+        flat = rows + n * torch.arange(heads, device=rows.device)[:, None]
+        x, y = self.x.view(heads * n, k), self.y.reshape(heads * n)
+        states = [state[weight] for weight in self.trained.values()]
+        means, squares = ([one[name][self.part] for one in states] for name in ("exp_avg", "exp_avg_sq"))
+        counts = [one["step"].clone() for one in states]
+        for numbers, mask in zip(flat.split(how.batch, 1), masks.split(how.batch, 1), strict=True):
+            picked = x.index_select(0, numbers.flatten()).view(*numbers.shape, k)
+            self.differentiate(picked, y[numbers], mask)
+            adam(
+                [self.weights[name] for name in self.trained],
+                list(self.gradients.values()),
+                means,
+                squares,
+                [],
+                counts,
+                fused=True,
+                amsgrad=False,
+                beta1=0.9,
+                beta2=0.999,
+                lr=how.lr,
+                weight_decay=how.weight_decay,
+                eps=1e-8,
+                maximize=False,
+            )
+
+    def differentiate(self, x: Tensor, y: Tensor, mask: Tensor) -> None:
+        """Write the gradients of each head's mean cross-entropy. x, mask [h, B, k], y [h, B]."""
+        w, k = self.weights, x.shape[-1:]
         scaled = torch.addcmul(w["shift"], x, w["scale"], out=self._kept("scaled", x))
         hidden = torch.baddbmm(w["first_bias"], scaled, w["first"], out=self._kept("hidden", x)).tanh_()
         dropped = torch.mul(hidden, mask, out=self._kept("dropped", x))
-        d = self._over_batch(dropped, y) if self.over_batch else self._layer_norm(dropped, y)
+        if self.bank.over_batch:
+            normed, rstd = over_batch(dropped)
+            inputs = normed
+        else:
+            normed, mean, rstd = torch.native_layer_norm(dropped, k, None, None, NORM_EPS)
+            inputs = torch.addcmul(w["shift2"], normed, w["scale2"], out=self._kept("inputs", x))
+
+        # d is the gradient by what was computed last; of the scores it is (softmax - one-hot) / B
+        d = torch.softmax(torch.baddbmm(w["last_bias"], inputs, w["last"]), dim=-1)
+        d.scatter_add_(2, y[..., None], d.new_full((*y.shape, 1), -1.0)).div_(y.shape[1])
+        d = self._linear("last", inputs, d)
+        if self.bank.over_batch:
+            along = (d * normed).mean(1, keepdim=True)
+            d = d.sub_(d.mean(1, keepdim=True)).sub_(normed * along).mul_(rstd)
+        else:
+            self._affine("2", normed, d)
+            back, wanted = torch.ops.aten.native_layer_norm_backward, [True, False, False]
+            d = back(d.mul_(w["scale2"]), dropped, k, mean, rstd, None, None, wanted)[0]
         d = torch.ops.aten.tanh_backward(d.mul_(mask), hidden)
         d = self._linear("first", scaled, d)
         self._affine("", x, d)
 
-    def _layer_norm(self, x: Tensor, y: Tensor) -> Tensor:
-        """Through the second norm and the last layer and back again. x [h, B, k] -> its gradient."""
-        scale, k = self.weights["scale2"], x.shape[-1:]
-        normed, mean, rstd = torch.native_layer_norm(x, k, None, None, NORM_EPS)
-        inputs = torch.addcmul(self.weights["shift2"], normed, scale, out=self._kept("inputs", x))
-        d = self._linear("last", inputs, self._loss(inputs, y))
-        self._affine("2", normed, d)
-        back = torch.ops.aten.native_layer_norm_backward
-        gradient: Tensor = back(d.mul_(scale), x, k, mean, rstd, None, None, [True, False, False])[0]
-        return gradient
-
-    def _over_batch(self, x: Tensor, y: Tensor) -> Tensor:
-        """The same for the norm over the batch."""
-        normed, rstd = over_batch(x)
-        d = self._linear("last", normed, self._loss(normed, y))
-        along = (d * normed).mean(1, keepdim=True)
-        return d.sub_(d.mean(1, keepdim=True)).sub_(normed * along).mul_(rstd)
-
-    def _loss(self, inputs: Tensor, y: Tensor) -> Tensor:
-        """Gradient of the cross-entropy by the scores: (softmax - one-hot) / B, [h, B, C]."""
-        scores = torch.baddbmm(self.weights["last_bias"], inputs, self.weights["last"])
-        d = torch.softmax(scores, dim=-1)
-        d.scatter_add_(2, y[..., None], d.new_full((*y.shape, 1), -1.0))
-        return d.div_(y.shape[1])
-
     def _linear(self, name: str, x: Tensor, d: Tensor) -> Tensor:
-        """A layer's gradients and that of its inputs x [h, B, inputs], from its outputs' d."""
-        torch.sum(d, 1, keepdim=True, out=self.of[f"{name}_bias"])
-        torch.bmm(x.mT, d, out=self.of[name])
+        """Write a layer's gradients and return that by its inputs x [h, B, inputs], from its outputs' d."""
+        torch.sum(d, 1, keepdim=True, out=self.gradients[f"{name}_bias"])
+        torch.bmm(x.mT, d, out=self.gradients[name])
         return torch.bmm(d, self.weights[name].mT, out=self._kept(f"{name} back", x))
 
     def _affine(self, name: str, x: Tensor, d: Tensor) -> None:
-        """Gradients of a norm's scale and shift, from d [h, B, k] of its outputs; x is what it scales."""
-        torch.sum(d, 1, keepdim=True, out=self.of[f"shift{name}"])
+        """Write the gradients of a norm's scale and shift, from its outputs' d [h, B, k]; it scales x."""
+        torch.sum(d, 1, keepdim=True, out=self.gradients[f"shift{name}"])
         product = torch.mul(d, x, out=self._kept("product", x))
-        torch.sum(product, 1, keepdim=True, out=self.of[f"scale{name}"])
+        torch.sum(product, 1, keepdim=True, out=self.gradients[f"scale{name}"])
 
     def _kept(self, name: str, like: Tensor) -> Tensor:
-        """Memory for an intermediate result, the same in every step."""
+        """Give memory for an intermediate result, the same in every step of as many rows."""
         key = (name, like.shape[1])
-        if key not in self._scratch:
-            self._scratch[key] = torch.empty_like(like)
-        return self._scratch[key]
-
-
-def over_batch(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Each feature of x [h, B, k] standardised over the batch, and 1 / its standard deviation [h, 1, k]."""
-    centred = x - x.mean(1, keepdim=True)  # torch.var_mean is slow along this axis
-    rstd = ((centred * centred).mean(1, keepdim=True) + NORM_EPS).rsqrt()
-    return centred * rstd, rstd
+        if key not in self._memory:
+            self._memory[key] = torch.empty_like(like)
+        return self._memory[key]
