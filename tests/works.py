@@ -41,7 +41,7 @@ TINY = Config(
 
 def work_of(embeddings, outputs=None, **groups):
     """The run, with these groups of the configuration; nothing is kept without `outputs`."""
-    return Work.of(replace(TINY, **groups), embeddings, statistics=StatisticsCache(outputs))
+    return Work(replace(TINY, **groups), embeddings, statistics=StatisticsCache(outputs))
 
 
 def measured(embeddings, make=None, **groups):

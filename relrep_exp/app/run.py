@@ -94,7 +94,7 @@ def compute(request: Request, command: str, tracker: Tracker) -> Record:
     embeddings, seconds = embeddings.to(runtime.device), time.perf_counter() - start
     checks.require(config, embeddings)
 
-    work = Work.of(
+    work = Work(
         config, embeddings, runtime.training, tracker.curve, samples=request.own, encoders=request.encoders
     )
     aligners = fit_aligners(work)

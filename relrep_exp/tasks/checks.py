@@ -1,18 +1,10 @@
-"""What embeddings do not allow, seen before any work: every problem at once, each encoder by name."""
+"""Refuse what embeddings do not allow, before any work: every problem at once, each encoder by name."""
 
 from __future__ import annotations
 
 import torch
 
-from relrep_exp.config.schema import (
-    AbsoluteConfig,
-    Config,
-    ConsensusConfig,
-    HeadConfig,
-    PairwiseConfig,
-    PickedAnchors,
-    RelativeConfig,
-)
+from relrep_exp.config.schema import Config, ConsensusConfig, HeadConfig, PickedAnchors
 from relrep_exp.config.views import encoder_problems
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.errors import Problem, UserError
@@ -24,21 +16,24 @@ def require(config: Config, embeddings: Embeddings) -> None:
     Raises:
         UserError: every problem, with its remedy.
     """
-    task, aligner, anchors = config.task, config.aligner, config.anchors
-    problems, paired = _not_finite(embeddings), embeddings.paired_count
-    if not problems and not isinstance(aligner, AbsoluteConfig):
-        problems = _cannot_be_estimated(config, embeddings)
-    if isinstance(aligner, RelativeConfig | PairwiseConfig) and isinstance(anchors, PickedAnchors):
-        support = min(paired, aligner.support)
-        if anchors.m != "all" and anchors.m > support:
-            what = f"anchors.m={anchors.m}: {anchors.name} picks from {support} support samples"
-            other = "use anchors=param" if isinstance(aligner, RelativeConfig) else "anchors.m=all"
-            problems.append(Problem(what, f"set anchors.m={support} or less, or {other}"))
-    if isinstance(aligner, ConsensusConfig):
-        problems += _consensus_problems(config, aligner, embeddings)
+    aligner, anchors, paired = config.aligner, config.anchors, embeddings.paired_count
+    problems = _not_finite(embeddings)
+    support, least = min(paired, getattr(aligner, "support", paired)), aligner.least_parallel
+    if not problems and least:
+        problems = _equal(embeddings)
+        if support < least:
+            what = f"aligner={aligner.name} needs at least {least} parallel samples, and there are {support}"
+            problems.append(Problem(what, "give more training samples that are paired"))
+    picked = "anchors" in aligner.uses and isinstance(anchors, PickedAnchors)
+    if picked and anchors.m != "all" and anchors.m > support:
+        what = f"anchors.m={anchors.m}: {anchors.name} picks from {support} support samples"
+        other = "use anchors=param" if "sim" in aligner.uses else "anchors.m=all"
+        problems.append(Problem(what, f"set anchors.m={support} or less, or {other}"))
+    if isinstance(aligner, ConsensusConfig) and aligner.m != "auto" and support >= least:
+        problems += _too_many_dimensions(config, aligner.m, support, embeddings)
     problems += _label_problems(config, embeddings)
-    if task.aligned:
-        problems = [*encoder_problems(embeddings.names, task), *problems]
+    if config.task.aligned:
+        problems = [*encoder_problems(embeddings.names, config.task), *problems]
     if problems:
         raise UserError(problems)
 
@@ -53,37 +48,26 @@ def _not_finite(embeddings: Embeddings) -> list[Problem]:
     ]
 
 
-def _cannot_be_estimated(config: Config, embeddings: Embeddings) -> list[Problem]:
-    """Encoders that give every sample the same embedding, and too few samples for a map."""
+def _equal(embeddings: Embeddings) -> list[Problem]:
+    """Encoders that give every sample the same embedding."""
     problems = []
     for name, corpus in embeddings.paired.items():
         x = corpus.x[corpus.is_train]
         if len(x) > 1 and bool((x == x[0]).all()):
             what = f"{name}: the embeddings of all training samples are equal, so nothing can be estimated"
             problems.append(Problem(what, "leave this encoder out"))
-    count = embeddings.paired_count
-    if isinstance(config.aligner, PairwiseConfig) and count < 2:
-        what = f"aligner={config.aligner.name} needs at least two parallel samples, and there are {count}"
-        problems.append(Problem(what, "give more training samples that are paired"))
     return problems
 
 
-def _consensus_problems(config: Config, aligner: ConsensusConfig, embeddings: Embeddings) -> list[Problem]:
-    """Too few parallel samples, or more dimensions than the training encoders can have in them."""
+def _too_many_dimensions(config: Config, m: int, support: int, embeddings: Embeddings) -> list[Problem]:
+    """A consensus of more dimensions than the training encoders have in their parallel samples."""
     paired = {name: corpus.x[corpus.is_train] for name, corpus in embeddings.paired.items()}
-    support = min(aligner.support, *map(len, paired.values()))
-    if support < 4:
-        what = f"a consensus needs at least 4 parallel samples, and there are {support}"
-        return [Problem(what, "give more training samples that are paired")]
     live = {name: int((x != x[0]).any(0).sum()) for name, x in paired.items()}  # dead units give no dimension
     tested = config.task.test_encoders or list(paired)
-    dims = [sum(d for name, d in live.items() if name != test) for test in tested]
-    most = min(support - 1, *dims)
-    if aligner.m == "auto" or aligner.m <= most:
+    most = min(support - 1, *(sum(d for name, d in live.items() if name != test) for test in tested))
+    if m <= most:
         return []
-    what = (
-        f"aligner.m={aligner.m}: these encoders have at most {most} dimensions in {support} parallel samples"
-    )
+    what = f"aligner.m={m}: these encoders have at most {most} dimensions in {support} parallel samples"
     return [Problem(what, f"set aligner.m={most} or less, or aligner.m=auto")]
 
 

@@ -49,6 +49,15 @@ def fit_aligners(work: Work, make: Callable[[], Aligner] | None = None) -> dict[
     return aligners
 
 
+def retrieval(work: Work, aligners: Mapping[str, Aligner]) -> Result:
+    """Let every test sample of a source look for itself in the zero-shot encoder, no decoder (Tables 3, 7).
+
+    The aligner of each pair never saw the zero-shot encoder (the row's target).
+    """
+    with work.timed("measure"):
+        return describe(work, aligners, Readings(work.test))
+
+
 def describe(work: Work, aligners: Mapping[str, Aligner], read: Readings) -> Result:
     """Measure each representation, and how well those of every pair agree on the same test samples.
 

@@ -24,11 +24,11 @@ TASKS = Registry(
     schema.TASKS,
     {
         "stitching": "relrep_exp.tasks.stitching:stitching",
-        "retrieval": "relrep_exp.tasks.retrieval:retrieval",
+        "retrieval": "relrep_exp.tasks.held_out:retrieval",
         "reconstruction": "relrep_exp.tasks.reconstruction:reconstruction",
         "geometry": "relrep_exp.tasks.geometry:geometry",
-        "invertibility": "relrep_exp.tasks.invertibility:invertibility",
-        "rescaling": "relrep_exp.tasks.rescaling:rescaling",
+        "invertibility": "relrep_exp.tasks.inverse_projection:invertibility",
+        "rescaling": "relrep_exp.tasks.inverse_projection:rescaling",
     },
 )
 # Name -> work -> () -> a fresh aligner

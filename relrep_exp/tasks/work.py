@@ -1,11 +1,11 @@
-"""What every task is given, and what it hands over."""
+"""A task is given a `Work` and hands over a `Result`; statistics of training rows are kept for other runs."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,12 @@ from relrep_exp.training.device import Training
 
 OnCurve = Callable[[str, int, dict[str, float]], None]
 
-
 KEPT_FROM_GFLOP = 2.0  # of fitting statistics: some 50 ms, as long as writing them takes
 
 
 @dataclass
 class StatisticsCache:
-    """Statistics that are kept where fitting them takes longer than writing them.
+    """Keep statistics where fitting them takes longer than writing them.
 
     Measured on two busy cores with 50,000 embeddings of dimension 768, digests checked: their statistics take
     5 s to fit and 3 ms to read. Representations are not kept: WIP on 300 anchors takes as long as a reading.
@@ -84,60 +83,39 @@ class Work:
     Attributes:
         config: the run.
         embeddings: of all encoders; those that are paired across encoders serve alignment.
+        training: how a fit is run.
+        on_curve: told a fit's name, the epoch and its mean losses.
+        statistics: where those of training rows are kept; by default in the run's outputs.
+        samples: that the embeddings are of; None for precomputed ones.
+        encoders: that made the embeddings, not loaded.
         train: encoder -> its paired training embeddings, with their statistics.
         test: encoder -> its paired test embeddings, [N, d].
         test_labels: of the rows of `test`, [N]; None where nothing is classified.
-        training: how a fit is run.
-        on_curve: told a fit's name, the epoch and its mean losses.
-        samples: that the embeddings are of; None for precomputed ones.
-        encoders: that made the embeddings, not loaded.
         timings: seconds, by phase; grows as the work is done.
     """
 
     config: Config
     embeddings: Embeddings
-    train: dict[str, Space]
-    test: dict[str, Tensor]
-    test_labels: Tensor | None
-    training: Training
-    on_curve: OnCurve
+    training: Training = field(default_factory=Training)
+    on_curve: OnCurve = lambda fit, epoch, losses: None
+    statistics: InitVar[StatisticsCache | None] = None
     samples: Dataset | None = None
     encoders: Mapping[str, EncoderSource] = field(default_factory=dict)
-    timings: dict[str, float] = field(default_factory=dict)
+    train: dict[str, Space] = field(init=False, default_factory=dict)
+    test: dict[str, Tensor] = field(init=False, default_factory=dict)
+    test_labels: Tensor | None = field(init=False, default=None)
+    timings: dict[str, float] = field(init=False, default_factory=dict)
 
-    @classmethod
-    def of(
-        cls,
-        config: Config,
-        embeddings: Embeddings,
-        training: Training | None = None,
-        on_curve: OnCurve | None = None,
-        statistics: StatisticsCache | None = None,
-        samples: Dataset | None = None,
-        encoders: Mapping[str, EncoderSource] | None = None,
-    ) -> Work:
-        """Split the paired embeddings; statistics of the training rows are shared with other runs.
-
-        Args:
-            config: the run.
-            embeddings: of all encoders.
-            training: how a fit is run.
-            on_curve: told of losses as they come.
-            statistics: where they are kept; by default in the run's outputs.
-            samples: that the embeddings are of.
-            encoders: that made them.
-        """
+    def __post_init__(self, statistics: StatisticsCache | None) -> None:
+        config = self.config
         kept = statistics or StatisticsCache(Path(config.paths.outputs), config.overwrite == "always")
-        train, test = {}, {}
-        for name, corpus in embeddings.paired.items():
-            statistics_of = partial(kept.whitening, embeddings.keys[name])
-            train[name] = Space(corpus.x[corpus.is_train], statistics_of)
-            test[name] = corpus.x[~corpus.is_train]
-        first = next(iter(embeddings.paired.values()))
-        labels = None if first.labels is None else first.labels[~first.is_train]
-        ignored: OnCurve = lambda fit, epoch, losses: None  # noqa: E731
-        how, told = training or Training(), on_curve or ignored
-        return cls(config, embeddings, train, test, labels, how, told, samples, encoders or {})
+        for name, corpus in self.embeddings.paired.items():
+            statistics_of = partial(kept.whitening, self.embeddings.keys[name])
+            self.train[name] = Space(corpus.x[corpus.is_train], statistics_of)
+            self.test[name] = corpus.x[~corpus.is_train]
+        first = next(iter(self.embeddings.paired.values()))
+        if first.labels is not None:
+            object.__setattr__(self, "test_labels", first.labels[~first.is_train])  # frozen from here on
 
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Processes of our own that share an extraction: how they are started, how they end, what is told of it."""
+"""Start processes of our own that share an extraction, end them, tell what went wrong in them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
-from typing import Any, Literal, Protocol
+from multiprocessing.queues import SimpleQueue
+from typing import Any, Literal, TypeAlias
 
 import pytorch_lightning as pl
 import torch
@@ -20,25 +21,20 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 
 from relrep_exp.errors import UserError, user_error
 
+Failures: TypeAlias = "SimpleQueue[UserError]"
+
 _ENDED = (None, 0, 1, -signal.SIGTERM)  # still there, well, raised an error, ended together with the others
 _LOST = ("Connection closed by peer", "Connection reset by peer", "DistBackendError", "DistNetworkError")
 
 
-class Failures(Protocol):
-    """A queue between processes."""
-
-    def put(self, failure: UserError) -> None:
-        """Add one."""
-
-
-def failure_queue() -> Any:
-    """What several processes tell the one that started them."""
+def failure_queue() -> Failures:
+    """Make a queue by which several processes tell the one that started them of a UserError."""
     return torch.multiprocessing.get_context("spawn").SimpleQueue()
 
 
 @contextmanager
 def told(failures: Failures | None) -> Iterator[None]:
-    """Hands a UserError to the process that started this one, to which only its traceback would come."""
+    """Hand a UserError to the process that started this one, to which only its traceback would come."""
     try:
         yield
     except UserError as error:
@@ -92,7 +88,7 @@ def end_with_parent(worker: int = 0) -> None:
 
 
 @contextmanager
-def explained(trainer: pl.Trainer, failures: Any, what: str, remedy: str) -> Iterator[None]:
+def explained(trainer: pl.Trainer, failures: Failures | None, what: str, remedy: str) -> Iterator[None]:
     """Say what went wrong in another process as if it had been in this one; leave none behind.
 
     Args:
@@ -107,11 +103,15 @@ def explained(trainer: pl.Trainer, failures: Any, what: str, remedy: str) -> Ite
     try:
         yield
     except ProcessRaisedException as error:
-        if not failures.empty():
+        if failures is not None and not failures.empty():
             raise failures.get() from None
-        if (lost := _lost(trainer, error)) is None:
+        # One that raised an error may only have been waiting for another that was killed.
+        codes = [process.exitcode for process in getattr(trainer.strategy.launcher, "procs", [])]
+        killed = [(number, -code) for number, code in enumerate(codes) if code not in _ENDED]
+        if not killed and not any(sign in str(error) for sign in _LOST):
             raise
-        raise user_error(f"{what}: {lost}", remedy) from error
+        ended = [f"process {n} terminated with signal {signal.Signals(code).name}" for n, code in killed]
+        raise user_error(f"{what}: {[*ended, 'a process was terminated'][0]}", remedy) from error
     except ProcessExitedException as error:
         raise user_error(f"{what}: {error}", remedy) from error
     except RuntimeError as error:
@@ -124,35 +124,22 @@ def explained(trainer: pl.Trainer, failures: Any, what: str, remedy: str) -> Ite
             trainer.strategy.launcher.kill(signal.SIGTERM)
 
 
-def _lost(trainer: pl.Trainer, error: ProcessRaisedException) -> str | None:
-    """What became of a process that the one which raised an error was waiting for; None if nothing did."""
-    for number, process in enumerate(getattr(trainer.strategy.launcher, "procs", [])):
-        if process.exitcode not in _ENDED:
-            return f"process {number} terminated with signal {signal.Signals(-process.exitcode).name}"
-    return "a process was terminated" if any(sign in str(error) for sign in _LOST) else None
-
-
 @contextmanager
 def environment(**changes: str | None) -> Iterator[None]:
-    """This process's environment with some variables set, or left out where the value is None.
+    """Change this process's environment for a block: some variables set, or left out where the value is None.
 
     MASTER_PORT is always left out: Lightning leaves the port of its processes there, on which those of
     another run would then meet.
     """
-    changes = {"MASTER_PORT": None, **changes}
-    before = {name: os.environ.get(name) for name in changes}
+    before = {name: os.environ.pop(name, None) for name in ("MASTER_PORT", *changes)}
+    os.environ.update({name: value for name, value in changes.items() if value is not None})
     try:
-        _set(changes)
         yield
     finally:
-        _set(before)
-
-
-def _set(variables: dict[str, str | None]) -> None:
-    for name, value in variables.items():
-        os.environ.pop(name, None)
-        if value is not None:
-            os.environ[name] = value
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 @contextmanager
@@ -180,14 +167,13 @@ def quiet() -> Iterator[None]:
         "pytorch_lightning.utilities.rank_zero",
         "torch.multiprocessing.spawn",
     )
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    levels = {logging.getLogger(name): logging.getLogger(name).level for name in names}
     try:
+        for logger in levels:
+            logger.setLevel(logging.ERROR)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric).*")
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
+        for logger, level in levels.items():
             logger.setLevel(level)

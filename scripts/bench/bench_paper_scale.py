@@ -171,7 +171,7 @@ def heads_gflop(x, y, classes, seeds, settings, training) -> float:  # type: ign
 
 def one_method(run: Run, embeddings: Embeddings, runtime: Runtime) -> str:
     """Run one method; a line with its mean F1 and MRR over pairs of different encoders."""
-    work = Work.of(run.config, embeddings, runtime.training)
+    work = Work(run.config, embeddings, runtime.training)
     result = measure(work, fit_aligners(work))
     by_metric: dict[str, list[float]] = {}
     for row in result.rows:

@@ -17,8 +17,8 @@ from relrep_exp.config.schema import (
 )
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.errors import UserError
-from relrep_exp.tasks import invertibility
-from relrep_exp.tasks.rescaling import PlainHead
+from relrep_exp.tasks import inverse_projection
+from relrep_exp.tasks.inverse_projection import PlainHead
 
 N, TRAIN, DIM = 120, 90, 6
 TASK = InvertibilityTask(name="invertibility", kind="invertibility")
@@ -68,7 +68,7 @@ def test_anchors_that_are_all_one_sample_are_refused_by_the_encoders_name(embedd
     def choose(spaces):
         return AnchorSet.picking(torch.arange(TRAIN), torch.tensor([4, 4]))
 
-    monkeypatch.setattr(invertibility, "parallel_anchors", lambda work: choose)
+    monkeypatch.setattr(inverse_projection, "parallel_anchors", lambda work: choose)
     with pytest.raises(UserError, match="a: all anchors of the first space are equal"):
         measured(embeddings, task=TASK, aligner=InverseRelativeConfig(name="inverse_relative"))
 

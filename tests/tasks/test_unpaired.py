@@ -10,9 +10,7 @@ from relrep_exp.alignment.aligner import RelativeAligner
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.config.schema import HeadConfig, LinearConfig, RetrievalTask, StitchingTask
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
-from relrep_exp.errors import UserError
 from relrep_exp.tasks import stitching
-from relrep_exp.tasks.checks import require
 from relrep_exp.tasks.decoders.classifiers import fit_decoders
 
 TASK = StitchingTask(name="reviews", kind="stitching", neighbours=5, view_samples=12)
@@ -67,7 +65,7 @@ def values(result, metric):
     return {(row.source, row.target): row.value for row in result.rows if row.metric == metric}
 
 
-@pytest.mark.parametrize("decoder", [LinearConfig(name="linear"), HeadConfig(name="mlp", epochs=30)])
+@pytest.mark.parametrize("decoder", [LinearConfig(name="linear"), HeadConfig(name="mlp", epochs=10)])
 def test_decoders_learn_from_their_own_samples_and_read_another_encoders(embeddings, decoder):
     result, (jobs, classes) = stitch(embeddings, decoder)
     assert classes == 3
@@ -124,14 +122,3 @@ def test_retrieval_needs_no_labels_and_has_every_ordered_pair(embeddings):
     assert all(values(result, "recall@5")[pair] >= found[pair] for pair in found)
     assert not values(result, "f1_weighted")
     assert set(result.diagnostics) == set(DIMS) and result.views[0]["labels"] == [0] * 12
-
-
-def test_what_cannot_be_stitched_or_retrieved(embeddings, config_of):
-    unlabelled = Embeddings(embeddings.paired, embeddings.paired, embeddings.keys)
-    with pytest.raises(UserError, match="no labels"):
-        require(config_of("anchors=random"), unlabelled)
-    one_class = {n: Corpus(c.x, c.is_train, torch.zeros_like(c.labels)) for n, c in embeddings.tasks.items()}
-    with pytest.raises(UserError) as told:
-        require(config_of("anchors=random"), dataclasses.replace(embeddings, tasks=one_class))
-    whats = [problem.what for problem in told.value.problems]
-    assert whats == [f"{n}: all training labels are the same" for n in DIMS]

@@ -18,6 +18,7 @@ class AbsoluteConfig:
     """conf/aligner/absolute."""
 
     uses: ClassVar[tuple[str, ...]] = ()  # the groups of the configuration that are parts of the method
+    least_parallel: ClassVar[int] = 0  # samples that its estimates need; 0: nothing is estimated
 
     name: Literal["absolute"]
 
@@ -27,6 +28,7 @@ class RelativeConfig:
     """conf/aligner/relative: support set and statistics shared by anchors and similarity."""
 
     uses: ClassVar[tuple[str, ...]] = ("anchors", "sim")
+    least_parallel: ClassVar[int] = 1
 
     name: Literal["relative"]
     support: Support = 5000
@@ -40,6 +42,7 @@ class PairwiseConfig:
     """What methods share that take one encoder's space to another's, by parallel anchors alone."""
 
     uses: ClassVar[tuple[str, ...]] = ("anchors",)
+    least_parallel: ClassVar[int] = 2
 
     name: str
     support: Support = 5000
@@ -86,6 +89,7 @@ class ConsensusConfig:
     """conf/aligner/consensus."""
 
     uses: ClassVar[tuple[str, ...]] = ()
+    least_parallel: ClassVar[int] = 4
 
     name: Literal["consensus"]
     support: Annotated[int, Field(ge=4)] = 5000
@@ -109,6 +113,6 @@ ALIGNERS = Kinds(
         "consensus": ConsensusConfig,
     },
     room="relrep_exp.tasks",
-    has={"uses": ()},
+    has={"uses": (), "least_parallel": 1},
 )
 AlignerConfig = Annotated[AbsoluteConfig | RelativeConfig | PairwiseConfig | ConsensusConfig, ALIGNERS]

@@ -8,7 +8,7 @@ spaces, and one sample alone cannot be classified.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -46,13 +46,8 @@ class HeadBank(nn.Module):
 
     def logits(self, x: Tensor, heads: slice = slice(None)) -> Tensor:
         """Score the classes of samples, without dropout. x [h, B, k] for the chosen heads -> [h, B, C]."""
-        x = F.layer_norm(x, x.shape[-1:]) * self.scale[heads] + self.shift[heads]
-        x = torch.tanh(torch.baddbmm(self.first_bias[heads], x, self.first[heads]))
-        if self.over_batch:
-            x, _ = over_batch(x)
-        else:
-            x = F.layer_norm(x, x.shape[-1:]) * self.scale2[heads] + self.shift2[heads]
-        return torch.baddbmm(self.last_bias[heads], x, self.last[heads])
+        weights = {name: weight[heads] for name, weight in self.named_parameters()}
+        return scores(weights, F.layer_norm(x, x.shape[-1:]), self.over_batch)
 
 
 @dataclass(frozen=True)
@@ -84,8 +79,14 @@ def _linear(
     return nn.Parameter(values[:, :-1].contiguous()), nn.Parameter(values[:, -1:].contiguous())
 
 
-def over_batch(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Standardise each feature of x [h, B, k] over the batch; returns 1 / its standard deviation, too."""
-    centred = x - x.mean(1, keepdim=True)  # torch.var_mean is slow along this axis
-    rstd = ((centred * centred).mean(1, keepdim=True) + NORM_EPS).rsqrt()
-    return centred * rstd, rstd
+def scores(w: Mapping[str, Tensor], x: Tensor, over_batch: bool, mask: Tensor | None = None) -> Tensor:
+    """Score the classes of standardised samples x [h, B, k] -> [h, B, C]; mask [h, B, k] is dropout's."""
+    hidden = torch.baddbmm(w["first_bias"], torch.addcmul(w["shift"], x, w["scale"]), w["first"]).tanh()
+    if mask is not None:
+        hidden = hidden * mask
+    if over_batch:
+        centred = hidden - hidden.mean(1, keepdim=True)  # torch.var_mean is slow along this axis
+        inputs = centred * ((centred * centred).mean(1, keepdim=True) + NORM_EPS).rsqrt()
+    else:
+        inputs = torch.addcmul(w["shift2"], F.layer_norm(hidden, hidden.shape[-1:]), w["scale2"])
+    return torch.baddbmm(w["last_bias"], inputs, w["last"])
