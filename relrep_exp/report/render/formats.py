@@ -58,7 +58,9 @@ def to_latex(table: Table) -> str:
             text, below = _latex(cell_text(cell, line, column, table)), _latex(paper_text(cell, line, column))
             ours.append(rf"\textbf{{{text}}}" if cell and cell.best else text)
             paper.append(rf"{{\footnotesize {below}}}" if below else "")
-        body += [_ampersands(row) for row in (ours, paper) if row is ours or any(row[2:])]
+        body.append(_ampersands(ours))
+        if any(paper[2:]):
+            body.append(_ampersands(paper))
     return "\n".join(
         [
             r"% \usepackage{booktabs}",

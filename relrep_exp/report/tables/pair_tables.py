@@ -128,14 +128,16 @@ def _table(
     )
 
     def cells(pairs: Sequence[Pair], across: bool) -> tuple[Cell | None, ...]:
-        return tuple(
-            None
-            if across and column.own
-            else _cell(runs[column.method], column.measure.name, pairs)
-            if runs[column.method]
-            else missing.get(column.method)
-            for column in columns
-        )
+        found: list[Cell | None] = []
+        for column in columns:
+            done = runs[column.method]
+            if across and column.own:
+                found.append(None)
+            elif done:
+                found.append(_cell(done, column.measure.name, pairs))
+            else:
+                found.append(missing.get(column.method))
+        return tuple(found)
 
     rows = []
     for target, source in pairs:

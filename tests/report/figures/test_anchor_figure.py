@@ -52,7 +52,7 @@ def points(**views):
 
 
 MULTI = view([[3, 1, 4, 15, 9, 2], [7, 8, 0, 6, 5, 11]], [30.0, 20.0, 25.0])
-RANDOM = view([[12], [13]], [1.0, 1.0, 1.0])
+RANDOM = view([[12]], [1.0, 1.0, 1.0])
 
 
 def images_of(figure):
@@ -102,7 +102,7 @@ def test_the_lowest_seed_is_shown_and_an_anchor_of_one_sample_has_one_image():
     later = Point("multi", {"seed": 1}, None, single("multi", 1, 0.5, views=[MULTI]))
     lowest = anchors_figure(experiment(), [later, run])
     assert {row[5] for row in lowest.rows if row[0] == "effective_points"} == {1.0}
-    assert [len(row) for row in images_of(lowest.figure)] == [1 + 1 + COUNT] * 2
+    assert [len(row) for row in images_of(lowest.figure)] == [1 + 1 + COUNT]
 
 
 def test_records_without_images_say_what_to_do():

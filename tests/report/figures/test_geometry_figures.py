@@ -8,8 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from relrep_exp.app.plan import make_plan
-from relrep_exp.app.run import run as make_record
 from relrep_exp.errors import UserError
 from relrep_exp.report.figures.geometry_figures import invariances_figure, spaces_figure
 from relrep_exp.report.tables.points import Point
@@ -190,6 +188,9 @@ def test_runs_that_keep_nothing_to_draw_are_told(spaces):
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "figure"), [("fig1", invariances_figure), ("fig2", spaces_figure)])
 def test_real_runs_are_drawn(name, figure, outputs, tmp_path):
+    from relrep_exp.app.plan import make_plan  # brings torch, which no other test here needs
+    from relrep_exp.app.run import run as make_record
+
     less = ["data.train=60", f"data.test={SAMPLES}", "logger=none", f"paths.outputs={outputs}"]
     plan = make_plan([f"experiment={name}", "seed=0", *less], sweep=False)
     records = [make_record(one.request, one.command, tmp_path).record for one in plan]

@@ -73,8 +73,8 @@ def test_the_pair_matrix_prints_every_value_where_it_belongs():
 
 def test_the_same_records_give_the_same_bytes(tmp_path):
     for folder in ("one", "two"):
-        points = [Point(m, {"seed": 0}, None, plausible(m, 0)) for m in METHODS]
-        samples_figure(experiment(), points).save(tmp_path / folder, "samples")
+        point = Point("param-wip", {"seed": 0}, None, plausible("param-wip", 0))
+        samples_figure(experiment(), [point]).save(tmp_path / folder, "samples")
     files = [
         {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two")
     ]
