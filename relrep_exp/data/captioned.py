@@ -6,7 +6,7 @@ list or Parquet), and the image files that they name. Row n is the same sample i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from relrep_exp.config.schema.types import IMAGE
 from relrep_exp.data import image_files, layouts, tables
 from relrep_exp.data.image_samples import FileImages
-from relrep_exp.data.images import Classes, class_numbers
+from relrep_exp.data.images import class_numbers
 from relrep_exp.data.manifest import manifest, names_below, settings
 from relrep_exp.data.origin import local_folder
 from relrep_exp.data.samples import Samples, View, require_views
@@ -60,19 +60,29 @@ def load(config: CaptionedData, views: Sequence[str], offline: bool) -> Samples:
         UserError: tables are damaged, lack a column or name images that do not exist (unless samples that
             cannot be read may be left out), or labels do not fit; every problem.
     """
+    import torch
+
     _require_views(config, views)
     root = local_folder(config)
     splits = every({split: partial(_read, config, root, split) for split in ("train", "test")})
-    classes, problems = class_numbers(splits["train"].labels, splits["test"].labels, config.limit)
+    train, test = splits["train"], splits["test"]
+    classes, problems = class_numbers(train.labels, test.labels, config.limit)
+    images = [path for part in (train, test) for path in part.images[: config.limit]]
     if IMAGE in views and config.on_error == "raise":
-        problems += _missing(root, splits, config.limit)
+        lost = [path for path in dict.fromkeys(images) if not (root / path).is_file()]
+        if lost:
+            what = f"{root}: there are no images {tables.some(lost)}"
+            remedy = "copy them there, or leave such samples out with data.on_error=skip"
+            problems.append(Problem(what, f"{remedy}; data.image_path says where they lie"))
     if problems:
         raise UserError(problems)
-    notes = {
-        "samples": {"train": len(classes.train), "test": len(classes.test)},
-        "classes": list(classes.names),
-    }
-    found = {view: _view(view, root, splits, classes) for view in views}
+    counts = {"train": len(classes.train), "test": len(classes.test)}
+    labels = torch.tensor([*classes.train, *classes.test], dtype=torch.int64)
+    is_train = torch.arange(len(labels)) < counts["train"]
+    texts = [text for part in (train, test) for text in part.texts[: config.limit]]
+    samples: dict[str, Any] = {IMAGE: FileImages(root, tuple(images)), config.language: texts}
+    notes = {"samples": counts, "classes": list(classes.names)}
+    found = {view: View(samples[view], is_train, labels) for view in views}
     return Samples(found, parallel=True, notes=notes)
 
 
@@ -101,31 +111,3 @@ def _read(config: CaptionedData, root: Path, split: str) -> Rows:
             what = f"{table.place(row)}: the image {path!r} is not inside data.root"
             raise user_error(what, "write paths relative to data.root, with slashes")
     return Rows(tables.joined(cells, config.text), images, cells[config.label])
-
-
-def _missing(root: Path, splits: Mapping[str, Rows], limit: int | None) -> list[Problem]:
-    """Image files that tables name and that do not exist, in one problem."""
-    named = [path for rows in splits.values() for path in rows.images[:limit]]
-    lost = [path for path in dict.fromkeys(named) if not (root / path).is_file()]
-    if not lost:
-        return []
-    remedy = "copy them there, or leave such samples out with data.on_error=skip"
-    return [
-        Problem(
-            f"{root}: there are no images {tables.some(lost)}",
-            f"{remedy}; data.image_path says where they lie",
-        )
-    ]
-
-
-def _view(view: str, root: Path, splits: Mapping[str, Rows], classes: Classes) -> View:
-    import torch
-
-    counts = {"train": len(classes.train), "test": len(classes.test)}
-    labels = torch.tensor([*classes.train, *classes.test], dtype=torch.int64)
-    is_train = torch.arange(len(labels)) < counts["train"]
-    if view == IMAGE:
-        paths = [path for split, count in counts.items() for path in splits[split].images[:count]]
-        return View(FileImages(root, tuple(paths)), is_train, labels)
-    texts = [text for split, count in counts.items() for text in splits[split].texts[:count]]
-    return View(texts, is_train, labels)

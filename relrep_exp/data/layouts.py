@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from glob import escape
 from pathlib import Path
 
-from relrep_exp.data import questions
+from relrep_exp.data.textfile import QUESTION_FILES
 from relrep_exp.errors import nearest, user_error
 
 # suffix -> the reader in `datasets`; all but Parquet may end in .gz besides
@@ -61,7 +61,7 @@ def find(root: Path, subset: str, split: str, key: str) -> list[Path]:
     Raises:
         UserError: there are none, some are missing, or several formats of the same.
     """
-    original = [questions.FILES[split]] if subset == DEFAULT and split in questions.FILES else []
+    original = [QUESTION_FILES[split]] if subset == DEFAULT and split in QUESTION_FILES else []
     for stem in [*stems(subset, split), *original]:
         if found := _files(root, stem):
             _require_one_table(found)

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.data import questions
 from relrep_exp.data.layouts import FORMATS, suffix
-from relrep_exp.data.textfile import TAB, dialect, lines
+from relrep_exp.data.textfile import QUESTION_SUFFIX, TAB, dialect, lines, questions
 from relrep_exp.errors import Problem, UserError, every, nearest, user_error
 
 if TYPE_CHECKING:
@@ -145,23 +143,22 @@ def _load(path: Path) -> pa.Table:
     import pyarrow
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
+    from datasets.utils import logging
 
-    if path.suffix == questions.SUFFIX:
-        return questions.read(path)
+    if path.suffix == QUESTION_SUFFIX:
+        return pyarrow.table(questions(path))
     reader, options = _reader(path)
-    with tempfile.TemporaryDirectory(prefix="relrep-") as scratch, _quiet():
-        try:
-            rows = load_dataset(
-                reader,
-                data_files=[literal(path)],
-                split="train",
-                streaming=True,
-                cache_dir=scratch,
-                **options,
-            )
+    level = logging.get_verbosity()
+    logging.set_verbosity(logging.CRITICAL)  # the library logs what it raises, too
+    try:
+        with tempfile.TemporaryDirectory(prefix="relrep-") as scratch:
+            how = {"split": "train", "streaming": True, "cache_dir": scratch, **options}
+            rows = load_dataset(reader, data_files=[literal(path)], **how)
             batches = list(rows.with_format("arrow").iter(batch_size=_BATCH))
-        except (DatasetsError, pyarrow.ArrowException, ValueError, OSError, EOFError) as error:
-            raise _unreadable(path, error) from None
+    except (DatasetsError, pyarrow.ArrowException, ValueError, OSError, EOFError) as error:
+        raise _unreadable(path, error) from None
+    finally:
+        logging.set_verbosity(level)
     if not batches:
         raise user_error(f"{path} has no rows", "give a table with rows")
     return pyarrow.concat_tables(batches)
@@ -169,41 +166,25 @@ def _load(path: Path) -> pa.Table:
 
 def _reader(path: Path) -> tuple[str, dict[str, Any]]:
     """The library's reader for a file, and what it has to be told; text files are looked through before."""
+    from datasets import Features, Value
+
     kind = suffix(path)
     if kind not in FORMATS or path.name.endswith(".parquet.gz"):
         raise user_error(f"{path}: not a format that is read", f"save it as {', '.join(FORMATS)}")
     if FORMATS[kind] == "csv":
-        return "csv", _csv_options(path, TAB if kind == ".tsv" else ",")
+        written = dialect(path, TAB if kind == ".tsv" else ",")
+        # Every cell is a string, whatever it looks like; none is taken for a missing one.
+        features = Features({name: Value("string") for name in written.columns})
+        how = {"sep": written.separator, "quoting": written.quoting, "encoding": "utf-8-sig"}
+        return "csv", {**how, "na_filter": False, "features": features}
     if FORMATS[kind] == "json" and not sum(bool(line.strip()) for line in lines(path)):
         raise user_error(f"{path} has no rows", "give a table with rows")
     return FORMATS[kind], {}
 
 
-def _csv_options(path: Path, separator: str) -> dict[str, Any]:
-    from datasets import Features, Value
-
-    written = dialect(path, separator)
-    features = Features({name: Value("string") for name in written.columns})
-    how = {"sep": separator, "quoting": written.quoting, "encoding": "utf-8-sig"}
-    return {**how, "na_filter": False, "features": features}
-
-
 def literal(path: Path) -> str:
     """Escape a path, so that the search for patterns of `datasets` finds it as it is."""
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path.absolute()))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The library logs what it raises, too."""
-    from datasets.utils import logging
-
-    level = logging.get_verbosity()
-    logging.set_verbosity(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:

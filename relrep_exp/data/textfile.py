@@ -1,9 +1,10 @@
-"""Text files line by line, plain or gzip, with the place of whatever is wrong in them."""
+"""Text files line by line, with the place of whatever is wrong in them: lines, CSV and TSV, questions."""
 
 from __future__ import annotations
 
 import csv
 import gzip
+import re
 import sys
 import zlib
 from collections.abc import Iterator
@@ -14,8 +15,13 @@ from pathlib import Path
 from relrep_exp.errors import UserError, user_error
 
 TAB = "\t"
+QUESTION_SUFFIX = ".label"
+QUESTION_FILES = {"train": "train_5500", "test": "TREC_10"}  # split -> what TREC's own file is called
+# The columns are named as in the tables of these questions on the hub.
+QUESTION_COLUMNS = ("text", "label_original", "label_coarse_original")
 _ENCODING = "save it as UTF-8: iconv -f LATIN1 -t UTF-8 OLD > NEW, LATIN1 being what it is in now"
 _CSV = "give every row as many cells as the header; a cell with a separator or a line break goes in quotes"
+_QUESTION = re.compile(r"(?P<label>(?P<coarse>[A-Z]+):\w+) (?P<text>.*\S)\s*")
 
 
 @dataclass(frozen=True)
@@ -47,9 +53,7 @@ def lines(path: Path) -> Iterator[str]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise user_error(f"{path} is damaged or cut off: {error}", "copy or download it again") from None
     except OSError as error:
-        raise user_error(
-            f"{path} cannot be read: {error.strerror}", "give a file that you can read"
-        ) from None
+        raise _denied(path, error) from None
 
 
 def asset(name: str) -> list[dict[str, str]]:
@@ -109,3 +113,36 @@ def _counted(row: list[str], columns: list[str], path: Path, line: int) -> bool:
     if any("\n" in cell and TAB in cell for cell in row):
         raise user_error(f"{path}, line {line}: a quotation mark opened above it was never closed", _CSV)
     return bool(row)
+
+
+def questions(path: Path) -> dict[str, list[str]]:
+    """Read TREC's own files: questions with both of their labels, `DESC:manner` and `DESC`, as columns.
+
+    Raises:
+        UserError: it cannot be read, is empty, or a line is no `COARSE:fine question`; with the line.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise _denied(path, error) from None
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")  # as they are distributed
+    # Lines end in \n alone, as Latin-1 has other marks that Python would take for ends.
+    found = text.removesuffix("\n").split("\n") if text else []
+    if not found:
+        raise user_error(f"{path} has no rows", "give a table with rows")
+    columns: dict[str, list[str]] = {name: [] for name in QUESTION_COLUMNS}
+    for number, line in enumerate(found, start=1):
+        match = _QUESTION.fullmatch(line)
+        if match is None:
+            what = f"{path}, line {number}: {line[:40]!r} is no question with its label"
+            raise user_error(what, "write COARSE:fine and the question, as in 'LOC:city What city ... ?'")
+        for name, cell in zip(QUESTION_COLUMNS, match.group("text", "label", "coarse"), strict=True):
+            columns[name].append(cell)
+    return columns
+
+
+def _denied(path: Path, error: OSError) -> UserError:
+    return user_error(f"{path} cannot be read: {error.strerror}", "give a file that you can read")

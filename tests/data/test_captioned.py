@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import reading as sources
 from PIL import Image
+from reading import told
 
 from relrep_exp.config.schema import CaptionedData
 from relrep_exp.config.schema.types import IMAGE
 from relrep_exp.data.samples import BadSampleError
-from relrep_exp.errors import UserError
 
 SECTIONS = ["Art", "Sports"]
 TRAIN, TEST = 6, 4
@@ -52,14 +52,6 @@ def load(root, views=VIEWS, **more):
 
 def identity(root, views=VIEWS, **more):
     return sources.identity(config(root, **more), views, True)
-
-
-def told(call, *args, **more):
-    """What the user is told; every problem has a remedy."""
-    with pytest.raises(UserError) as caught:
-        call(*args, **more)
-    assert all(problem.what and problem.remedy for problem in caught.value.problems)
-    return caught.value.problems
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "json"])

@@ -2,18 +2,17 @@
 
 import shutil
 
-import datasets.config
 import numpy as np
 import pytest
 import reading as sources
 from PIL import Image
+from reading import told
 from tiny_images import (
     LABELS,
     PIXELS,
     config,
     identity,
     load,
-    told,
     view,
     write_csv,
     write_folders,
@@ -27,35 +26,20 @@ from relrep_exp.data import image_samples
 from relrep_exp.data.image_samples import image_shape
 from relrep_exp.data.samples import BadSampleError
 
-
-@pytest.fixture(autouse=True)
-def arrow_cache(tmp_path, monkeypatch):
-    """Where `datasets` keeps its Arrow files."""
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "arrow")
+pytestmark = pytest.mark.usefixtures("arrow_cache")
 
 
-# Faults
-
-
-def test_no_such_folder(tmp_path):
+def test_no_such_folder_view_or_format(tmp_path):
     (problem,) = told(identity, tmp_path / "none")
     assert "there is no such folder" in problem.what and "tiny" in problem.remedy
-    (tmp_path / "file").touch()
-    assert "it is a file" in told(load, tmp_path / "file")[0].what
-
-
-def test_neither_a_repository_nor_a_folder_nor_such_a_view():
-    problems = told(sources.load, config(), ["en", IMAGE], True)
-    assert ["view 'en'" in problems[0].what, "data.repo" in problems[1].remedy] == [True, True]
-
-
-def test_no_known_format(tmp_path):
     (tmp_path / "notes.txt").touch()
+    assert "it is a file" in told(load, tmp_path / "notes.txt")[0].what
     (problem,) = told(load, tmp_path)
     assert "it holds notes.txt" in problem.what
-    assert all(
-        said in problem.remedy for said in ("train-images-idx3-ubyte", ".parquet", "train/CLASS/*.png")
-    )
+    for said in ("train-images-idx3-ubyte", ".parquet", "train/CLASS/*.png"):
+        assert said in problem.remedy
+    view, repo = told(sources.load, config(), ["en", IMAGE])
+    assert "view 'en'" in view.what and "data.repo" in repo.remedy
 
 
 IDX_FAULTS = {
@@ -114,10 +98,8 @@ def test_a_damaged_table(tmp_path):
 
 
 def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
-    import datasets.config
-
     (tmp_path / "file").touch()
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "file" / "arrow")
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "file" / "arrow")
     (problem,) = told(load, write_csv(tmp_path / "data"))
     assert str(tmp_path / "file") in problem.what and "HF_DATASETS_CACHE=DIR" in problem.remedy
 
@@ -155,15 +137,13 @@ def test_a_limit_that_leaves_one_class(tmp_path):
     assert "in the first 2 samples" in problem.what and problem.remedy == "raise data.limit"
 
 
-def test_labels_are_numbered_in_sorted_order(tmp_path):
-    assert view(csv_with(tmp_path, [30, -4, 7], [7, 30])).labels.tolist() == [2, 0, 1, 1, 2]
-
-
-def test_a_class_may_be_called_na(tmp_path):
-    assert view(csv_with(tmp_path, ["NA", "EU"], ["NA"])).labels.tolist() == [1, 0, 1]
-
-
-# Single images
+@pytest.mark.parametrize(
+    ("train", "test", "numbers"),
+    [([30, -4, 7], [7, 30], [2, 0, 1, 1, 2]), (["NA", "EU"], ["NA"], [1, 0, 1])],
+    ids=["sorted by value", "a class called NA"],
+)
+def test_labels_are_numbered_in_sorted_order(train, test, numbers, tmp_path):
+    assert view(csv_with(tmp_path, train, test)).labels.tolist() == numbers
 
 
 def test_a_damaged_image_is_a_bad_sample(tmp_path):

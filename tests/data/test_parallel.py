@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
 import os
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import reading as sources
-import yaml
-from pydantic import TypeAdapter
+from reading import refused, write
 
-from relrep_exp.config.schema import ParallelConfig
 from relrep_exp.data import hub
-from relrep_exp.errors import UserError
 from relrep_exp.store.files import CONF
 
 NAMES = ["files", "ntrex", "own", "paws_x", "sib200", "translated", "xnli"]
@@ -25,22 +20,15 @@ COUNT = 30
 
 
 def parallel(name, **changes):
-    values = yaml.safe_load((CONF / "parallel" / f"{name}.yaml").read_text())
-    return TypeAdapter(ParallelConfig).validate_python({**values, **changes})
+    return sources.config("parallel", name, **changes)
 
 
 def load(config, *views):
-    return sources.load(config, list(views), offline=True)
+    return sources.load(config, list(views))
 
 
 def identity(config, *views):
-    return sources.identity(config, list(views), offline=True)
-
-
-def refused(config, *views):
-    with pytest.raises(UserError) as caught:
-        load(config, *views)
-    return str(caught.value)
+    return sources.identity(config, list(views))
 
 
 def texts(samples):
@@ -49,19 +37,6 @@ def texts(samples):
 
 def sentences(language, count=COUNT):
     return [f"{language} {n}" for n in range(count)]
-
-
-def write_csv(path, rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]), delimiter="\t" if path.suffix == ".tsv" else ",")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def write_parquet(path, rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows), path)
 
 
 @pytest.fixture
@@ -82,7 +57,7 @@ def xnli(root, languages=("de", "en")):
                 }
                 for n in range(count)
             ]
-            write_parquet(root / language / f"{split}-00000-of-00001.parquet", rows)
+            write(root / language / f"{split}-00000-of-00001.parquet", rows)
     return parallel("xnli", root=str(root))
 
 
@@ -93,7 +68,7 @@ def paws(root, languages=("de", "en")):
                 {"id": n, "sentence1": f"{language} {split} a{n}", "sentence2": f"{language} {split} b{n}"}
                 for n in range(1, 16)
             ]
-            write_parquet(root / language / f"{split}-00000-of-00001.parquet", rows)
+            write(root / language / f"{split}-00000-of-00001.parquet", rows)
     return parallel("paws_x", root=str(root))
 
 
@@ -123,7 +98,7 @@ def test_rows_are_joined_on_their_key_and_the_untranslated_dropped(tmp_path):
     path = tmp_path / "de" / "test-00000-of-00001.parquet"
     rows = [row for row in pq.read_table(path).to_pylist() if row["id"] not in (3, 4)]
     rows[0]["sentence1"], rows[1]["sentence2"], rows[2]["sentence2"] = "NS", " ", None
-    write_parquet(path, rows[::-1])
+    write(path, rows[::-1])
     samples = load(config, "de", "en")
     pairs = list(zip(*texts(samples).values(), strict=True))
     assert all(german.removeprefix("de") == english.removeprefix("en") for german, english in pairs)
@@ -136,14 +111,14 @@ def test_rows_are_joined_on_their_key_and_the_untranslated_dropped(tmp_path):
 def test_a_key_comes_once_in_a_split(tmp_path):
     config = paws(tmp_path)
     path = tmp_path / "en" / "test-00000-of-00001.parquet"
-    write_parquet(path, [{**row, "id": row["id"] // 2} for row in pq.read_table(path).to_pylist()])
+    write(path, [{**row, "id": row["id"] // 2} for row in pq.read_table(path).to_pylist()])
     message = refused(config, "de", "en")
     assert "en, split 'test': parallel.key=id has 1, 2, 3, 4, 5, ... (7 in all) more than once" in message
 
 
 def test_rows_without_a_key_have_to_be_as_many_in_every_language(tmp_path):
     config = xnli(tmp_path)
-    write_parquet(tmp_path / "en" / "test-00000-of-00001.parquet", [{"premise": "a", "hypothesis": "b"}])
+    write(tmp_path / "en" / "test-00000-of-00001.parquet", [{"premise": "a", "hypothesis": "b"}])
     message = refused(config, "de", "en")
     assert "'test' has another number of rows in each language: de 15, en 1" in message
     assert "parallel.key=COLUMN" in message
@@ -151,7 +126,7 @@ def test_rows_without_a_key_have_to_be_as_many_in_every_language(tmp_path):
 
 def test_what_is_wrong_with_subsets_is_told_together(tmp_path):
     config = xnli(tmp_path)
-    write_parquet(tmp_path / "en" / "test-00000-of-00001.parquet", [{"premise": "a", "label": 0}])
+    write(tmp_path / "en" / "test-00000-of-00001.parquet", [{"premise": "a", "label": 0}])
     (tmp_path / "de" / "test-00000-of-00001.parquet").write_bytes(b"PAR1")
     message = refused(config, "de", "en")
     assert "no column 'hypothesis'" in message
@@ -171,11 +146,8 @@ def test_a_table_with_a_column_for_each_language(tmp_path, suffix):
     rows[7]["English"] = ""
     path = tmp_path / f"table.{suffix}"
     if suffix == "parquet":
-        write_parquet(path, [{**row, "English": row["English"] or None} for row in rows])
-    elif suffix == "jsonl":
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    else:
-        write_csv(path, rows)
+        rows[7]["English"] = None
+    write(path, rows)
     config = parallel("translated", path=str(path), languages={"de": "de", "en": "English"})
     samples = load(config, "en", "de")
     kept = [n for n in range(COUNT) if n != 7]
@@ -185,7 +157,7 @@ def test_a_table_with_a_column_for_each_language(tmp_path, suffix):
 
 def test_faults_of_a_table(tmp_path):
     path = tmp_path / "table.csv"
-    write_csv(path, [{"de": "a", "eng": "b"}] * COUNT)
+    write(path, [{"de": "a", "eng": "b"}] * COUNT)
     message = refused(parallel("translated", path=str(path)), "de", "en")
     assert "no column 'en'" in message
     assert "set parallel.languages.en=COLUMN; did you mean eng" in message
@@ -298,7 +270,7 @@ def test_identity_names_all_languages_since_each_may_drop_rows(files, tmp_path_f
 
 def test_identity_of_a_table_and_of_the_hub(tmp_path, monkeypatch):
     path = tmp_path / "table.csv"
-    write_csv(path, [{"de": "a", "en": "b"}] * COUNT)
+    write(path, [{"de": "a", "en": "b"}] * COUNT)
     found = identity(parallel("translated", path=str(path)), "de", "en")
     assert found["de"] != found["en"]
     assert str(tmp_path) not in json.dumps(found)
@@ -319,11 +291,3 @@ def test_the_real_ntrex():
     samples = load(parallel("ntrex", root=str(real)), "de", "en", "es", "fr", "zh")
     assert samples.notes == {"pairs": 1996, "repeated": 1}
     assert int(samples.views["zh"].is_train.sum()) == 1796
-
-
-def test_the_real_sib200_without_topics():
-    real = Path(os.environ.get("RELREP_DATA", "/nowhere")) / "sib200"
-    if not real.is_dir():
-        pytest.skip("RELREP_DATA names no folder with sib200")
-    samples = load(parallel("sib200", root=str(real)), "en", "fr")
-    assert samples.notes == {"pairs": 1004}

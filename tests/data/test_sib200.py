@@ -7,13 +7,9 @@ from pathlib import Path
 
 import pytest
 import reading as sources
-import yaml
-from pydantic import TypeAdapter
+from reading import refused
 
-from relrep_exp.config.schema import DataConfig
 from relrep_exp.data import hub
-from relrep_exp.errors import UserError
-from relrep_exp.store.files import CONF
 
 TOPICS = ["travel", "health", "sports"]
 CODES = {"de": "deu_Latn", "en": "eng_Latn", "zh": "zho_Hans"}
@@ -21,8 +17,7 @@ SPLITS = {"train": range(9), "dev": range(20, 23), "test": range(100, 106)}
 
 
 def sib200(root, **changes):
-    values = {**yaml.safe_load((CONF / "data" / "sib200.yaml").read_text()), "root": root and str(root)}
-    return TypeAdapter(DataConfig).validate_python({**values, **changes})
+    return sources.config("data", "sib200", **{"root": root and str(root), **changes})
 
 
 def write(path, rows):
@@ -43,14 +38,8 @@ def root(tmp_path):
     return tmp_path
 
 
-def refused(config, *views):
-    with pytest.raises(UserError) as caught:
-        sources.load(config, list(views), offline=True)
-    return str(caught.value)
-
-
 def test_row_n_is_the_same_sentence_everywhere(root):
-    samples = sources.load(sib200(root), ["zh", "de", "en"], offline=True)
+    samples = sources.load(sib200(root), ["zh", "de", "en"])
     assert samples.parallel
     ids = [n for split in SPLITS.values() for n in split]
     for language, view in samples.views.items():
@@ -61,7 +50,7 @@ def test_row_n_is_the_same_sentence_everywhere(root):
 
 
 def test_the_splits_are_chosen(root):
-    view = sources.load(sib200(root, train=["train"], test=["dev"]), ["de"], offline=True).views["de"]
+    view = sources.load(sib200(root, train=["train"], test=["dev"]), ["de"]).views["de"]
     assert (len(view.samples), int(view.is_train.sum())) == (12, 9)
 
 
@@ -102,15 +91,15 @@ def test_faults_of_several_files_are_told_together(root):
 
 
 def test_other_languages_do_not_change_the_identity(root, tmp_path_factory):
-    alone = sources.identity(sib200(root), ["de"], offline=True)["de"]
-    assert sources.identity(sib200(root), ["zh", "de"], offline=True)["de"] == alone
+    alone = sources.identity(sib200(root), ["de"])["de"]
+    assert sources.identity(sib200(root), ["zh", "de"])["de"] == alone
     other = tmp_path_factory.mktemp("copy")
     for path in root.rglob("*.tsv"):
         write(other / "data" / path.relative_to(root), [])
         (other / "data" / path.relative_to(root)).write_bytes(path.read_bytes())
-    assert sources.identity(sib200(other), ["de"], offline=True)["de"] == alone
+    assert sources.identity(sib200(other), ["de"])["de"] == alone
     write(root / CODES["de"] / "dev.tsv", rows("de", [20, 21]))
-    assert sources.identity(sib200(root), ["de"], offline=True)["de"] != alone
+    assert sources.identity(sib200(root), ["de"])["de"] != alone
 
 
 def test_from_the_hub(root, monkeypatch, tmp_path_factory):
@@ -118,8 +107,8 @@ def test_from_the_hub(root, monkeypatch, tmp_path_factory):
     (snapshot / "data").symlink_to(root)
     monkeypatch.setattr(hub, "snapshot", lambda repo, offline: snapshot)
     monkeypatch.setattr(hub, "commit", lambda repo, offline: repo.revision)
-    assert len(sources.load(sib200(None), ["de", "en"], offline=True).views["en"].samples) == 18
-    found = sources.identity(sib200(None), ["de", "en"], offline=True)
+    assert len(sources.load(sib200(None), ["de", "en"]).views["en"].samples) == 18
+    found = sources.identity(sib200(None), ["de", "en"])
     assert found["de"]["commit"] == "38977a667f6fc264d5c26ec57a01e16db040b358"
     assert found["de"]["code"] == "deu_Latn"
 
@@ -128,7 +117,7 @@ def test_the_real_data():
     real = Path(os.environ.get("RELREP_DATA", "/nowhere")) / "sib200"
     if not real.is_dir():
         pytest.skip("RELREP_DATA names no folder with sib200")
-    samples = sources.load(sib200(real), ["de", "en", "es", "fr", "zh"], offline=True)
+    samples = sources.load(sib200(real), ["de", "en", "es", "fr", "zh"])
     assert samples.notes["rows"] == {"train": 800, "test": 204}
     assert len(samples.notes["classes"]) == 7
     assert samples.views["en"].samples[3].startswith("At 11:20, the police asked")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import json
 import os
 import subprocess
@@ -12,51 +10,23 @@ from collections import Counter
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import reading as sources
-import yaml
-from pydantic import TypeAdapter
+from reading import refused, write
+from tiny_images import write_csv
 
-from relrep_exp.config.schema import DataConfig
 from relrep_exp.data import hub, layouts
-from relrep_exp.errors import UserError
-from relrep_exp.store.files import CONF
 
 ROOT = Path(__file__).resolve().parents[2]
 ODD = ["NA", "None", "007", "", 'say "hi", now', "two\nlines", "a\u2028b", "Größe 尺寸", "2019-01-01", '"']
 
 
 def marc(root, **changes):
-    values = {
-        **yaml.safe_load((CONF / "data" / "marc.yaml").read_text()),
-        "root": root and str(root),
-        **changes,
-    }
-    return TypeAdapter(DataConfig).validate_python(values)
+    return sources.config("data", "marc", **{"root": root and str(root), **changes})
 
 
 def rows(count, word="text", labels=5):
     return [{"text": f"{word} {n}", "label": n % labels} for n in range(count)]
-
-
-def write(path, table):
-    """A table in the format that the name says."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    kind = path.name.removesuffix(".gz").rsplit(".", 1)[1]
-    if kind == "parquet":
-        pq.write_table(pa.Table.from_pylist(table), path)
-        return path
-    opened = gzip.open if path.name.endswith(".gz") else open
-    with opened(path, "wt", encoding="utf-8", newline="") as stream:
-        if kind in ("jsonl", "json"):
-            stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in table)
-        else:
-            writer = csv.DictWriter(stream, list(table[0]), delimiter="\t" if kind == "tsv" else ",")
-            writer.writeheader()
-            writer.writerows(table)
-    return path
 
 
 def folder(root, languages=("de", "en"), suffix="csv", table=None):
@@ -67,13 +37,7 @@ def folder(root, languages=("de", "en"), suffix="csv", table=None):
 
 
 def load(config, *views):
-    return sources.load(config, list(views), offline=True)
-
-
-def refused(config, *views):
-    with pytest.raises(UserError) as caught:
-        load(config, *views)
-    return str(caught.value)
+    return sources.load(config, list(views))
 
 
 @pytest.mark.parametrize("suffix", ["csv", "csv.gz", "tsv", "tsv.gz", "jsonl", "jsonl.gz", "json", "parquet"])
@@ -83,13 +47,7 @@ def test_odd_texts_survive_every_format(tmp_path, suffix):
     assert list(samples.views["de"].samples) == ODD * 2
     assert samples.views["de"].labels.tolist() == [0, 1, 2, 3, 4] * 4
     assert samples.notes["empty_texts"] == {"de": 2}
-
-
-def test_rows_are_the_same_only_where_one_language_is_read(tmp_path):
-    table = [{"text": text, "label": n % 5} for n, text in enumerate(ODD)]
-    config = marc(folder(tmp_path, ["de", "fr"], "csv", table), labels="fine")
-    assert load(config, "de").parallel
-    assert not load(config, "de", "fr").parallel
+    assert samples.parallel, "all encoders of one language read the same rows"
 
 
 @pytest.mark.parametrize(
@@ -102,6 +60,7 @@ def test_rows_are_the_same_only_where_one_language_is_read(tmp_path):
         "{s}/{l}.parquet",
         "{s}/dataset_{l}_{s}.json",
         "{l}_{s}.tsv",
+        "{l}-{s}.csv.gz",
     ],
 )
 def test_every_layout_is_found(tmp_path, layout):
@@ -111,7 +70,7 @@ def test_every_layout_is_found(tmp_path, layout):
     path = layout.format(l="de", s="train")
     assert any(fnmatchcase(path, pattern) for pattern in layouts.patterns("de", ["train"]))  # is downloaded
     samples = load(marc(tmp_path, labels="fine"), "en", "de")
-    assert set(samples.views) == {"de", "en"}
+    assert set(samples.views) == {"de", "en"} and not samples.parallel
     assert samples.views["en"].samples[0] == "en train 0"
     assert samples.views["de"].samples[-1] == "de test 9"
     assert samples.views["de"].is_train.tolist() == [True] * 20 + [False] * 10
@@ -124,13 +83,6 @@ def test_parts_are_read_in_order(tmp_path):
         write(tmp_path / "de" / f"train-0000{part}-of-00003.parquet", rows(5, f"part {part}"))
     texts = load(marc(tmp_path, labels="fine"), "de").views["de"].samples
     assert [texts[row] for row in (0, 5, 14)] == ["part 0 0", "part 1 0", "part 2 4"]
-
-
-def test_a_data_set_of_one_language_needs_no_folder_for_it(tmp_path):
-    write(tmp_path / "train.csv", rows(10))
-    write(tmp_path / "test.csv", rows(10))
-    config = marc(tmp_path, labels="fine", languages={"de": "default"})
-    assert len(load(config, "de").views["de"].samples) == 20
 
 
 def test_a_tsv_whose_quotation_marks_do_not_pair_is_read_as_it_is(tmp_path):
@@ -296,23 +248,22 @@ def test_a_missing_part_and_two_formats(tmp_path):
     write(tmp_path / "de" / "train-00001-of-00002.parquet", rows(5))
     write(tmp_path / "de" / "test.csv", rows(5))
     write(tmp_path / "de" / "test.parquet", rows(5))
-    with pytest.raises(UserError) as caught:
-        sources.identity(marc(tmp_path), ["de"], offline=True)
-    assert "holds 1 of 2 parts" in str(caught.value)
-    assert "keep one of them" in str(caught.value)
+    parts, formats = sources.told(sources.identity, marc(tmp_path), ["de"])
+    assert "holds 1 of 2 parts" in parts.what
+    assert "keep one of them" in formats.remedy
 
 
 def test_identity_is_the_content_not_the_place(tmp_path):
     here = folder(tmp_path / "here")
     there = folder(tmp_path / "there", ["de"])
-    first = sources.identity(marc(here), ["de", "en"], offline=True)
-    assert sources.identity(marc(there), ["de"], offline=True)["de"] == first["de"]
+    first = sources.identity(marc(here), ["de", "en"])
+    assert sources.identity(marc(there), ["de"])["de"] == first["de"]
     assert first["de"] != first["en"]
     json.dumps(first)
     write(there / "de" / "test.csv", rows(11))
-    assert sources.identity(marc(there), ["de"], offline=True)["de"] != first["de"]
+    assert sources.identity(marc(there), ["de"])["de"] != first["de"]
     for changes in ({"labels": "fine"}, {"limit": 3}, {"text": ["text", "label"]}):
-        assert sources.identity(marc(here, **changes), ["de"], offline=True)["de"] != first["de"]
+        assert sources.identity(marc(here, **changes), ["de"])["de"] != first["de"]
 
 
 def test_the_hub_gives_a_commit_to_the_identity_and_a_folder_to_the_reader(tmp_path, monkeypatch):
@@ -331,24 +282,25 @@ def test_the_hub_gives_a_commit_to_the_identity_and_a_folder_to_the_reader(tmp_p
 
 
 def test_no_cache_no_network_and_nothing_heavy_for_an_identity(tmp_path):
-    folder(tmp_path, ["de"], "parquet")
+    folder(tmp_path / "texts", ["de"], "parquet")
+    write_csv(tmp_path / "images")
     program = f"""
 import socket, sys, yaml
 def no_network(*_): raise SystemExit("it went to the network")
 socket.socket.connect = no_network
 from pydantic import TypeAdapter
 from relrep_exp.data.sources import Dataset
-from relrep_exp.config.schema import DataConfig
-values = yaml.safe_load(open("conf/data/marc.yaml")) | {{"root": {str(tmp_path)!r}}}
-config = TypeAdapter(DataConfig).validate_python(values)
-data = Dataset(config, offline=True)
+from relrep_exp.config.schema import DataConfig, ImagesData
+values = yaml.safe_load(open("conf/data/marc.yaml")) | {{"root": {str(tmp_path / "texts")!r}}}
+data = Dataset(TypeAdapter(DataConfig).validate_python(values), offline=True)
 data.identity(["de"])
-print([name for name in ("torch", "datasets", "pandas", "pyarrow", "numpy") if name in sys.modules])
+images = ImagesData(kind="images", name="tiny", image="img", root={str(tmp_path / "images")!r})
+Dataset(images, offline=True).identity(["image"])
+print([name for name in ("torch", "datasets", "pandas", "pyarrow", "numpy", "PIL") if name in sys.modules])
 print(len(data.load(["de"]).views["de"].samples))
 """
     nowhere = {"HOME": "/proc/none", "HF_HOME": "/proc/none", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "TMPDIR", "LANG")}
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env={**kept, **nowhere}, capture_output=True, text=True
-    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, env={**kept, **nowhere}, capture_output=True, text=True)
     assert done.stdout.split("\n")[:2] == ["[]", "24"], done.stderr

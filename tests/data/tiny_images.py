@@ -6,13 +6,11 @@ import json
 import struct
 
 import numpy as np
-import pytest
 import reading as sources
 from PIL import Image
 
 from relrep_exp.config.schema import ImagesData
 from relrep_exp.config.schema.types import IMAGE
-from relrep_exp.errors import UserError
 
 TRAIN, TEST = 9, 5
 rng = np.random.default_rng(0)
@@ -36,14 +34,6 @@ def view(*args, **more):
 
 def identity(*args, **more):
     return sources.identity(config(*args, **more), [IMAGE], True)[IMAGE]
-
-
-def told(call, *args, **more):
-    """What the user is told; every problem has a remedy."""
-    with pytest.raises(UserError) as caught:
-        call(*args, **more)
-    assert all(problem.what and problem.remedy for problem in caught.value.problems)
-    return caught.value.problems
 
 
 def png(pixels):

@@ -66,19 +66,14 @@ def no_connections(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_download_takes_one_format_of_the_weights_and_no_other_framework(serve: Serve) -> None:
-    running = serve(models_bert=FakeRepo(MODEL))
+    pickled = {name: content for name, content in MODEL.items() if name != "model.safetensors"}
+    only_pickled = FakeRepo({**pickled, "training_args.bin": b"p", "optimizer.pt": b"p"})
+    running = serve(models_bert=FakeRepo(MODEL), models_old=only_pickled)
     folder = hub.snapshot(BERT, offline=False)
-    expected = {"config.json", "tokenizer.json", "vocab.txt", "model.safetensors"}
-    assert files_in(folder) == expected == set(running.downloads())
+    others = {"config.json", "tokenizer.json", "vocab.txt"}
+    assert files_in(folder) == {*others, "model.safetensors"} == set(running.downloads())
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS
-
-
-def test_pickled_weights_come_where_there_are_no_others(serve: Serve) -> None:
-    only_pickled = {name: content for name, content in MODEL.items() if name != "model.safetensors"}
-    serve(models_bert=FakeRepo({**only_pickled, "training_args.bin": b"p", "optimizer.pt": b"p"}))
-    assert files_in(hub.snapshot(BERT, False)) == {
-        "config.json", "tokenizer.json", "vocab.txt", "pytorch_model.bin"
-    }  # fmt: skip
+    assert files_in(hub.snapshot(Repo("owner/old", "model"), False)) == {*others, "pytorch_model.bin"}
 
 
 def test_data_of_one_language_come_without_the_others_and_without_programs(serve: Serve) -> None:
@@ -106,22 +101,17 @@ def test_the_second_time_needs_no_hub(serve: Serve, monkeypatch: pytest.MonkeyPa
     assert [status.missing for status in hub.survey([BERT, TEXTS], False).values()] == [0, 0]
 
 
-def test_a_commit_is_asked_for_once_and_a_pinned_one_never(serve: Serve) -> None:
+def test_a_commit_is_asked_for_once_and_a_branch_that_moves_moves_no_run(serve: Serve) -> None:
     running = serve(models_bert=FakeRepo(MODEL))
     assert hub.commit(Repo("owner/bert", "model", MOVED), False) == MOVED
-    assert running.requests == []
+    assert running.requests == [], "a pinned one is not asked for"
     assert hub.commit(BERT, False) == COMMIT
     running.move("models/owner/bert", MOVED)
     assert hub.commit(BERT, False) == COMMIT, "a run must not change its commit on the way"
-    assert hub.snapshot(BERT, False).name == COMMIT
-
-
-def test_a_branch_that_moved_does_not_move_a_downloaded_copy(serve: Serve) -> None:
-    running = serve(models_bert=FakeRepo(MODEL))
     folder = hub.snapshot(BERT, False)
-    running.move("models/owner/bert", MOVED)
-    access._listings.clear()
+    access._listings.clear()  # the next run
     assert hub.snapshot(BERT, False) == folder
+    assert folder.name == COMMIT
     assert hub.snapshot(Repo("owner/bert", "model", MOVED), False).name == MOVED
     assert hub.commit(BERT, False) == COMMIT
 
