@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.callbacks import Callbacks
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobStatus, run_job
+from hydra.errors import HydraException
 from hydra.types import HydraContext
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 import relrep_exp.config.hydra_setup  # noqa: F401
 from relrep_exp.config import overrides as words
-from relrep_exp.config.choices import Composed, composed
-from relrep_exp.config.load import folder_of, load_experiment, of_profile, profiles_of
+from relrep_exp.config.load import folder_of, keys_of, load, load_experiment, of_profile, profiles_of
 from relrep_exp.config.schema import Config, ExperimentConfig
 from relrep_exp.errors import Problem, UserError, user_error
 from relrep_exp.store.files import CONF
@@ -35,11 +37,13 @@ class Formed:
     """A command line with an experiment in one of its forms, or with none.
 
     Attributes:
+        whole: the experiment with all of its forms.
         experiment: in the form that `profile` names.
         words: the overrides, behind those of the form.
         folder: of the experiment's files: its name, with the form's where the paper's is another.
     """
 
+    whole: ExperimentConfig | None
     experiment: ExperimentConfig | None
     words: list[Override]
     folder: str = ""
@@ -78,7 +82,7 @@ def run_composed(composed: DictConfig, task: Callable[[Path], T]) -> T:
 
 
 class Composer:
-    """Hydra's compose API over conf/. Runs that differ in single values alone are composed once."""
+    """Compose command lines over conf/, and tell all that is wrong with them."""
 
     def __enter__(self) -> Self:
         self._outside = Singleton.get_state()  # Hydra itself may be running, as it is around a sweeper
@@ -86,6 +90,7 @@ class Composer:
         self._hydra = initialize_config_dir(str(CONF), version_base="1.3")
         self._hydra.__enter__()
         self._loader = GlobalHydra.instance().config_loader()
+        self._groups = self._loader.list_groups("")
         return self
 
     def __exit__(
@@ -94,26 +99,54 @@ class Composer:
         self._hydra.__exit__(kind, error, trace)
         Singleton.set_state(self._outside)
 
+    def compose(self, texts: Iterable[str], experiment: bool = True) -> DictConfig:
+        """Compose these words, each with a single value.
+
+        Runs that choose the same files and differ in values alone, as the seeds of an experiment do, share
+        what Hydra makes of the files: 0.1 s of it for every run would be most of what a plan takes. The
+        values are then set by the very function with which Hydra ends a composition.
+
+        Args:
+            texts: the words.
+            experiment: whether to keep the experiment, which no run reads and which is long to copy.
+
+        Raises:
+            UserError: Hydra makes nothing of them.
+        """
+        parsed = words.parse(texts)
+        files = [override for override in parsed if self._chooses(override) or words.of_hydra(override)]
+        values = [override for override in parsed if override not in files]
+        if not experiment:
+            values = [o for o in values if not o.key_or_group.startswith("experiment.")]
+        made = _of_files(tuple(str(override.input_line) for override in files), experiment)
+        config = made.copy()
+        try:
+            ConfigLoaderImpl._apply_overrides_to_config(values, config)
+        except HydraException as error:
+            known = _keys(made)
+            unknown = [problem for override in values for problem in words.key_problems(override, known)]
+            raise UserError(unknown or _refusal(error)) from None
+        return config
+
     def sort_out(self, given: Sequence[Override]) -> tuple[list[Problem], list[Override]]:
-        """What is unknown, and the overrides that are not."""
-        problems: dict[int, list[Problem]] = {}
+        """Tell the words that are known from those that are not, which are problems."""
         self._let_glob(given)
+        unknown: dict[int, list[Problem]] = {}
         for number, override in enumerate(given):
-            if self._is_choice(override) and not override.is_delete():
+            if self._chooses(override) and not override.is_delete():
                 options = self._loader.get_group_options(override.key_or_group, ObjectType.CONFIG)
-                problems[number] = words.choice_problems(override, options)
-        forming = [n for n, o in enumerate(given) if _forms(o) and not o.is_delete()]
-        choices = [o for n, o in enumerate(given) if not problems.get(n, n not in forming)]
-        chosen, _ = self._chosen(words.first_values(self.profiled(choices).words))
-        known = [*self._loader.list_groups(""), *chosen.keys]
+                unknown[number] = words.choice_problems(override, options)
+        # Which keys there are follows from the files, and from the experiment's form, which chooses some.
+        choices = [o for n, o in enumerate(given) if not unknown.get(n, o.is_delete() or not _forms(o))]
+        known = [*self._groups, *_keys(self.compose(words.first_values(self.profiled(choices).words)))]
         for number, override in enumerate(given):
-            if number not in problems:
-                problems[number] = words.key_problems(override, known)
-        good = [override for number, override in enumerate(given) if not problems[number]]
-        return [problem for number in sorted(problems) for problem in problems[number]], good
+            if number not in unknown:
+                unknown[number] = words.key_problems(override, known)
+        good = [override for number, override in enumerate(given) if not unknown[number]]
+        return [problem for number in range(len(given)) for problem in unknown[number]], good
 
     def experiments(self, given: Sequence[Override]) -> dict[str, list[Override]]:
-        """The words of each experiment that is asked for, by its name; "" where there is none.
+        """Split words into those of each experiment that they ask for, by its name; "" where there is none.
 
         A collection, as experiment=all, stands for those of its experiments that have the form asked for.
         """
@@ -123,30 +156,22 @@ class Composer:
         if chosen is None or words.choice_problems(chosen, options):
             return {"": list(given)}  # a name that there is not is told together with all else
         profile = [word for word in words.first_values(given) if word.startswith("profile=")]
-        names = [word.split("=", 1)[1] for word in words.each_value(chosen)]
-        members = dict.fromkeys(member for name in names for member in self._members(name, profile))
-        return {
-            name: [
-                word for o in given for word in (words.parse([f"experiment={name}"]) if o is chosen else [o])
-            ]
-            for name in members
-        }
-
-    def _members(self, name: str, profile: Sequence[str]) -> Iterator[str]:
-        """The experiment itself, or those of a collection that have the form."""
-        whole = self.compose([f"experiment={name}", *profile])
-        if (collection := whole.get("experiments")) is None:
-            yield name
-            return
-        for member in collection:
-            whole = self.compose([f"experiment={member}", *profile])
-            experiment = load_experiment(whole.experiment)
-            assert experiment is not None, "a collection names experiments"
-            if str(whole.profile) in profiles_of(experiment):
-                yield member
+        found: dict[str, list[Override]] = {}
+        for text in words.each_value(chosen):
+            members = self.compose([text, *profile]).get("experiments")
+            for name in members or [text.split("=", 1)[1]]:
+                own = f"experiment={name}"
+                if members is not None:
+                    whole = self.compose([own, *profile])
+                    experiment = load_experiment(whole.experiment)
+                    assert experiment is not None, "a collection names experiments"
+                    if str(whole.profile) not in profiles_of(experiment):
+                        continue
+                found[name] = [word for o in given for word in (words.parse([own]) if o is chosen else [o])]
+        return found
 
     def profiled(self, given: Sequence[Override]) -> Formed:
-        """The experiment in the form that `profile` names, and the overrides behind those of the profile.
+        """Put what the experiment's form sets in front of the words.
 
         Raises:
             UserError: there is no such form of it.
@@ -155,20 +180,19 @@ class Composer:
         self._let_glob(given)
         if several := [str(o.input_line) for o in given if _forms(o) and o.is_sweep_override()]:
             raise user_error(f"several experiments or profiles in {' '.join(several)}", "name one of them")
-        forming = [override for override in given if self._is_choice(override) or _forms(override)]
-        whole = self.compose(words.first_values(forming))
-        experiment = load_experiment(OmegaConf.select(whole, "experiment"))
+        whole = self.compose(words.first_values(self._forming(given)))
+        experiment = load_experiment(whole.get("experiment"))
         if experiment is None:
-            return Formed(None, list(given))
+            return Formed(None, None, list(given))
         named = {override.key_or_group for override in given}
         formed, profile = of_profile(experiment, str(whole.profile))
         ours = [o for o in words.parse(profile) if o.key_or_group not in named]
-        return Formed(formed, [*ours, *given], folder_of(experiment, str(whole.profile)))
+        return Formed(experiment, formed, [*ours, *given], folder_of(experiment, str(whole.profile)))
 
     def runs(
         self, given: Sequence[Override], sweep: bool, check: Callable[[ExperimentConfig, set[str]], None]
     ) -> tuple[Formed, list[tuple[words.Arm, Config]]]:
-        """The form, and its arms with their typed configurations; a problem that many share is told once.
+        """Expand words into runs with their typed configurations; a problem that many share is told once.
 
         Args:
             given: the command line.
@@ -179,64 +203,67 @@ class Composer:
             UserError: some of them do not fit.
         """
         formed = self.profiled(given)
-        self.compose(words.first_values(formed.words))  # all together: one may take away what another sets
         swept = [str(o.input_line) for o in formed.words if o.is_sweep_override()]
         if swept and formed.experiment is None and not sweep:
             raise user_error(f"several values in {' '.join(swept)}", "add -m to run them all")
-        keys = self._keys_of_methods(formed)
+        keys: dict[str, set[str]] = {}  # those of each method, which follow from the files that it chooses
         if formed.experiment is not None:
+            chosen = words.first_values(self._forming(formed.words))
+            for name, own in formed.experiment.methods.items():
+                keys[name] = set(_keys(self.compose([*chosen, *own])))
             check(formed.experiment, set().union(*keys.values()))
         runs: list[tuple[words.Arm, Config]] = []
         problems: dict[str, Problem] = {}
         for arm in words.expand(formed.words, formed.experiment, keys):
             try:
-                runs.append((arm, self.typed(arm.overrides)))
+                config = load(self.compose(arm.overrides, experiment=False))
+                runs.append((arm, replace(config, experiment=formed.whole)))
             except UserError as error:
                 problems |= {str(problem): problem for problem in error.problems}
         if problems:
             raise UserError(problems.values())
         return formed, runs
 
-    def _keys_of_methods(self, formed: Formed) -> dict[str, set[str]]:
-        """The keys that the runs of each method have, which follow from the files that it chooses."""
-        if formed.experiment is None:
-            return {}
-        chosen = words.first_values(o for o in formed.words if self._is_choice(o) or _forms(o))
-        methods = formed.experiment.methods.items()
-        return {name: set(self._chosen([*chosen, *own])[0].keys) for name, own in methods}
-
-    def compose(self, overrides: Sequence[str]) -> DictConfig:
-        """The configuration that these overrides make."""
-        chosen, plain = self._chosen(overrides)
-        return chosen.with_values(plain)
-
-    def typed(self, overrides: Sequence[str]) -> Config:
-        """The same as typed objects; an experiment, long and the same for all its runs, is read once.
-
-        Raises:
-            UserError: values that do not fit.
-        """
-        chosen, plain = self._chosen(overrides)
-        return chosen.typed(plain)
-
-    def _chosen(self, overrides: Sequence[str]) -> tuple[Composed, list[Override]]:
-        """What Hydra composes, and the numbers to be set in it afterwards."""
-        parsed = words.parse(overrides)
-        plain = [override for override in parsed if words.is_plain(override)]
-        choices = tuple(str(o.input_line) for o in parsed if o not in plain)
-        return composed(choices), plain
-
     def _let_glob(self, overrides: Sequence[Override]) -> None:
-        """glob() asks for the options of its group."""
+        """Give overrides what glob() asks for the options of its group."""
         for override in overrides:
             override.config_loader = self._loader
 
-    def _is_choice(self, override: Override) -> bool:
-        return override.key_or_group in self._loader.list_groups("") or override.key_or_group.startswith(
-            "hydra/"
-        )
+    def _chooses(self, override: Override) -> bool:
+        """Tell whether it chooses files of a group."""
+        return override.key_or_group in self._groups or override.key_or_group.startswith("hydra/")
+
+    def _forming(self, overrides: Iterable[Override]) -> list[Override]:
+        """Keep the words that say which files are read, and in which form an experiment is."""
+        return [override for override in overrides if self._chooses(override) or _forms(override)]
+
+
+@lru_cache(maxsize=128)
+def _of_files(choices: tuple[str, ...], experiment: bool) -> DictConfig:
+    """Compose the words that choose files by Hydra, which has to be initialised; not to be changed."""
+    if not experiment:
+        config = _of_files(choices, True).copy()
+        with open_dict(config):
+            config.pop("experiment", None)
+        return config
+    try:
+        return compose("config", overrides=list(choices))
+    except HydraException as error:
+        raise UserError(_refusal(error)) from None
+
+
+def _keys(config: DictConfig) -> list[str]:
+    """List every dotted key of a composed configuration."""
+    values = OmegaConf.to_container(config)
+    assert isinstance(values, dict)
+    return keys_of(values)
+
+
+def _refusal(error: HydraException) -> Problem:
+    reason = " ".join(str(error).split())
+    return Problem(f"configuration: {reason}", "python run.py --help lists the choices")
 
 
 def _forms(override: Override) -> bool:
-    """Whether it says what an experiment is, or in which form."""
+    """Tell whether it says what an experiment is, or in which form."""
     return override.key_or_group.split(".")[0] in ("experiment", "profile")

@@ -26,16 +26,8 @@ def load(composed: DictConfig) -> Config:
     Raises:
         UserError: values missing, unknown, of the wrong type or out of range; all of them in one message.
     """
-    own = [str(key) for key in composed if key != "hydra"]
-    return typed(resolved(OmegaConf.masked_copy(composed, own)))
-
-
-def resolved(composed: DictConfig) -> dict[Any, Any]:
-    """The values of a composed configuration, without interpolations.
-
-    Raises:
-        UserError: every value that is missing.
-    """
+    if "hydra" in composed:  # its own settings are none of a run's, and some are only known when it starts
+        composed = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     try:
         values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
@@ -43,15 +35,6 @@ def resolved(composed: DictConfig) -> dict[Any, Any]:
         unread = Problem(f"configuration: {error}", "see python run.py --cfg job")
         raise UserError(missing or unread) from None
     assert isinstance(values, dict)
-    return values
-
-
-def typed(values: Mapping[Any, Any]) -> Config:
-    """The same as typed objects.
-
-    Raises:
-        UserError: values missing, unknown, of the wrong type or out of range; all of them in one message.
-    """
     for group, kinds in GROUPS.items():
         kinds.look_up(values.get(group))
     added = sum(kinds.added for kinds in GROUPS.values())
@@ -134,7 +117,7 @@ def nearest_key(name: str, keys: Iterable[str]) -> str:
 
 
 def keys_of(values: Mapping[Any, Any], prefix: str = "") -> list[str]:
-    """Every dotted key of nested values."""
+    """List every dotted key of nested values."""
     found = []
     for name, value in values.items():
         found.append(f"{prefix}{name}")

@@ -6,10 +6,11 @@ import itertools
 import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from relrep_exp.config.load import nearest_key
@@ -23,10 +24,10 @@ def parse(arguments: Iterable[str]) -> list[Override]:
     Raises:
         UserError: some of the words are not overrides.
     """
-    parser, parsed, problems = OverridesParser.create(), [], []
+    parsed, problems = [], []
     for argument in arguments:
         try:
-            parsed.append(parser.parse_override(argument))
+            parsed.append(_override(argument))
         except HydraException as error:
             reason = str(error).splitlines()[0]
             problems.append(
@@ -35,6 +36,11 @@ def parse(arguments: Iterable[str]) -> list[Override]:
     if problems:
         raise UserError(problems)
     return parsed
+
+
+@lru_cache(maxsize=4096)  # thousands of runs are made of the same few words, and the parser is slow
+def _override(argument: str) -> Override:
+    return OverridesParser.create().parse_override(argument)
 
 
 def each_value(override: Override) -> list[str]:
@@ -158,15 +164,6 @@ def of_run(override: Override) -> bool:
 def _root(text: str) -> str:
     """The first part of an override's key."""
     return text.lstrip("+~").split("=")[0].split(".")[0]
-
-
-def is_plain(override: Override) -> bool:
-    """Whether it sets a key of a run, like seed=3 or zoo.path=FILE, and so chooses no file of a group."""
-    key = override.key_or_group
-    if key.startswith(("hydra.", "experiment.")) or override.type != OverrideType.CHANGE:
-        return False
-    value = override.value()
-    return isinstance(value, int | float) or (isinstance(value, str) and "." in key and "$" not in value)
 
 
 def plugin_paths(overrides: Iterable[Override]) -> list[str]:

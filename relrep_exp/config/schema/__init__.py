@@ -1,85 +1,19 @@
 """The shape of a configuration: every key, its type and its range. conf/ holds the values."""
+# ruff: noqa: F403  # every class of settings is public here, whichever of the files has it
 
-from relrep_exp.config.schema.aligner import (
-    ALIGNERS,
-    AbsoluteConfig,
-    AffineConfig,
-    AlignerConfig,
-    ConsensusConfig,
-    InverseRelativeConfig,
-    LinearMapConfig,
-    OrthoConfig,
-    PairwiseConfig,
-    RelativeConfig,
-)
-from relrep_exp.config.schema.autoencoder import AutoencoderConfig, AutoencoderZoo, ConvConfig
-from relrep_exp.config.schema.data import (
-    DATA,
-    CaptionedData,
-    ClustersData,
-    DataConfig,
-    DescribedDigitsData,
-    DigitsData,
-    ImagesData,
-    PrecomputedData,
-    ReviewsData,
-    Sib200Data,
-    TemplatesData,
-    TextsData,
-)
-from relrep_exp.config.schema.experiment import ExperimentConfig, PaperConfig, ProfileConfig, ProfileName
-from relrep_exp.config.schema.parallel import (
-    PARALLEL,
-    FilesParallel,
-    OwnParallel,
-    ParallelConfig,
-    SubsetsParallel,
-    TableParallel,
-)
-from relrep_exp.config.schema.run import (
-    ANCHORS,
-    DECODERS,
-    TASKS,
-    AnchorsConfig,
-    Config,
-    DecoderConfig,
-    GeometryTask,
-    HeadConfig,
-    InvertibilityTask,
-    LinearConfig,
-    LoggerConfig,
-    ParamAnchors,
-    PathsConfig,
-    PickedAnchors,
-    ReconstructionTask,
-    RescalingTask,
-    RetrievalTask,
-    RuntimeConfig,
-    SimConfig,
-    SingleParamAnchors,
-    StitchingTask,
-    SvmConfig,
-    TaskConfig,
-)
-from relrep_exp.config.schema.types import ScalingName
-from relrep_exp.config.schema.zoo import (
-    DistortedEncoderConfig,
-    DistortedZoo,
-    LocalBertConfig,
-    LocalBertZoo,
-    LocalEncoderConfig,
-    LocalLmConfig,
-    LocalLmZoo,
-    LocalZoo,
-    LsaEncoderConfig,
-    LsaZoo,
-    PrecomputedZoo,
-    TimmEncoderConfig,
-    TimmZoo,
-    TransformersEncoderConfig,
-    TransformersZoo,
-)
-from relrep_exp.config.schema.zoos import ZOOS, MixedZoo, PlainZoo, ZooConfig
+from relrep_exp.config.schema.aligner import *
+from relrep_exp.config.schema.aligner import ALIGNERS
+from relrep_exp.config.schema.data import *
+from relrep_exp.config.schema.data import DATA
+from relrep_exp.config.schema.experiment import *
+from relrep_exp.config.schema.parallel import *
+from relrep_exp.config.schema.parallel import PARALLEL
+from relrep_exp.config.schema.run import *
+from relrep_exp.config.schema.run import ANCHORS, DECODERS, TASKS
+from relrep_exp.config.schema.types import ScalingName as ScalingName
+from relrep_exp.config.schema.zoo import *
+from relrep_exp.config.schema.zoos import *
+from relrep_exp.config.schema.zoos import ZOOS
 
 # Group of the configuration -> its kinds
 GROUPS = {
@@ -91,85 +25,3 @@ GROUPS = {
     "anchors": ANCHORS,
     "decoder": DECODERS,
 }
-
-__all__ = [
-    "ALIGNERS",
-    "ANCHORS",
-    "DATA",
-    "DECODERS",
-    "GROUPS",
-    "PARALLEL",
-    "TASKS",
-    "ZOOS",
-    "AbsoluteConfig",
-    "AffineConfig",
-    "AlignerConfig",
-    "AnchorsConfig",
-    "AutoencoderConfig",
-    "AutoencoderZoo",
-    "CaptionedData",
-    "ClustersData",
-    "Config",
-    "ConsensusConfig",
-    "ConvConfig",
-    "DataConfig",
-    "DecoderConfig",
-    "DescribedDigitsData",
-    "DigitsData",
-    "DistortedEncoderConfig",
-    "DistortedZoo",
-    "ExperimentConfig",
-    "FilesParallel",
-    "GeometryTask",
-    "HeadConfig",
-    "ImagesData",
-    "InverseRelativeConfig",
-    "InvertibilityTask",
-    "LinearConfig",
-    "LinearMapConfig",
-    "LocalBertConfig",
-    "LocalBertZoo",
-    "LocalEncoderConfig",
-    "LocalLmConfig",
-    "LocalLmZoo",
-    "LocalZoo",
-    "LoggerConfig",
-    "LsaEncoderConfig",
-    "LsaZoo",
-    "MixedZoo",
-    "OrthoConfig",
-    "OwnParallel",
-    "PairwiseConfig",
-    "PaperConfig",
-    "ParallelConfig",
-    "ParamAnchors",
-    "PathsConfig",
-    "PickedAnchors",
-    "PlainZoo",
-    "PrecomputedData",
-    "PrecomputedZoo",
-    "ProfileConfig",
-    "ProfileName",
-    "ReconstructionTask",
-    "RelativeConfig",
-    "RescalingTask",
-    "RetrievalTask",
-    "ReviewsData",
-    "RuntimeConfig",
-    "ScalingName",
-    "Sib200Data",
-    "SimConfig",
-    "SingleParamAnchors",
-    "StitchingTask",
-    "SubsetsParallel",
-    "SvmConfig",
-    "TableParallel",
-    "TaskConfig",
-    "TemplatesData",
-    "TextsData",
-    "TimmEncoderConfig",
-    "TimmZoo",
-    "TransformersEncoderConfig",
-    "TransformersZoo",
-    "ZooConfig",
-]

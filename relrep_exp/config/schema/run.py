@@ -9,11 +9,11 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from relrep_exp.config.schema.aligner import AlignerConfig
-from relrep_exp.config.schema.autoencoder import ConvConfig
 from relrep_exp.config.schema.data import DataConfig
 from relrep_exp.config.schema.experiment import ExperimentConfig, ProfileName
 from relrep_exp.config.schema.parallel import ParallelConfig
 from relrep_exp.config.schema.types import (
+    Channels,
     Count,
     Kinds,
     Name,
@@ -171,6 +171,21 @@ class SvmConfig:
     C: Positive = 1.0
     kernel: Literal["linear", "rbf", "poly", "sigmoid"] = "rbf"
     scaling: ScalingName = "per_feature"
+
+
+@dataclass(frozen=True, config=strict)
+class ConvConfig:
+    """conf/decoder/conv: draws an image from a representation."""
+
+    draws: ClassVar[bool] = True
+
+    name: Literal["conv"]
+    channels: Channels = field(default_factory=lambda: [16, 32])
+    epochs: Count = 3
+    least_steps: Count = 450
+    batch: Annotated[int, Field(ge=2)] = 128
+    lr: Positive = 2e-3
+    scaling: ScalingName = "std"
 
 
 @dataclass(frozen=True, config=strict)

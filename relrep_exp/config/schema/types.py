@@ -26,6 +26,7 @@ POINT = "point"
 ENGLISH = "en"
 
 Count = Annotated[int, Field(ge=1)]
+Channels = Annotated[list[Count], Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from dataclasses import field
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
@@ -11,6 +12,7 @@ from relrep_exp.config.schema.types import (
     ENGLISH,
     IMAGE,
     POINT,
+    Channels,
     Commit,
     Count,
     Name,
@@ -63,6 +65,32 @@ class LocalZoo:
 
 
 @dataclass(frozen=True, config=strict)
+class AutoencoderConfig:
+    """One autoencoder: what sets it apart from the others."""
+
+    seed: Seed
+
+
+@dataclass(frozen=True, config=strict)
+class AutoencoderZoo:
+    """Convolutional autoencoders of one shape, trained on the task's own training images."""
+
+    views: ClassVar[tuple[str, ...]] = (IMAGE,)
+
+    kind: Literal["autoencoder"]
+    name: Name
+    encoders: dict[Name, AutoencoderConfig]
+    latent: Count = 64
+    channels: Channels = field(default_factory=lambda: [16, 32])
+    anisotropy: Annotated[float, Field(ge=1)] = 100.0
+    shift: NonNegative = 5.0
+    epochs: Count = 4
+    least_steps: Count = 600
+    batch: Annotated[int, Field(ge=2)] = 128
+    lr: Positive = 2e-3
+
+
+@dataclass(frozen=True, config=strict)
 class PrecomputedZoo:
     """conf/zoo/precomputed: the user's own embeddings."""
 
@@ -95,6 +123,17 @@ class TimmZoo:
     skip_missing: bool = False
 
 
+class _TextZoo:
+    """A zoo whose encoders say which language they read."""
+
+    encoders: dict[Name, Any]
+
+    @property
+    def views(self) -> list[str]:
+        """The language of each encoder."""
+        return [encoder.language for encoder in self.encoders.values()]
+
+
 @dataclass(frozen=True, config=strict)
 class TransformersEncoderConfig:
     """One text encoder or language model of transformers, and how its states become one embedding."""
@@ -109,7 +148,7 @@ class TransformersEncoderConfig:
 
 
 @dataclass(frozen=True, config=strict)
-class TransformersZoo:
+class TransformersZoo(_TextZoo):
     """Pretrained text encoders and language models."""
 
     kind: Literal["transformers"]
@@ -117,11 +156,6 @@ class TransformersZoo:
     encoders: dict[Name, TransformersEncoderConfig]
     dtype: Dtype = "float32"
     skip_missing: bool = False
-
-    @property
-    def views(self) -> list[str]:
-        """The language of each encoder."""
-        return [encoder.language for encoder in self.encoders.values()]
 
 
 @dataclass(frozen=True, config=strict)
@@ -143,17 +177,12 @@ class LsaEncoderConfig:
 
 
 @dataclass(frozen=True, config=strict)
-class LsaZoo:
+class LsaZoo(_TextZoo):
     """conf/zoo/lsa: works on any text, fitted on the task's own training samples."""
 
     kind: Literal["lsa"]
     name: Name
     encoders: dict[Name, LsaEncoderConfig]
-
-    @property
-    def views(self) -> list[str]:
-        """The language of each encoder."""
-        return [encoder.language for encoder in self.encoders.values()]
 
 
 @dataclass(frozen=True, config=strict)
@@ -187,17 +216,12 @@ class LocalBertConfig:
 
 
 @dataclass(frozen=True, config=strict)
-class LocalBertZoo:
+class LocalBertZoo(_TextZoo):
     """conf/zoo/text_local: tiny BERTs trained on the task's own training samples."""
 
     kind: Literal["local_bert"]
     name: Name
     encoders: dict[Name, LocalBertConfig]
-
-    @property
-    def views(self) -> list[str]:
-        """The language of each encoder."""
-        return [encoder.language for encoder in self.encoders.values()]
 
 
 @dataclass(frozen=True, config=strict)
@@ -239,14 +263,11 @@ class LocalLmConfig:
 class LocalLmZoo:
     """conf/zoo/slm_local: tiny language models trained on the template language."""
 
+    views: ClassVar[tuple[str, ...]] = (ENGLISH,)
+
     kind: Literal["local_lm"]
     name: Name
     encoders: dict[Name, LocalLmConfig]
-
-    @property
-    def views(self) -> list[str]:
-        """English alone."""
-        return [ENGLISH]
 
 
 @dataclass(frozen=True, config=strict)
@@ -269,11 +290,8 @@ class DistortedEncoderConfig:
 class DistortedZoo:
     """conf/zoo/distorted: known deformations of the task's own points."""
 
+    views: ClassVar[tuple[str, ...]] = (POINT,)
+
     kind: Literal["distorted"]
     name: Name
     encoders: dict[Name, DistortedEncoderConfig]
-
-    @property
-    def views(self) -> list[str]:
-        """Points alone."""
-        return [POINT]

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from relrep_exp.config.schema.autoencoder import AutoencoderZoo
 from relrep_exp.config.schema.types import Kinds, Name, strict
 from relrep_exp.config.schema.zoo import (
+    AutoencoderZoo,
     DistortedZoo,
     Dtype,
     LocalBertConfig,

@@ -1,6 +1,7 @@
 """The configuration files: every one composes, their defaults are the schema's and the paper's."""
 
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import MISSING, asdict, fields
@@ -9,117 +10,38 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hydra import compose
+from omegaconf import OmegaConf
 from pydantic import TypeAdapter
-from pydantic.dataclasses import is_pydantic_dataclass
 
 import relrep_exp
 from relrep_exp.alignment.param.learn import ParamSettings
+from relrep_exp.alignment.whitening import EPS, SHRINKAGE
 from relrep_exp.app.plan import make_plan
 from relrep_exp.config import schema
+from relrep_exp.config.compose import Composer
+from relrep_exp.config.load import load
 from relrep_exp.store.files import CONF
 
-# A new file is counted here, and so is known to be composed below.
-OPTIONS = {
-    "aligner": {
-        "absolute",
-        "affine",
-        "consensus",
-        "inverse_relative",
-        "l_ortho",
-        "linear",
-        "ortho",
-        "relative",
-    },
-    "anchors": {"collinear", "fps", "kmeans", "param", "param_single", "random"},
-    "data": {
-        "ag_news",
-        "cifar10",
-        "cifar100",
-        "cifar100_fine",
-        "clusters",
-        "dbpedia",
-        "digits",
-        "digits_described",
-        "fashion_mnist",
-        "imdb",
-        "marc",
-        "mnist",
-        "n24news",
-        "precomputed",
-        "sib200",
-        "template_reviews",
-        "templates",
-        "trec",
-    },
-    "decoder": {"conv", "linear", "mlp", "mlp_paper", "svm"},
-    "experiment": {
-        "all",
-        "anchors",
-        "consensus",
-        "demo",
-        "fig1",
-        "fig2",
-        "fig3",
-        "fig4",
-        "fig5",
-        "irp",
-        "irp_inversion",
-        "irp_scale",
-        "irp_stitching",
-        "lst_anchors",
-        "lst_architecture",
-        "lst_autoencoding",
-        "lst_modality",
-        "lst_scaling",
-        "sensitivity",
-        "table1",
-        "table2",
-        "table3",
-        "table4",
-        "table6",
-        "table7",
-        "versus",
-    },
-    "hydra/help": {"relrep"},
-    "hydra/launcher": {"basic", "joblib", "ray", "slurm", "submitit_local"},
-    "hydra/sweeper": {"runs"},
-    "logger": {"csv", "none", "tensorboard", "wandb"},
-    "parallel": {"files", "ntrex", "own", "paws_x", "sib200", "translated", "xnli"},
-    "runtime": {"ddp", "default"},
-    "sim": {"angular", "change_of_basis", "cosine", "euclidean", "inner", "l1", "wip"},
-    "task": {
-        "cifar_stitch",
-        "digits_stitch",
-        "geometry",
-        "invertibility",
-        "marc_stitch",
-        "mnist_ae",
-        "modality_stitch",
-        "precomputed_stitch",
-        "rescaling",
-        "sib200_stitch",
-        "slm_retrieval",
-        "text_stitch",
-    },
-    "zoo": {
-        "autoencoders",
-        "bert",
-        "digits_local",
-        "distorted",
-        "lsa",
-        "lst_modality",
-        "lst_text",
-        "lst_text_local",
-        "lst_vision",
-        "precomputed",
-        "slm",
-        "slm_local",
-        "text_local",
-        "two_views_local",
-        "vision",
-        "vision_local",
-    },
+# Group -> its files: a new one is counted here, and so is known to be composed below.
+FILES = {
+    "aligner": 8,
+    "anchors": 6,
+    "data": 18,
+    "decoder": 5,
+    "experiment": 26,
+    "hydra/help": 1,
+    "hydra/launcher": 5,
+    "hydra/sweeper": 1,
+    "logger": 4,
+    "parallel": 7,
+    "runtime": 2,
+    "sim": 7,
+    "task": 12,
+    "zoo": 16,
 }
+OPTIONS = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in FILES}
+# Experiment -> its runs: methods, points of the axes, seeds.
 RUNS = {
     "anchors": 4 * 3,
     "consensus": 5 * 7 * 6,
@@ -148,8 +70,7 @@ RUNS = {
     "versus": 10 * 2 * 6,
 }
 COLLECTIONS = {"irp": ("irp_inversion", "irp_scale", "irp_stitching")}
-FILES = 1 + sum(map(len, OPTIONS.values()))
-CHOICES = [(group, name) for group, names in OPTIONS.items() for name in sorted(names) if name != "all"]
+CHOICES = [(group, name) for group, names in OPTIONS.items() for name in names if name != "all"]
 
 TABLE_5 = {
     "m": 300,
@@ -171,13 +92,17 @@ def values(group, name):
     return yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
 
 
-def test_every_file_is_counted():
-    found = {}
-    for path in CONF.rglob("*.y*ml"):
-        found.setdefault(path.parent.relative_to(CONF).as_posix(), set()).add(path.stem)
-    assert found.pop(".") == {"config"}
-    assert found == OPTIONS
-    assert len([path for path in CONF.rglob("*") if path.is_file()]) == FILES == 119
+def test_every_file_is_counted_and_says_what_it_is():
+    assert {group: len(names) for group, names in OPTIONS.items()} == FILES
+    assert len([path for path in CONF.rglob("*") if path.is_file()]) == 1 + sum(FILES.values())
+    for path in CONF.rglob("*.yaml"):
+        assert path.parent.name == "help" or "# " in path.read_text()[:60], path
+
+
+def seeds(name):
+    """How many an experiment has of itself; those of a collection have as many each."""
+    own = values("experiment", COLLECTIONS.get(name, (name,))[0])["experiment"]
+    return 1 if name == "sensitivity" else len(own["axes"]["seed"])
 
 
 @cache
@@ -189,14 +114,14 @@ def plan_of(file, group, name):
     words += ["parallel.path=x"] if name == "translated" else []
     if group in ("experiment", "task"):
         words = words[-1:] if name != "precomputed_stitch" else words
-        words += ["seed=0"] if name == "sensitivity" else []
+        words += ["seed=0"] if group == "experiment" else []
     return make_plan(words, sweep=False)
 
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)
 def test_every_option_makes_a_valid_run(file, group, name):
     runs = plan_of(file, group, name)
-    assert len(runs) == (RUNS[name] if group == "experiment" else 1)
+    assert len(runs) == (RUNS[name] / seeds(name) if group == "experiment" else 1)
     for run in runs:
         node = getattr(run.config, group, None)
         if group in ("data", "parallel", "aligner", "anchors", "sim", "decoder", "logger", "experiment"):
@@ -205,12 +130,6 @@ def test_every_option_makes_a_valid_run(file, group, name):
             assert run.config.task.name == name
         elif group == "zoo":
             assert getattr(node, "name", node.kind) == name
-
-
-def test_every_file_says_what_it_is():
-    for path in CONF.rglob("*.yaml"):
-        if path.parent.name != "help":
-            assert "# " in path.read_text()[:60], path
 
 
 @pytest.mark.parametrize(
@@ -256,27 +175,9 @@ def test_table_5_stands_in_one_place():
 
 
 def test_a_relative_representation_has_the_papers_constants():
-    assert values("aligner", "relative") == {
-        "name": "relative",
-        "support": 5000,
-        "shrinkage": 0.15,
-        "eps": 5e-8,
-        "statistics": "train",
-    }
-    from relrep_exp.alignment.whitening import EPS, SHRINKAGE
-
+    paper = {"support": 5000, "shrinkage": SHRINKAGE, "eps": EPS, "statistics": "train"}
+    assert values("aligner", "relative") == {"name": "relative", **paper}
     assert (SHRINKAGE, EPS) == (0.15, 5e-8)
-
-
-def nested(config):
-    """All typed nodes of a configuration."""
-    if is_pydantic_dataclass(type(config)):
-        yield config
-        for one in fields(config):
-            yield from nested(getattr(config, one.name))
-    elif isinstance(config, dict):
-        for item in config.values():
-            yield from nested(item)
 
 
 METHODS = ("aligner", "anchors", "sim", "decoder", "runtime", "logger")
@@ -308,9 +209,8 @@ def test_defaults_of_schema_and_files_agree(file, group, name):
 
 def test_every_key_of_the_schema_is_in_the_files():
     """So that --cfg job shows all there is, and every key can be set without a plus."""
-    config = make_plan(["logger=wandb", "decoder=mlp", "anchors=param", "task=digits_stitch"], sweep=False)[
-        0
-    ].config
+    words = ["logger=wandb", "decoder=mlp", "anchors=param", "task=digits_stitch"]
+    [config] = (run.config for run in make_plan(words, sweep=False))
     for kind, spelled in [
         (config.anchors, values("anchors", "param")),
         (schema.LinearConfig(name="linear"), values("decoder", "linear")),
@@ -324,7 +224,6 @@ def test_every_key_of_the_schema_is_in_the_files():
         (config.parallel, values("parallel", "own")),
     ]:
         assert {one.name for one in fields(kind)} == spelled.keys()
-    assert len(list(nested(config))) == 1 + 11 + 4  # itself, its groups, the four encoders of the zoo
 
 
 @pytest.mark.parametrize(("group", "name"), [(g, n) for g, n in CHOICES if g in ("data", "parallel", "zoo")])
@@ -343,15 +242,14 @@ def test_every_key_of_data_and_encoders_is_in_their_files(group, name):
         assert all({"revision", "path"} <= encoder.keys() for encoder in spelled["encoders"].values())
 
 
-def test_the_whole_configuration_can_be_seen(python_run, words):
-    done = python_run(*words, "anchors=param", "anchors.epochs=7", "--cfg", "job")
-    assert (done.returncode, done.stderr) == (0, "")
-    shown = yaml.safe_load(done.stdout)
+def test_the_whole_configuration_can_be_seen(told, words):
+    code, out, err = told(*words, "anchors=param", "anchors.epochs=7", "--cfg", "job")
+    assert (code, err) == (0, "") and "${" not in out
+    shown = yaml.safe_load(out)
     assert shown["anchors"]["batch"] == 1024 and shown["anchors"]["epochs"] == 7
     assert shown["task"]["name"] == "precomputed_stitch"
-    assert "${" not in done.stdout
-    other = python_run("--cfg", "job", "task=precomputed_stitch")
-    assert yaml.safe_load(other.stdout)["zoo"]["path"] == "???"
+    _, out, _ = told("--cfg", "job", "task=precomputed_stitch")
+    assert yaml.safe_load(out)["zoo"]["path"] == "???"
 
 
 HELP = """
@@ -382,8 +280,38 @@ def test_a_sweep_is_all_combinations():
 
 
 def test_what_is_set_by_hand_replaces_an_experiments_axis():
-    assert len(make_plan(["experiment=demo"], sweep=False)) == 5 * 3
     runs = make_plan(["experiment=demo", "seed=7,8", "anchors.m=9"], sweep=False)
-    assert {run.config.seed for run in runs} == {7, 8}
-    assert {run.config.anchors.m for run in runs} == {9}
+    assert {(run.config.seed, run.config.anchors.m) for run in runs} == {(7, 9), (8, 9)}
     assert len(runs) == 5 * 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "seed=3 task=digits_stitch anchors=kmeans anchors.m=7 seed=4",
+        "anchors=param anchors.batch=64 parallel=sib200 task=marc_stitch",
+        "zoo=vision ~zoo.encoders.vit_b zoo.encoders.vit_s.path=/x/y +zoo.encoders.own.model=m",
+        "task=rescaling plugins=[a.py,b.py] ++paths.outputs='with space' runtime.threads=null",
+        "experiment=table1 profile=local experiment.axes.seed=[0] ~experiment.methods.absolute seed=5",
+        "experiment=fig3 +experiment.axes.sim=[wip] task=digits_stitch ~zoo.encoders.gru",
+        "hydra/launcher=joblib task=geometry zoo.encoders.noisy.noise=1e-3 data.name=${sim.name}",
+    ],
+)
+def test_words_make_what_hydra_makes_of_them(line):
+    """Ours composes the files that many runs share once."""
+    words = shlex.split(line)
+    with Composer() as composer:
+        for _ in range(2):  # what is shared is not changed
+            assert composer.compose(words) == compose("config", words)
+        run = compose(
+            "config", [word for word in words if not word.startswith(("experiment.", "~experiment"))]
+        )
+        run = OmegaConf.masked_copy(run, [key for key in run if key != "experiment"])
+        assert composer.compose(words, experiment=False) == run
+
+
+def test_the_runs_of_an_experiment_are_those_that_hydra_composes():
+    for run in make_plan(["experiment=fig4", "profile=local", "seed=0", "decoder.epochs=2"], sweep=False):
+        with Composer():
+            assert load(compose("config", list(run.overrides))) == run.config
