@@ -13,7 +13,7 @@ COUNTED = {
     ("encoders/zoo.py", "missing"),
     ("app/request.py", "Request.require"),
     ("app/request.py", "Request.__init__"),
-    ("config/load.py", "typed"),
+    ("config/load.py", "load"),
 }
 
 
@@ -60,7 +60,7 @@ def words(tmp_path_factory):
 
 
 def test_each_fact_is_worked_out_once_in_a_run_and_in_one_that_only_reads(counts, words, outputs):
-    once = dict.fromkeys(("record_identity", "missing", "Request.require", "Request.__init__", "typed"), 1)
+    once = dict.fromkeys(("record_identity", "missing", "Request.require", "Request.__init__", "load"), 1)
     for _ in ("computed", "read"):
         found = counts(*words, f"paths.outputs={outputs}")
         folders = found.pop("manifest")
