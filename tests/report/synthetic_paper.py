@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -23,6 +24,7 @@ SEEDS = range(6)
 Ours = Callable[[tuple[str, str, str, str], PaperValue], tuple[float, float]]  # -> mean and std of ours
 
 
+@lru_cache  # a YAML file takes longer than what most tests do with it
 def experiment_of(name: str, profile: str = "paper") -> ExperimentConfig:
     """What conf/experiment says."""
     from omegaconf import OmegaConf
@@ -67,10 +69,8 @@ def runs_of(
         for seed in seeds:
             rows.setdefault((method, seed), []).append(Row(source, target, method, metric, values[seed]))
     task = "slm_retrieval" if table.fields == RETRIEVAL else "cifar_stitch"
-    return [
-        record(method, seed, own, config=config or settings(name), task=task)
-        for (method, seed), own in rows.items()
-    ]
+    config = config or settings(name)
+    return [record(method, seed, own, config=config, task=task) for (method, seed), own in rows.items()]
 
 
 def closing_of(experiment: ExperimentConfig, records: Sequence[Record], profile: str = "paper") -> Closing:
