@@ -28,7 +28,7 @@ _SECONDS, _RUNS = 0.3, 5  # a batch is run at least twice, as a first run also w
 
 @dataclass(frozen=True)
 class Limits:
-    """How large a batch may be.
+    """Bounds of a batch.
 
     Attributes:
         rows: at most so many.

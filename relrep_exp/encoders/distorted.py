@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 def load(source: DistortedSource, training: Training) -> DistortedEncoder:
     """Make the encoder of a source, on the CPU."""
-    encoder = DistortedEncoder(source.config, source.dim)
+    dim = getattr(source.data.config, "dim", 0)  # other data than points are refused before
+    encoder = DistortedEncoder(source.config, dim)
     encoder.eval()
     return encoder
 

@@ -42,7 +42,7 @@ _UNREAD = 5  # unreadable samples that a message names; it says how many more th
 
 @dataclass(frozen=True)
 class Extraction:
-    """How embeddings are computed; nothing here changes them beyond rounding.
+    """Settings of the computation; nothing here changes them beyond rounding.
 
     Attributes:
         device: where the encoder runs.

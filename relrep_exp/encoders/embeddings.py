@@ -1,4 +1,4 @@
-"""Embeddings by several encoders: what every task starts from."""
+"""Embeddings by several encoders, from which every task starts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Corpus:
-    """One encoder's embeddings.
+    """Embeddings by one encoder.
 
     Attributes:
         x: float32, [N, d].
@@ -35,7 +35,7 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Embeddings:
-    """What aligners, decoders and metrics see.
+    """Embeddings of the same samples by all encoders: what aligners, decoders and metrics see.
 
     Attributes:
         paired: encoder -> embeddings whose row n is the same sample everywhere, with the same split: anchors,

@@ -11,18 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from relrep_exp.config.schema import (
-    AutoencoderZoo,
-    Config,
-    DistortedEncoderConfig,
-    DistortedZoo,
-    LocalBertZoo,
-    LocalLmZoo,
-    LocalZoo,
-    LsaZoo,
-    TemplatesData,
-)
-from relrep_exp.config.schema.types import POINT
+from relrep_exp.config.schema import Config, TemplatesData
 from relrep_exp.data import templates
 from relrep_exp.data.sources import Dataset
 from relrep_exp.encoders.zoo import EncoderSource
@@ -43,32 +32,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MadeSource(EncoderSource):
-    """One encoder that is made when it is first loaded.
+    """An encoder that is made when it is first loaded.
 
     Attributes:
         name: in the zoo, for messages.
         config: its own settings.
+        zoo: the whole zoo.
         data: the task's samples.
-        views: what the whole zoo reads, of images or in which languages. All are read together: which
-            sentences of a parallel data set there are may depend on the languages.
         outputs: the folder of all results; where it is trained, its checkpoint lies there.
-        made_from: what its identity calls the samples.
         version: of the code that makes it.
+        made_from: what its identity calls the samples.
     """
 
     name: str
     config: Any
+    zoo: Any
     data: Dataset
-    views: tuple[str, ...]
     outputs: Path
 
-    made_from: ClassVar[str] = "trained_on"
     version: ClassVar[int]
+    made_from: ClassVar[str] = "trained_on"
 
     @property
     def view(self) -> str:
-        """What it reads: the language of its own, or what its whole zoo reads."""
-        return str(getattr(self.config, "language", self.views[0]))
+        """The language of its own, or what its whole zoo reads."""
+        return str(getattr(self.config, "language", self.zoo.views[0]))
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -81,12 +69,13 @@ class MadeSource(EncoderSource):
         Raises:
             UserError: files are missing, or there is no such language.
         """
-        samples = self.data.identity(self.views)[self.view]
+        # All languages together: which sentences of a parallel data set there are may depend on them.
+        samples = self.data.identity(sorted(set(self.zoo.views)))[self.view]
         return {"encoder": self.settings, self.made_from: samples, "version": self.version}
 
     def own(self) -> View:
         """Read the samples of its view."""
-        return self.data.load(self.views).views[self.view]
+        return self.data.load(sorted(set(self.zoo.views))).views[self.view]
 
     def training_texts(self) -> list[str]:
         """List the texts of the training split, those that it may be made from."""
@@ -106,13 +95,6 @@ class MadeSource(EncoderSource):
         )
 
 
-class LsaSource(MadeSource):
-    """Latent semantic analysis, fitted when it is loaded, which takes seconds: it needs no checkpoint."""
-
-    loader = "relrep_exp.encoders.lsa:load"
-    made_from, version = "fitted_on", versions.LSA
-
-
 class LocalImageSource(MadeSource):
     """A small image encoder."""
 
@@ -120,15 +102,8 @@ class LocalImageSource(MadeSource):
     version = versions.LOCAL_ENCODERS
 
 
-@dataclass(frozen=True)
 class AutoencoderSource(MadeSource):
-    """One autoencoder.
-
-    Attributes:
-        zoo: what it shares with the others.
-    """
-
-    zoo: AutoencoderZoo
+    """An autoencoder."""
 
     loader = "relrep_exp.encoders.local.autoencoder:load"
     version = versions.AUTOENCODERS
@@ -138,6 +113,13 @@ class AutoencoderSource(MadeSource):
         """Shape, anisotropy and training; not the zoo's other encoders, nor its name."""
         shared = {key: value for key, value in asdict(self.zoo).items() if key not in ("encoders", "name")}
         return {**shared, **asdict(self.config)}
+
+
+class LsaSource(MadeSource):
+    """Latent semantic analysis, fitted whenever it is loaded, which takes seconds."""
+
+    loader = "relrep_exp.encoders.lsa:load"
+    version, made_from = versions.LSA, "fitted_on"
 
 
 class LocalBertSource(MadeSource):
@@ -151,7 +133,7 @@ class LocalLmSource(MadeSource):
     """A tiny language model; the data's sentences are what it will be asked about, and never trained on."""
 
     loader = "relrep_exp.encoders.local.language_model:load"
-    made_from, version = "kept_out", versions.LOCAL_LM
+    version, made_from = versions.LOCAL_LM, "kept_out"
 
     def sentences(self) -> list[Sentence]:
         """Draw what it is trained on: none says what one of the data's sentences says, in whatever words."""
@@ -159,82 +141,39 @@ class LocalLmSource(MadeSource):
         return templates.sentences(self.config.sentences, self.config.seed, exclude=train + test)
 
 
-@dataclass(frozen=True)
-class DistortedSource(EncoderSource):
-    """One deformation of points, computed.
-
-    Attributes:
-        config: what it does to points.
-        dim: d, that of the points.
-    """
-
-    config: DistortedEncoderConfig
-    dim: int
-    view: str = POINT
+class DistortedSource(MadeSource):
+    """A known deformation of points."""
 
     loader = "relrep_exp.encoders.distorted:load"
+    version = versions.DISTORTED
 
     def identity(self) -> dict[str, Any]:
         """Tell its settings; the dimension is the samples'."""
-        return {"encoder": asdict(self.config), "version": versions.DISTORTED}
+        return {"encoder": self.settings, "version": self.version}
 
 
-def _of(kind: type[MadeSource], zoo: Any, data: Dataset, config: Config, *more: Any) -> dict[str, Any]:
-    """One source of this kind for each encoder of the zoo, by name."""
-    views, outputs = tuple(sorted(set(zoo.views))), Path(config.paths.outputs)
-    return {name: kind(name, own, data, views, outputs, *more) for name, own in zoo.encoders.items()}
+SOURCES: dict[str, type[MadeSource]] = {
+    "local": LocalImageSource,
+    "autoencoder": AutoencoderSource,
+    "lsa": LsaSource,
+    "local_bert": LocalBertSource,
+    "local_lm": LocalLmSource,
+    "distorted": DistortedSource,
+}
 
 
-def _require_texts(data: Dataset) -> None:
-    if "texts" not in data.config.holds:
-        what = f"data={data.config.name} has no texts, which this zoo's encoders are made from"
+def sources(zoo: Any, data: Dataset, config: Config) -> dict[str, EncoderSource]:
+    """Make the sources of a zoo of one of these kinds, by name.
+
+    Raises:
+        UserError: its encoders cannot be made from these data.
+    """
+    kind, name = SOURCES[zoo.kind], data.config.name
+    if kind in (LsaSource, LocalBertSource) and "texts" not in data.config.holds:
+        what = f"data={name} has no texts, which this zoo's encoders are made from"
         raise user_error(what, "use texts, such as data=template_reviews, or a zoo of image encoders")
-
-
-def local(zoo: LocalZoo, data: Dataset, config: Config) -> dict[str, EncoderSource]:
-    """Make the sources of the local image zoos, by name."""
-    return _of(LocalImageSource, zoo, data, config)
-
-
-def autoencoder(zoo: AutoencoderZoo, data: Dataset, config: Config) -> dict[str, EncoderSource]:
-    """Make the sources of conf/zoo/autoencoders, by name."""
-    return _of(AutoencoderSource, zoo, data, config, zoo)
-
-
-def lsa(zoo: LsaZoo, data: Dataset, config: Config) -> dict[str, EncoderSource]:
-    """Make the sources of conf/zoo/lsa, by name.
-
-    Raises:
-        UserError: the data are no texts.
-    """
-    _require_texts(data)
-    return _of(LsaSource, zoo, data, config)
-
-
-def local_bert(zoo: LocalBertZoo, data: Dataset, config: Config) -> dict[str, EncoderSource]:
-    """Make the sources of conf/zoo/text_local, by name.
-
-    Raises:
-        UserError: the data are no texts.
-    """
-    _require_texts(data)
-    return _of(LocalBertSource, zoo, data, config)
-
-
-def local_lm(zoo: LocalLmZoo, data: Dataset, config: Config) -> dict[str, EncoderSource]:
-    """Make the sources of conf/zoo/slm_local, by name.
-
-    Raises:
-        UserError: the data are not the template sentences.
-    """
-    if not isinstance(data.config, TemplatesData):
-        name = data.config.name
+    if kind is LocalLmSource and not isinstance(data.config, TemplatesData):
         what = f"data={name} does not go with this zoo, whose models know the template language alone"
         raise user_error(what, "use data=templates, or the pretrained models of zoo=slm")
-    return _of(LocalLmSource, zoo, data, config)
-
-
-def distorted(zoo: DistortedZoo, data: Dataset, config: Config) -> dict[str, EncoderSource]:
-    """Make the sources of conf/zoo/distorted, by name, for points of the data's dimension."""
-    dim = getattr(data.config, "dim", 0)  # other data than points are refused before anything is loaded
-    return {name: DistortedSource(encoder, dim) for name, encoder in zoo.encoders.items()}
+    outputs = Path(config.paths.outputs)
+    return {name: kind(name, own, zoo, data, outputs) for name, own in zoo.encoders.items()}

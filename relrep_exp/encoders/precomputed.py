@@ -163,7 +163,7 @@ def _chosen(arrays: Arrays, zoo: PrecomputedZoo) -> Arrays:
 
 
 def _labels_problems(arrays: Arrays) -> list[Problem]:
-    """What is wrong with labels and split."""
+    """Find what is wrong with labels and split."""
     missing = [name for name in RESERVED if name not in arrays]
     if missing:
         return [Problem(f"array {name!r} is missing", f"the file holds {FORMAT}") for name in missing]
@@ -187,7 +187,7 @@ def _labels_problems(arrays: Arrays) -> list[Problem]:
 def _space_problems(
     name: str, x: np.ndarray[Any, Any], rows: int | None, train: np.ndarray[Any, Any] | None
 ) -> list[Problem]:
-    """What is wrong with the embeddings of one encoder."""
+    """Find what is wrong with the embeddings of one encoder."""
     import numpy as np
 
     if x.ndim != 2 or x.dtype.kind != "f":

@@ -194,7 +194,7 @@ class EncoderModule(pl.LightningModule):
         self.parts.write(shard, x, self.unread)
 
     def embed(self, inputs: Any) -> Tensor:
-        """What `Encoder.prepare` made -> float32 [B, d] on the device, sharing memory with nothing."""
+        """Embed what `Encoder.prepare` made: float32 [B, d] on the device, sharing memory with nothing."""
         inputs = move_data_to_device(inputs, self.device)
         if self.how.channels_last and isinstance(inputs, Tensor) and inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)

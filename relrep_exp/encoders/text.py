@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from relrep_exp.config.schema import Config, TransformersZoo
-from relrep_exp.data.sources import Dataset
-from relrep_exp.encoders.zoo import EncoderSource, PretrainedSource, pretrained
+from relrep_exp.encoders.zoo import PretrainedSource, pretrained
 from relrep_exp.errors import Problem
 from relrep_exp.store import versions
 from relrep_exp.store.keys import input_digest
@@ -31,17 +30,8 @@ _TOKENIZER = (
 )
 
 
-def sources(zoo: TransformersZoo, data: Dataset, config: Config) -> dict[str, EncoderSource]:
-    """Make the sources of a zoo, by name.
-
-    Raises:
-        UserError: folders of the user's own lack files: all that is wrong with all of them.
-    """
-    return pretrained(TextSource, zoo, config)
-
-
 class TextSource(PretrainedSource):
-    """One encoder of the zoo."""
+    """A text encoder or language model of transformers."""
 
     loader = "relrep_exp.encoders.text_loading:load"
 
@@ -88,6 +78,9 @@ class TextSource(PretrainedSource):
         """Digest the files that determine embeddings, by name."""
         files = _matching(folder, (CONFIG, *_TOKENIZER, *_WEIGHTS[weights_kind(folder)]))
         return {file.name: input_digest(file) for file in files}
+
+
+sources = partial(pretrained, TextSource)
 
 
 def remedy(key: str) -> str:

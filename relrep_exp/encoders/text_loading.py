@@ -165,7 +165,7 @@ def _model(folder: Path, settings: PreTrainedConfig, dtype: Dtype, key: str) -> 
 
 
 def _attempt(read: Any, folder: Path, key: str, what: str = "the model") -> Any:
-    """What `read` gives; files can make the libraries below raise nearly anything."""
+    """Read; files can make the libraries below raise nearly anything."""
     try:
         return read()
     except pickle.UnpicklingError as error:

@@ -76,7 +76,7 @@ class TextEncoder(Encoder):
         return self._tokens.sizes(samples)
 
     def forward(self, inputs: Inputs) -> Tensor:
-        """What `prepare` made -> float32 [B, d]."""
+        """Embed what `prepare` made: float32 [B, d]."""
         return pooled(self._states(inputs), inputs["attention_mask"], self.pooling)
 
     def _states(self, inputs: Inputs) -> Tensor:
@@ -234,7 +234,7 @@ def _model_limit(model: PreTrainedModel) -> int:
 
 
 def _tokenizer_limit(tokenizer: PreTrainedTokenizerFast) -> int:
-    """What the tokenizer's files say; huge where they say nothing, and 0 or less is no limit either."""
+    """Tokens that its files allow; huge where they say nothing, and 0 or less is no limit either."""
     limit = tokenizer.model_max_length
     return int(limit) if 0 < limit < _ENDLESS else _ENDLESS
 

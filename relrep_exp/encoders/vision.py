@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from relrep_exp.config.schema import Config, TimmZoo
 from relrep_exp.config.schema.types import IMAGE
 from relrep_exp.data.manifest import manifest
-from relrep_exp.data.sources import Dataset
-from relrep_exp.encoders.zoo import EncoderSource, PretrainedSource, pretrained
+from relrep_exp.encoders.zoo import PretrainedSource, pretrained
 from relrep_exp.errors import Problem
 from relrep_exp.store import versions
 
@@ -17,17 +16,8 @@ CONFIG = "config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # the first that is there is loaded, as timm does
 
 
-def sources(zoo: TimmZoo, data: Dataset, config: Config) -> dict[str, EncoderSource]:
-    """Make the sources of a zoo, by name.
-
-    Raises:
-        UserError: folders of the user's own lack files: all that is wrong with all of them.
-    """
-    return pretrained(VisionSource, zoo, config)
-
-
 class VisionSource(PretrainedSource):
-    """One encoder of the zoo."""
+    """An image encoder of timm."""
 
     view = IMAGE
     loader = "relrep_exp.encoders.vision_model:load"
@@ -59,6 +49,9 @@ class VisionSource(PretrainedSource):
     def digest(folder: Path) -> dict[str, Any]:
         """Digest the configuration and the weights that are loaded."""
         return manifest(folder, [CONFIG, weights(folder)])
+
+
+sources = partial(pretrained, VisionSource)
 
 
 def remedy(key: str) -> str:

@@ -117,7 +117,7 @@ class TimmEncoder(Encoder):
         self.eval()
 
     def prepare(self, samples: Sequence[Image]) -> Inputs:
-        """uint8 images, [H, W] or [H, W, 3], white 255 -> what the model reads, float32 [B, C, S, S].
+        """Turn uint8 images, [H, W] or [H, W, 3], white 255, into what the model reads: float32 [B, C, S, S].
 
         With `on_device` uint8 [B, 1 or 3, H, W] in a list of one; images of several shapes are a list of
         [1, 1 or 3, H, W].
@@ -130,7 +130,7 @@ class TimmEncoder(Encoder):
         return [image[None] for image in planes]
 
     def forward(self, inputs: Inputs) -> Tensor:
-        """What `prepare` made -> float32 [B, d]."""
+        """Embed what `prepare` made: float32 [B, d]."""
         if not isinstance(inputs, Tensor):
             inputs = torch.cat([self._resized(images) for images in inputs])
         embeddings: Tensor = self.model(inputs.to(self._dtype))
@@ -153,7 +153,7 @@ def _scaled(height: int, width: int, short: int) -> tuple[int, int]:
 
 
 def _filtered(images: Tensor, size: tuple[int, int], mode: str) -> Tensor:
-    """One pass of Pillow's resize: whole numbers in 0 .. 255, so that what overshoots is cut after each."""
+    """Resize as one pass of Pillow does: whole numbers in 0 .. 255, what overshoots is cut after each."""
     out = nn.functional.interpolate(images, size, mode=mode, antialias=True, align_corners=False)
     return (out + 0.5).floor().clamp(0, _WHITE)
 

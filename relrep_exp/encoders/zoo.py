@@ -46,19 +46,19 @@ ENCODERS = Registry(
     {
         "timm": "relrep_exp.encoders.vision:sources",
         "transformers": "relrep_exp.encoders.text:sources",
-        "lsa": "relrep_exp.encoders.made:lsa",
-        "distorted": "relrep_exp.encoders.made:distorted",
-        "local": "relrep_exp.encoders.made:local",
-        "autoencoder": "relrep_exp.encoders.made:autoencoder",
-        "local_bert": "relrep_exp.encoders.made:local_bert",
-        "local_lm": "relrep_exp.encoders.made:local_lm",
+        "lsa": "relrep_exp.encoders.made:sources",
+        "distorted": "relrep_exp.encoders.made:sources",
+        "local": "relrep_exp.encoders.made:sources",
+        "autoencoder": "relrep_exp.encoders.made:sources",
+        "local_bert": "relrep_exp.encoders.made:sources",
+        "local_lm": "relrep_exp.encoders.made:sources",
     },
 )
 zoo_kind = ENCODERS.register
 
 
 class EncoderSource(ABC):
-    """One encoder of a zoo before it is loaded.
+    """An encoder of a zoo before it is loaded.
 
     Attributes:
         loader: "module:function", or a function, that loads it: (source, training) -> `Encoder`.
@@ -93,7 +93,7 @@ class EncoderSource(ABC):
 
 @dataclass(frozen=True)
 class PretrainedSource(EncoderSource):
-    """One encoder with weights of the hub, or of a folder of the user's own.
+    """An encoder with weights of the hub, or of a folder of the user's own.
 
     Attributes:
         key: where the configuration names it, for messages.
@@ -142,7 +142,7 @@ class PretrainedSource(EncoderSource):
 
 
 def pretrained(
-    kind: type[PretrainedSource], zoo: TimmZoo | TransformersZoo, config: Config
+    kind: type[PretrainedSource], zoo: TimmZoo | TransformersZoo, data: Dataset, config: Config
 ) -> dict[str, EncoderSource]:
     """Make the sources of a pretrained zoo, by name.
 

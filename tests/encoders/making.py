@@ -1,5 +1,6 @@
 """What makes and loads the encoders of tests: the part of a run's configuration that they look at."""
 
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -61,3 +62,15 @@ def told(act, *given):
         act(*given)
     assert all(problem.what and problem.remedy for problem in caught.value.problems)
     return caught.value.problems
+
+
+def publish(folder, cache, repo, commit):
+    """Lay a checkpoint out as the hub's client keeps it: refs/main, and links to blobs under its commit."""
+    root = cache / f"models--{repo.replace('/', '--')}"
+    snapshot = root / "snapshots" / commit
+    for made in (snapshot, root / "blobs", root / "refs"):
+        made.mkdir(parents=True)
+    (root / "refs" / "main").write_text(commit)
+    for number, path in enumerate(folder.iterdir()):
+        shutil.copy(path, root / "blobs" / str(number))
+        (snapshot / path.name).symlink_to(f"../../blobs/{number}")

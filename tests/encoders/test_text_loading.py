@@ -4,7 +4,7 @@ import pytest
 import tiny_text
 import torch
 import transformers
-from making import HOW, encode, sources, told
+from making import HOW, encode, publish, sources, told
 from safetensors.torch import load_file
 from tiny_text import TEXTS, rewritten, source, told_loading
 
@@ -49,7 +49,7 @@ def hub(checkpoints, tmp_path, monkeypatch):
     cache = tmp_path / "cache"
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
     monkeypatch.setenv("HF_HUB_CACHE", str(cache))
-    return lambda family: tiny_text.publish(checkpoints / family, cache, "owner/tiny", COMMIT)
+    return lambda family: publish(checkpoints / family, cache, "owner/tiny", COMMIT)
 
 
 def from_hub(**settings):

@@ -1,7 +1,6 @@
 """Tiny checkpoints of the text zoos' families, written with transformers' own classes; random weights."""
 
 import json
-import shutil
 
 import torch
 import transformers as tf
@@ -119,14 +118,6 @@ def save(family, folder, seed=0, **changes):
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
-
-
-def publish(folder, cache, repo, commit):
-    """Lay a checkpoint out as the hub's client keeps it: refs/main and snapshots/<commit>."""
-    root = cache / f"models--{repo.replace('/', '--')}"
-    shutil.copytree(folder, root / "snapshots" / commit)
-    (root / "refs").mkdir()
-    (root / "refs" / "main").write_text(commit)
 
 
 def source(folder, dtype="float32", **settings):

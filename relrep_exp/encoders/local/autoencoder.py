@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from relrep_exp.encoders.encoder import Encoder
 from relrep_exp.encoders.local.images import common_shape, stacked, training_set
+from relrep_exp.encoders.local.training import one_cycle
 from relrep_exp.errors import user_error
 from relrep_exp.training.device import Training
 from relrep_exp.training.fit import EpochBatches, fit
@@ -32,7 +33,7 @@ Shape = tuple[int, int, int]  # channels, height, width
 
 @dataclass(frozen=True)
 class ImageSettings:
-    """How a network that draws images is shaped and trained.
+    """Shape and training of a network that draws images.
 
     Attributes:
         channels: of the stride-2 convolutions, from the image inwards.
@@ -166,7 +167,8 @@ class Autoencoder(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Adam, one cycle of the learning rate."""
-        return _adam(self, self.settings.lr, self.steps)
+        lr = self.settings.lr
+        return one_cycle(torch.optim.Adam(self.parameters(), lr), lr, self.steps)
 
 
 class DecoderTraining(pl.LightningModule):
@@ -182,7 +184,7 @@ class DecoderTraining(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Adam, one cycle of the learning rate."""
-        return _adam(self.decoder, self.lr, self.steps)
+        return one_cycle(torch.optim.Adam(self.decoder.parameters(), self.lr), self.lr, self.steps)
 
 
 def load(source: AutoencoderSource, training: Training) -> AutoencoderEncoder:
@@ -265,9 +267,3 @@ def _schedule(n: int, settings: ImageSettings, seed: int, device: torch.device) 
     """Minibatches, and how many epochs make enough steps."""
     batches = EpochBatches(n, settings.batch, [seed], device)
     return batches, max(settings.epochs, math.ceil(settings.least_steps / len(batches)))
-
-
-def _adam(module: nn.Module, lr: float, steps: int) -> Any:
-    optimizer = torch.optim.Adam(module.parameters(), lr)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps)
-    return [optimizer], [{"scheduler": cycle, "interval": "step"}]

@@ -19,6 +19,7 @@ from relrep_exp.data.image_samples import image_shape
 from relrep_exp.data.samples import BadSampleError
 from relrep_exp.encoders.embed import unreadable
 from relrep_exp.encoders.encoder import Encoder
+from relrep_exp.encoders.local.training import one_cycle
 from relrep_exp.errors import user_error
 from relrep_exp.training.device import Training
 from relrep_exp.training.fit import EpochBatches, fit
@@ -186,8 +187,7 @@ class EncoderTraining(pl.LightningModule):
         """AdamW, one cycle of the learning rate over all steps."""
         lr, decay = self.config.lr, self.config.weight_decay
         optimizer = torch.optim.AdamW(self.parameters(), lr, weight_decay=decay)
-        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=self.steps)
-        return [optimizer], [{"scheduler": cycle, "interval": "step"}]
+        return one_cycle(optimizer, lr, self.steps)
 
 
 def train_encoder(

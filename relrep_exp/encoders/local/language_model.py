@@ -12,8 +12,8 @@ import transformers as hf
 from torch import Tensor, nn
 
 from relrep_exp.data import templates
-from relrep_exp.encoders.local.text_training import TextTraining, bags, rarity
 from relrep_exp.encoders.local.tokenizer import from_json, to_json, train_tokenizer
+from relrep_exp.encoders.local.training import TextTraining, bags, rarity
 from relrep_exp.encoders.text_model import TextEncoder, Tokens
 from relrep_exp.training.device import Training
 from relrep_exp.training.fit import EpochBatches, fit

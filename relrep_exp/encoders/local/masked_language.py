@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from relrep_exp.encoders.local.text_training import TextTraining, bags, rarity
 from relrep_exp.encoders.local.tokenizer import from_json, to_json, train_tokenizer
+from relrep_exp.encoders.local.training import TextTraining, bags, rarity
 from relrep_exp.encoders.text_model import TextEncoder, Tokens, pooled
 from relrep_exp.training.device import Training
 from relrep_exp.training.fit import EpochBatches, fit

@@ -15,8 +15,8 @@ from relrep_exp.encoders.local.language_model import (
     train_language_model,
     untrained,
 )
-from relrep_exp.encoders.local.text_training import bags, rarity
 from relrep_exp.encoders.local.tokenizer import train_tokenizer
+from relrep_exp.encoders.local.training import bags, rarity
 from relrep_exp.encoders.text_model import Tokens
 from relrep_exp.errors import UserError
 from relrep_exp.training.device import Training

@@ -8,8 +8,8 @@ from transformers import BertConfig, BertModel
 
 from relrep_exp.config.schema import LocalBertConfig
 from relrep_exp.encoders.local.masked_language import LOSSES, MaskedLanguageTraining, train_bert
-from relrep_exp.encoders.local.text_training import bags
 from relrep_exp.encoders.local.tokenizer import train_tokenizer
+from relrep_exp.encoders.local.training import bags
 from relrep_exp.encoders.text_model import pooled
 from relrep_exp.errors import UserError
 from relrep_exp.training.device import Training

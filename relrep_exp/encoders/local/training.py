@@ -1,4 +1,4 @@
-"""What the trainings of all local text models share: optimizer, curves, when to stop, and bags of tokens.
+"""Shared by the trainings of local encoders: the learning rate's cycle, curves, when to stop, bags of tokens.
 
 A bag is what an embedding has to tell of a text as a whole, in whatever order.
 """
@@ -17,6 +17,12 @@ from relrep_exp.training.fit import CurvesModule
 
 _CLIP = 1.0
 _ROWS = 4096  # of which the counts are made at once
+
+
+def one_cycle(optimizer: torch.optim.Optimizer, lr: float, steps: int) -> Any:
+    """Let the learning rate rise to `lr` and fall again over all steps, as Lightning takes it."""
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps)
+    return [optimizer], [{"scheduler": cycle, "interval": "step"}]
 
 
 class TextTraining(CurvesModule):
@@ -46,8 +52,7 @@ class TextTraining(CurvesModule):
     def configure_optimizers(self) -> Any:
         """AdamW, one cycle of the learning rate over all steps."""
         optimizer = torch.optim.AdamW(self.parameters(), self.lr, weight_decay=self.weight_decay, fused=True)
-        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=self.steps)
-        return [optimizer], [{"scheduler": cycle, "interval": "step"}]
+        return one_cycle(optimizer, self.lr, self.steps)
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
         """Clip: the first steps of a deep stack may jump."""
