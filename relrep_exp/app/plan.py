@@ -21,7 +21,7 @@ from relrep_exp.tasks.identity import method_name
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a plan.
+    """A run of a plan.
 
     Attributes:
         arm: what makes it, as on the command line, and where it stands in the plan.
@@ -33,7 +33,7 @@ class Run:
 
     @property
     def overrides(self) -> tuple[str, ...]:
-        """What makes it, as on the command line."""
+        """The words that make it, as on the command line."""
         return self.arm.overrides
 
     @property
@@ -43,12 +43,12 @@ class Run:
 
     @property
     def command(self) -> str:
-        """What makes this run alone."""
+        """The command that makes this run alone."""
         return words.command(words.alone(self.overrides, self.config.task.name))
 
     @cached_property
     def request(self) -> Request:
-        """What it asks for, worked out once."""
+        """All that it asks for, worked out once."""
         return Request(self.config)
 
     @property
@@ -72,13 +72,13 @@ class Run:
 
     @property
     def place(self) -> str:
-        """What two runs that are one share: their record's file or, if that is unknown, their command."""
+        """The record's file or, if that is unknown, the command: two runs that are one share it."""
         return self.command if (key := self.known_key) is None else str(self.store.path(key))
 
 
 @dataclass(frozen=True)
 class Part:
-    """What a command line asks for at a time: an experiment in one form, a sweep, or one run.
+    """A part of what a command line asks for: an experiment in one form, a sweep, or one run.
 
     Attributes:
         runs: all of it, in order; some may be the same run.

@@ -34,7 +34,7 @@ _SLURM = ("sbatch", "srun")
 
 
 class Request:
-    """One configuration, with everything that follows from it and from what is on this machine.
+    """A configuration, with everything that follows from it and from what is on this machine.
 
     Nothing heavy is imported or loaded, and the network is asked only where it has to be. What a run asks for
     does not change while it runs: each fact is worked out once, here.

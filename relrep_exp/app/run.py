@@ -25,7 +25,7 @@ _LOG = logging.getLogger("relrep_exp")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run left.
+    """The outcome of a run.
 
     Attributes:
         record: the numbers and where they come from.

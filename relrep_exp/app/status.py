@@ -25,7 +25,7 @@ EMBEDDINGS, PARAM = "embeddings", "checkpoints"  # folders of the outputs, as ST
 
 
 class Estimate(NamedTuple):
-    """How long a run's computation will take.
+    """The time that a run's computation will take.
 
     Attributes:
         seconds: the mean of earlier runs.
@@ -38,7 +38,7 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class Expected:
-    """One run as it stands.
+    """A run as it stands.
 
     Attributes:
         run: which one.
@@ -62,7 +62,7 @@ class Expected:
 
 @dataclass
 class Reuse:
-    """What runs need of one kind of thing that is kept.
+    """A kind of thing that is kept, and which of them runs need.
 
     Attributes:
         kind: the folder of the outputs that it is kept in.
@@ -141,7 +141,7 @@ def _key_problems(run: Run) -> list[Problem]:
 
 
 class Pace:
-    """How long runs took, by earlier records.
+    """The time that runs take, by earlier records.
 
     A run is expected to take the mean time of those that differ from it by the seed alone; or else of those
     with the same task, encoders and method; or else of those with the same task and method. Embeddings are

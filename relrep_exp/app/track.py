@@ -94,25 +94,26 @@ class Tracker:
         self._logger.log_hyperparams({"key": self.key, **asdict(self.config)})
 
     def _show(self, record: Record) -> None:
-        """Log the rows as a table, and the matrix of the headline metric as an image."""
-        from relrep_exp.report.figures.record_figures import pair_matrix
-        from relrep_exp.report.render.formats import to_markdown
-        from relrep_exp.report.tables.run_table import headline, run_table
+        """Log the rows as a table and, but for CSV, the matrix of the headline metric as an image."""
+        if self.config.logger.name == "csv":
+            with (self.folder / "table.csv").open("w", newline="") as file:
+                csv.writer(file).writerows([COLUMNS, *record.rows])
+        else:
+            from relrep_exp.report.figures.record_figures import pair_matrix
+            from relrep_exp.report.render.formats import to_markdown
+            from relrep_exp.report.tables.run_table import headline, run_table
 
-        metric = headline([record])
-        match self.config.logger.name:
-            case "csv":
-                with (self.folder / "table.csv").open("w", newline="") as file:
-                    csv.writer(file).writerows([COLUMNS, *record.rows])
-            case "tensorboard":
-                self._logger.experiment.add_text("rows", to_markdown(run_table(record)))
-                self._logger.experiment.add_figure(metric, pair_matrix(record, metric))
-            case "wandb":
+            metric = headline([record])
+            matrix, run = pair_matrix(record, metric), self._logger.experiment
+            if self.config.logger.name == "tensorboard":
+                run.add_text("rows", to_markdown(run_table(record)))
+                run.add_figure(metric, matrix)
+            else:
                 with _kept_in(_home_of(self.config)):
                     self._logger.log_table("rows", COLUMNS, [list(row) for row in record.rows])
-                self._logger.log_image(metric, [pair_matrix(record, metric)])
+                self._logger.log_image(metric, [matrix])
                 phases = {f"timings/{phase}": seconds for phase, seconds in record.timings.items()}
-                self._logger.experiment.summary.update(phases)
+                run.summary.update(phases)
         self._status = "success"
 
     def _let_go(self) -> None:

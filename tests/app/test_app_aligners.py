@@ -1,6 +1,6 @@
-"""Every aligner on embeddings of the user's own, with every way to choose its anchors."""
+"""Every aligner on embeddings of the user's own, and every way to choose its anchors."""
 
-from itertools import product
+from itertools import cycle
 
 import pytest
 
@@ -11,17 +11,11 @@ PAIRWISE = ("affine", "linear", "l_ortho", "ortho", "inverse_relative")
 METHODS = [
     ["aligner=absolute"],
     ["aligner=consensus"],
-    *([f"aligner={name}", f"anchors={way}"] for name, way in product(("relative", *PAIRWISE), PICKED)),
+    *(["aligner=relative", f"anchors={way}"] for way in PICKED),
+    *([f"aligner={name}", f"anchors={way}"] for name, way in zip(PAIRWISE, cycle(PICKED), strict=False)),
     ["aligner=relative", "anchors=param", "anchors.epochs=3"],
     ["aligner=affine", "aligner.solver=gradient", "aligner.lr=0.05", "anchors=random"],
 ]
-
-
-@pytest.fixture
-def words(tiny_words, file, outputs):
-    """Those of all runs, with a decoder that is fitted in full."""
-    kept = [word for word in tiny_words(file, outputs) if not word.startswith("decoder.")]
-    return [*kept, "decoder=linear"]
 
 
 def test_no_aligner_is_left_out():
@@ -30,9 +24,9 @@ def test_no_aligner_is_left_out():
 
 
 @pytest.mark.parametrize("method", METHODS, ids=" ".join)
-def test_every_aligner_reads_embeddings_of_ones_own(run, method):
+def test_every_aligner_reads_embeddings_of_ones_own(any_run, method):
     taken = ["anchors.m=all"] if "anchors=param" not in method else ["anchors.m=5"]
-    outcome = run(*method, *(taken if len(method) > 1 else []))
+    outcome = any_run(*method, *(taken if len(method) > 1 else []))
     scores = {(r.source, r.target): r.value for r in outcome.record.rows if r.metric == "f1_weighted"}
     own = {pair: value for pair, value in scores.items() if pair[0] == pair[1]}
     between = {pair: value for pair, value in scores.items() if pair[0] != pair[1]}

@@ -41,23 +41,23 @@ def counted(monkeypatch):
     return computed
 
 
-def test_the_last_line_is_the_record_and_the_second_time_nothing_is_computed(python_run, words, outputs):
-    first = python_run(*words, "anchors=random", cold=True)
-    assert first.returncode == 0, first.stderr
-    assert "computed in" in first.stdout
-    last = first.stdout.splitlines()[-1]
-    path = last.removeprefix("record: ")
+def test_the_second_time_nothing_is_computed_nor_imported_for_it(told, python_run, words, outputs):
+    code, first, err = told(*words, "anchors=random")
+    assert code == 0, err
+    assert "computed in" in first
+    last = first.splitlines()[-1]
     assert last.startswith("record: ")
-    assert json.loads(Path(path).read_text())["method"] == "random-wip"
+    assert json.loads(Path(last.removeprefix("record: ")).read_text())["method"] == "random-wip"
     before = stamps(outputs / "records")
 
     second = python_run(*words, "anchors=random", python=["-X", "importtime"])
     assert second.returncode == 0
-    table = first.stdout.split("computed in")[0]
+    table = first.split("computed in")[0]
     assert second.stdout == f"{table}read from the record: nothing was computed\n{last}\n"
     imported = {line.split("|")[-1].strip() for line in second.stderr.splitlines()}
     assert "hydra" in imported
-    assert not imported & {"torch", "pytorch_lightning", "sklearn", "wandb", "numpy"}
+    heavy = {"torch", "pytorch_lightning", "sklearn", "wandb", "numpy", "pandas", "matplotlib"}
+    assert not imported & {*heavy, "relrep_exp.app.plan", "relrep_exp.report.tables.paper_numbers"}
     assert stamps(outputs / "records") == before
 
 
@@ -91,16 +91,11 @@ def test_another_run_leaves_records_and_fits_alone(run, outputs):
     run(*param)
     before = stamps(outputs)
     assert len([name for name in before if name.endswith("manifest.json")]) == 3  # one fit per test encoder
-    for more in (
-        ["anchors=random"],
-        ["anchors=random", "sim=cosine"],
-        [*param, "seed=1"],
-        [*param, "anchors.m=6"],
-    ):
+    for more in (["anchors=random", "sim=cosine"], [*param, "seed=1"], [*param, "anchors.m=6"]):
         assert run(*more).fresh
     after = stamps(outputs)
     assert before.items() <= after.items()
-    assert len([name for name in after if "/records/" in name]) == 5
+    assert len([name for name in after if "/records/" in name]) == 4
 
 
 def test_param_fits_are_shared(run, outputs, monkeypatch):
@@ -110,7 +105,7 @@ def test_param_fits_are_shared(run, outputs, monkeypatch):
     assert not (outputs / "embeddings").exists()  # the user's file is not copied
     monkeypatch.setattr("relrep_exp.alignment.param.learn.fit", None)
     monkeypatch.setattr("relrep_exp.tasks.stitching.fit_decoders", majority)
-    for more in (["decoder=mlp_paper"], ["decoder.epochs=2"], ["task.neighbours=5"]):
+    for more in (["decoder=mlp_paper"], ["task.neighbours=5"]):
         other = run(*param, *more)
         assert other.fresh and other.record.key != first.record.key
         assert other.record.curves == first.record.curves
@@ -129,26 +124,16 @@ def test_param_single_is_learned_once_per_decoder(run, outputs):
     assert stamps(outputs / "checkpoints") == fits
 
 
-def test_missing_reads_always_replaces_never_only_reads(run, counted, outputs):
-    random = ("anchors=random",)
-    first = run(*random)
-    assert [first.fresh, run(*random).fresh, run(*random, "overwrite=never").fresh] == [True, False, False]
-    assert len(counted) == 1
-    before = stamps(outputs / "records")
-    again = run(*random, "overwrite=always")
+def test_missing_reads_always_makes_everything_anew_never_only_reads(run, counted, outputs):
+    param = ("anchors=param", "anchors.epochs=2")
+    first = run(*param)
+    before = stamps(outputs)
+    assert first.fresh and not run(*param).fresh and not run(*param, "overwrite=never").fresh
+    assert len(counted) == 1 and stamps(outputs) == before
+    again = run(*param, "overwrite=always")
     assert again.fresh and len(counted) == 2
     assert again.record.rows == first.record.rows and again.record.key == first.record.key
-    assert stamps(outputs / "records").keys() == before.keys()
-    assert stamps(outputs / "records") != before
-
-
-def test_always_learns_anew(run, outputs):
-    param = ("anchors=param", "anchors.epochs=2")
-    run(*param)
-    before = stamps(outputs)
-    again = run(*param, "overwrite=always")
     after = stamps(outputs)
-    assert again.fresh
     assert before.keys() == after.keys()
     assert all(before[name] != after[name] for name in before)
 
@@ -304,9 +289,9 @@ def test_anchors_and_similarity_play_no_part_in_absolute(key_with, words):
 
 def test_an_experiment_is_no_part_of_the_key(tmp_path):
     where = [f"paths.outputs={tmp_path}", "logger=none"]
-    runs = make_plan(["experiment=demo", *where], sweep=False)
-    assert len({Request(run.config).key for run in runs}) == len(runs) == 15
-    for run in runs[::7]:
+    runs = make_plan(["experiment=demo", "seed=0", *where], sweep=False)
+    assert len({run.key for run in runs}) == len(runs) == 5
+    for run in runs[::4]:
         own = [word for word in run.overrides if not word.startswith("experiment=")]
         alone = make_plan(own, sweep=False)[0].config
         assert alone.experiment is None and run.config.experiment is not None
@@ -327,9 +312,3 @@ def test_the_files_content_counts_and_its_place_does_not(words, file, arrays, tm
 def test_the_batch_of_few_samples_is_the_default_of_the_anchors(key_with):
     digits = ["task=digits_stitch"]
     assert key_with([*digits, "data.param_batch=64"], {})[0] == key_with([*digits, "anchors.batch=64"], {})[0]
-
-
-def test_a_run_that_is_there_never_reaches_the_task(run, monkeypatch):
-    run("anchors=random")
-    monkeypatch.setattr("relrep_exp.app.run.compute", lambda *_: pytest.fail("it is computed again"))
-    assert not run("anchors=random", "logger=csv", "runtime.device=cpu", "runtime.threads=1").fresh

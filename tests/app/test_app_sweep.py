@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from relrep_exp.app.launch import Failure, Interrupted
+from relrep_exp.app.launch import Failure
 from relrep_exp.app.plan import make_parts
 from relrep_exp.app.run import run as make_record
 from relrep_exp.app.sweep import Sweep, run_all
@@ -37,21 +37,21 @@ def closing_of(outputs, name="demo"):
 
 
 @pytest.fixture
-def close(monkeypatch):
+def close():
     """A function that runs a sweep of which no run gets a record, and says why; gives the exit code."""
 
-    def run(sweep, *failures, during=lambda runs: None):
-        launched = []
+    class Launch:
+        def __init__(self, failures, during, interrupted):
+            self.failures, self.during, self.interrupted, self.launched = failures, during, interrupted, []
 
-        def launch_all(runs, launch):
-            launched.extend(runs)
-            during(runs)
-            told = zip(runs, failures, strict=False)
-            return {run.key: failure for run, failure in told if failure is not None}
+        def make(self, runs):
+            self.launched += runs
+            self.during(runs)
+            return {run.place: failure for run, failure in zip(runs, self.failures, strict=False)}
 
-        monkeypatch.setattr("relrep_exp.app.sweep.launch_all", launch_all)
-        code = run_all(sweep, object())
-        return code, launched
+    def run(sweep, *failures, during=lambda runs: None, interrupted=False):
+        launch = Launch(failures, during, interrupted)
+        return run_all(sweep, launch), launch.launched
 
     return run
 
@@ -112,15 +112,12 @@ def test_a_closing_says_why_each_run_is_missing(sweep, finish, close, outputs):
 
 
 def test_what_ctrl_c_left_is_shown(sweep, finish, close, outputs, capsys):
-    words = ["experiment=demo", "seed=0"]
+    words = ["experiment=demo", "seed=0", "~experiment.methods.random-cosine"]
+    words += ["~experiment.methods.param_single-wip"]
     finish(*words, "~experiment.methods.param-wip")
-
-    def interrupt(runs):
-        raise Interrupted({})
-
-    assert close(sweep(*words), during=interrupt)[0] == 130
+    assert close(sweep(*words), interrupted=True)[0] == 130
     out, err = capsys.readouterr()
-    assert "interrupted: 4 of 5 runs are finished and kept" in err
+    assert "interrupted: 2 of 3 runs are finished and kept" in err
     assert "random-wip" in out and (outputs / "report" / "demo" / "table.csv").exists()
     [missing] = [place for place in closing_of(outputs).places if place.reason]
     assert (missing.method, missing.reason) == ("param-wip", "interrupted")
@@ -138,10 +135,9 @@ def test_a_run_of_which_a_file_is_missing_keeps_no_other_from_running(
     assert "no.npz: there is no such file" in capsys.readouterr().err
 
 
-def test_an_experiment_swept_over_something_besides_closes_with_a_table_for_each(told, file, outputs):
-    words = ["task=precomputed_stitch", f"zoo.path={file}", "decoder=linear", "logger=none"]
-    words += [f"paths.outputs={outputs}", "anchors.m=4,5", "experiment.axes={seed: [0]}"]
-    words += ["~experiment.methods.param-wip", "~experiment.methods.param_single-wip"]
+def test_an_experiment_swept_over_something_besides_closes_with_a_table_for_each(told, small, outputs):
+    words = [*small, "decoder=linear", "anchors.m=4,5", "experiment.axes={seed: [0]}"]
+    words += [f"~experiment.methods.{name}" for name in ("param-wip", "param_single-wip", "random-cosine")]
     code, out, err = told("experiment=demo", *words)
     assert code == 0, err
     titles = [line for line in out.splitlines() if line.startswith("Zero-shot stitching")]
@@ -149,4 +145,4 @@ def test_an_experiment_swept_over_something_besides_closes_with_a_table_for_each
     for part in "01":
         folder = outputs / "report" / "demo" / part
         assert (folder / "table.csv").exists()
-        assert len(json.loads((folder / "experiment.json").read_text())["places"]) == 3
+        assert len(json.loads((folder / "experiment.json").read_text())["places"]) == 2

@@ -84,20 +84,16 @@ def test_a_killed_sweep_goes_on_and_ends_as_if_nothing_had_happened(here, start,
 
 
 def test_a_failing_run_does_not_stop_the_others(here, two_words, tmp_path):
-    arms = ("anchors=param", "anchors.epochs=2", "anchors.temperature=1e-39,2.9", "seed=0,1")
+    arms = ("anchors=param", "anchors.epochs=1", "anchors.temperature=1e-39,2.9")
     code, out, err = here("-m", *two_words(tmp_path), *arms)
     assert code == 2
     assert "Traceback" not in err
-    told = [line for line in err.splitlines() if line.startswith("error: ")]
-    assert len(told) == 2
-    for number, line in enumerate(told):
-        assert line.startswith(f"error: run {number} (")
-        assert f"anchors.temperature=1e-39 seed={number}" in line
-        assert "PARAM diverged in epoch 0" in line
-    assert re.findall(r"^#(\d) ", out, re.M) == ["2", "3"]
-    assert len(records(tmp_path)) == 2
-    assert "mean ± std over 2 seeds" in out
-    assert "2 records in" in out.splitlines()[-1]
+    [line] = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert line.startswith("error: run 0 (") and "anchors.temperature=1e-39" in line
+    assert "PARAM diverged in epoch 0" in line
+    assert re.findall(r"^#(\d) ", out, re.M) == ["1"]
+    assert len(records(tmp_path)) == 1
+    assert "1 records in" in out.splitlines()[-1]
 
 
 @pytest.mark.slow

@@ -25,10 +25,10 @@ from relrep_exp.tasks import stitching
 PARAM = ("anchors=param", "anchors.epochs=2", "zoo.encoders=[a,b]")
 
 
-def told(caplog):
+def warnings(caplog):
     """The warnings of the package."""
-    warnings = [entry for entry in caplog.records if entry.levelno == logging.WARNING]
-    return [entry.getMessage() for entry in warnings if entry.name == "relrep_exp"]
+    told = [entry for entry in caplog.records if entry.levelno == logging.WARNING]
+    return [entry.getMessage() for entry in told if entry.name == "relrep_exp"]
 
 
 def test_csv_files_hold_curves_settings_and_rows(run, tmp_path):
@@ -72,45 +72,6 @@ def test_tensorboard_files_hold_curves_and_rows(run, tmp_path):
     assert "param-wip" in text.tensor_proto.string_val[0].decode()
 
 
-NO_NETWORK = """
-import socket
-real = socket.getaddrinfo
-def local_only(host, *rest, **more):
-    if host not in (None, "localhost", "127.0.0.1", "::1", b"localhost"):
-        open(LOG, "a").write(f"{host}\\n")
-        raise OSError(f"no network in a test: {host}")
-    return real(host, *rest, **more)
-socket.getaddrinfo = local_only
-"""
-
-
-@pytest.mark.slow
-def test_wandb_runs_offline_by_default_and_can_be_read_back(python_run, words, outputs, tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(NO_NETWORK.replace("LOG", repr(str(tmp_path / "asked"))))
-    quiet = [word for word in words if not word.startswith("logger=")]
-    env = {"PYTHONPATH": os.pathsep.join(map(str, (tmp_path, Path.cwd()))), "HOME": str(tmp_path / "home")}
-    done = python_run(*quiet, *PARAM, env=env)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert not (tmp_path / "asked").exists()
-    record = json.loads(next((outputs / "records").glob("*.json")).read_text())
-    [folder] = (outputs / "runs").glob("wandb/offline-run-*")
-    [table] = folder.glob("files/media/table/rows_*.table.json")
-    shown = json.loads(table.read_text())
-    assert shown["columns"] == track.COLUMNS
-    assert [dict(zip(track.COLUMNS, row, strict=True)) for row in shown["data"]] == record["rows"]
-    assert list(folder.glob("files/media/images/f1_weighted_*.png"))
-    assert list((outputs / "runs" / "artifacts" / "staging").iterdir())  # what is sent later is not in HOME
-    assert not list((tmp_path / "home").rglob("artifacts/*"))
-
-    config, history = content_of(folder)
-    assert config["key"] == record["key"]
-    assert config["anchors"]["epochs"] == 2 and config["task"]["name"] == "precomputed_stitch"
-    logged = [float(step["b/coverage"]) for step in history if "b/coverage" in step]
-    assert logged == pytest.approx(record["curves"]["b"]["coverage"])
-    summary = {item.key for entry in entries_of(folder) for item in entry.summary.update}
-    assert {f"timings/{phase}" for phase in record["timings"]} <= summary
-
-
 @pytest.fixture
 def watcher(monkeypatch):
     """Lightning's logger of CSV files: which of its steps were taken, and the one that fails, if any."""
@@ -152,7 +113,7 @@ def test_a_failing_logger_costs_one_warning_and_no_record_and_is_closed(run, wat
     with caplog.at_level(logging.WARNING, logger="relrep_exp"):
         outcome = run(*PARAM, "logger=csv")
     assert outcome.fresh and outcome.path.exists()
-    assert told(caplog) == [
+    assert warnings(caplog) == [
         f"logger=csv failed (RuntimeError: no {step} today) and is left out; the record is not affected"
     ]
     assert watcher.steps == [*WHOLE[: WHOLE.index(step) + 1], *([] if step == "finalize" else ["finalize"])]
@@ -189,6 +150,33 @@ def runs_in(outputs):
 
 
 @pytest.mark.slow
+def test_wandb_runs_offline_by_default_and_can_be_read_back(
+    own_home, told, words, record, outputs, tmp_path, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr("socket.getaddrinfo", lambda host, *_, **__: asked.append(host) or 1 / 0)
+    quiet = [word for word in words if not word.startswith("logger=")]
+    code, _, err = told(*quiet, *PARAM)
+    assert (code, err) == (0, "") and asked == []
+    [folder] = runs_in(outputs)
+    [table] = folder.glob("files/media/table/rows_*.table.json")
+    shown = json.loads(table.read_text())
+    assert shown["columns"] == track.COLUMNS
+    assert shown["data"] == [list(row) for row in record().rows]
+    assert list(folder.glob("files/media/images/f1_weighted_*.png"))
+    assert list((outputs / "runs" / "artifacts" / "staging").iterdir())  # what is sent later is not in HOME
+    assert not list((tmp_path / "home").rglob("artifacts/*"))
+
+    config, history = content_of(folder)
+    assert config["key"] == record().key
+    assert config["anchors"]["epochs"] == 2 and config["task"]["name"] == "precomputed_stitch"
+    logged = [float(step["b/coverage"]) for step in history if "b/coverage" in step]
+    assert logged == pytest.approx(record().curves["b"]["coverage"])
+    summary = {item.key for entry in entries_of(folder) for item in entry.summary.update}
+    assert {f"timings/{phase}" for phase in record().timings} <= summary
+
+
+@pytest.mark.slow
 def test_a_run_of_wandb_that_fails_midway_is_finished_and_the_next_one_is_another(
     own_home, run, outputs, caplog, monkeypatch
 ):
@@ -196,7 +184,7 @@ def test_a_run_of_wandb_that_fails_midway_is_finished_and_the_next_one_is_anothe
     with monkeypatch.context() as patch:
         patch.setattr(pytorch_lightning.loggers.WandbLogger, "log_table", lambda *_: 1 / 0)
         run(*quick)
-    assert wandb.run is None and len(told(caplog)) == 1
+    assert wandb.run is None and len(warnings(caplog)) == 1
     run(*quick, "seed=1")
     assert wandb.run is None and len(runs_in(outputs)) == 2
     codes = [entry.exit.exit_code for folder in runs_in(outputs) for entry in entries_of(folder)
@@ -289,5 +277,5 @@ def test_a_summary_that_fails_costs_one_warning_and_is_tried_again(config_of, ou
         track.log_experiment(config_of("logger=wandb"), "fig", table, folder)
     assert len(calls) == 2
     what = "W&B has no summary of fig (ZeroDivisionError: division by zero)"
-    assert told(caplog) == 2 * [f"{what}; its table and records are not affected"]
+    assert warnings(caplog) == 2 * [f"{what}; its table and records are not affected"]
     assert "WANDB_DATA_DIR" not in os.environ
