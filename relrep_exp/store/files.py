@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
 import json
 import math
 import os
@@ -15,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from relrep_exp.errors import Problem, UserError, user_error
 from relrep_exp.store.keys import canonical_json, text_digest
@@ -75,17 +74,9 @@ def translated_oserrors(path: Path) -> Iterator[None]:
         raise UserError(Problem(f"cannot use {path}: {what}", remedy)) from error
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write `data` to `path` so that every reader, even after a crash, sees the old or the new file.
-
-    Raises:
-        UserError: the folder cannot be written, the disk is full, or the like.
-    """
-    write_atomic_chunks(path, [data])
-
-
-def write_atomic_chunks(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
-    """Write bytes that are made while they are written, as `write_atomic` does.
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Write a file so that every reader, even after a crash, sees the old or the new one.
 
     The bytes go to a temporary file in the same folder, to the disk, and are renamed into place. The
     folder is created if needed; the mode is what the umask says.
@@ -97,7 +88,8 @@ def write_atomic_chunks(path: Path, chunks: Iterable[bytes | memoryview]) -> Non
         path.parent.mkdir(parents=True, exist_ok=True)
         temp = temp_beside(path)
         try:
-            write_synced(temp, chunks)
+            with synced_file(temp) as stream:
+                yield stream
             temp.replace(path)
         except BaseException:
             remove_temp(temp)
@@ -105,11 +97,17 @@ def write_atomic_chunks(path: Path, chunks: Iterable[bytes | memoryview]) -> Non
         sync(path.parent)
 
 
-def write_synced(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
-    """Create `path`, which must not exist, with these bytes, and return when the disk has it."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.writelines(chunks)
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, as `atomic_file` does."""
+    with atomic_file(path) as stream:
+        stream.write(data)
+
+
+@contextmanager
+def synced_file(path: Path) -> Iterator[BinaryIO]:
+    """Create `path`, which must not exist, and return when the disk has what the block wrote."""
+    with path.open("xb") as stream:
+        yield stream
         stream.flush()
         os.fsync(stream.fileno())
 
@@ -127,7 +125,7 @@ def sync(path: Path) -> None:
 
 
 def temp_beside(path: Path) -> Path:
-    """A name in the same folder that nobody else uses and `once.sweep_temps` recognises."""
+    """Name a file in the same folder that nobody else uses and `once.sweep_temps` recognises."""
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}.tmp")
 
 
@@ -156,13 +154,14 @@ def move_aside(path: Path, reason: str = "corrupt") -> Path:
 
 
 def require_writable(folder: Path) -> list[Problem]:
-    """What keeps us from writing into `folder`, which is created if needed; empty if nothing does."""
+    """Find what keeps us from writing into `folder`, which is created if needed; empty if nothing does."""
     probe = temp_beside(folder / "probe")
     try:
         with translated_oserrors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             try:
-                write_synced(probe, [bytes(_PROBE_BYTES)])
+                with synced_file(probe) as stream:
+                    stream.write(bytes(_PROBE_BYTES))
             finally:
                 remove_temp(probe)
     except UserError as error:
@@ -173,7 +172,7 @@ def require_writable(folder: Path) -> list[Problem]:
 
 
 def free_bytes(path: Path) -> int:
-    """How much room the disk of `path`, which need not exist, has left."""
+    """Ask how much room the disk of `path`, which need not exist, has left."""
     path = path.absolute()
     existing = next((place for place in (path, *path.parents) if place.is_dir()), Path("/"))
     return shutil.disk_usage(existing).free
@@ -237,25 +236,22 @@ def write_npy(path: Path, rows: int, blocks: Iterable[Tensor]) -> None:
     Raises:
         UserError: the disk has not the room, the folder cannot be written, or the like.
     """
-    write_atomic_chunks(path, _npy_chunks(path, rows, iter(blocks)))
+    from numpy.lib.format import write_array_header_1_0
 
-
-def _npy_chunks(path: Path, rows: int, blocks: Iterator[Tensor]) -> Iterator[bytes | memoryview]:
-    from numpy.lib import format as npy
-
-    for number, block in enumerate(blocks):
-        array = block.detach().cpu().contiguous().numpy()
-        if number == 0:
-            shape = (rows, *array.shape[1:])
-            needed, free = math.prod(shape) * array.itemsize, free_bytes(path)
-            if needed > free:
-                what = f"{path} needs {needed / 2**20:,.1f} MiB, the disk has {free / 2**20:,.1f} MiB free"
-                raise user_error(what, "free space or give a path on another disk")
-            header = io.BytesIO()
-            described = {"descr": array.dtype.str, "fortran_order": False, "shape": shape}
-            npy.write_array_header_1_0(header, described)
-            yield header.getvalue()
-        yield array.reshape(-1).view("u1").data
+    with atomic_file(path) as stream:
+        for number, block in enumerate(blocks):
+            array = block.detach().cpu().contiguous().numpy()
+            if number == 0:
+                shape = (rows, *array.shape[1:])
+                needed, free = math.prod(shape) * array.itemsize, free_bytes(path)
+                if needed > free:
+                    what = (
+                        f"{path} needs {needed / 2**20:,.1f} MiB, the disk has {free / 2**20:,.1f} MiB free"
+                    )
+                    raise user_error(what, "free space or give a path on another disk")
+                described = {"descr": array.dtype.str, "fortran_order": False, "shape": shape}
+                write_array_header_1_0(stream, described)
+            stream.write(array.data)
 
 
 def digest(*tensors: Tensor) -> str:

@@ -31,18 +31,14 @@ _RUN = {
     "started": "datetime64[ns, UTC]",
     "command": "string",
 }
-_ORDER = (
-    *("key", "task", "method", "source", "target", "metric", "value", "seed"),
-    *("seconds", "device", "started", "command"),
-)
-_ROUNDING = (
-    1e-5  # of a number, or of 1 where it is smaller: what another processor or number of threads makes
-)
+_ORDER = ("key", "task", "method", "source", "target", "metric", "value", "seed", *list(_RUN)[4:])
+# Of a number, or of 1 where it is smaller: what another processor or number of threads makes.
+_ROUNDING = 1e-5
 _AGAIN = "run its command again: the damaged file is kept beside it, and the record is made anew"
 
 
 def load_records(*outputs: str | Path) -> pd.DataFrame:
-    """Every number of every record, one a line, with the configuration of its run.
+    """Load every number of every record, one a line, with the configuration of its run.
 
     Columns: `key, task, method, source, target, metric, value, seed, seconds` (of the whole run), `device,
     started, command`, then the configuration in dotted columns, named as on the command line where it has the
@@ -63,49 +59,33 @@ def load_records(*outputs: str | Path) -> pd.DataFrame:
 
 
 def frame_of(records: Iterable[Record]) -> pd.DataFrame:
-    """The frame of `load_records`, of these records."""
+    """Make the frame of `load_records` of these records."""
     import pandas as pd
 
     kept = list(records)
-    configs = [_flat(_as_typed(record.config)) for record in kept]
+    runs, configs = [], []
+    for record in kept:
+        method, config = record.config.get("method"), dict(record.config)
+        if isinstance(method, Mapping):  # its parts go where the command line has them
+            del config["method"]
+            config |= {key: value for key, value in method.items() if key != "name"}
+        configs.append(_flat(config))
+        seconds = [taken for taken in record.timings.values() if taken is not None]
+        run: dict[str, Any] = {"key": record.key, "task": record.task, "method": record.method}
+        run |= {"seed": record.config.get("seed"), "seconds": math.fsum(seconds) if seconds else None}
+        runs.append(run | {name: record.provenance.get(name) for name in ("device", "started", "command")})
     keys = sorted({key for config in configs for key in config} - set(_ORDER))
-    columns = {
-        name: pd.Series([_run(record)[name] for record in kept], dtype=kind) for name, kind in _RUN.items()
-    }
+    columns = {name: pd.Series([run[name] for run in runs], dtype=kind) for name, kind in _RUN.items()}
     columns |= {key: _column([config.get(key) for config in configs]) for key in keys}
-    runs = pd.DataFrame(columns)
     of_run = [number for number, record in enumerate(kept) for _ in record.rows]
-    rows = [row for record in kept for row in record.rows]
-    frame = runs.iloc[of_run].reset_index(drop=True)
+    frame = pd.DataFrame(columns).iloc[of_run].reset_index(drop=True)
     for name, kind in _ROW.items():
-        frame[name] = pd.Series([getattr(row, name) for row in rows], dtype=kind)
+        frame[name] = pd.Series([getattr(row, name) for record in kept for row in record.rows], dtype=kind)
     return frame[[*_ORDER, *keys]]
 
 
-def _run(record: Record) -> dict[str, Any]:
-    """What is the same in all rows of a record."""
-    seconds = [taken for taken in record.timings.values() if taken is not None]
-    return {
-        "key": record.key,
-        "task": record.task,
-        "method": record.method,
-        "seed": record.config.get("seed"),
-        "seconds": math.fsum(seconds) if seconds else None,
-        **{name: record.provenance.get(name) for name in ("device", "started", "command")},
-    }
-
-
-def _as_typed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with the method's parts where the command line has them."""
-    method = config.get("method")
-    if not isinstance(method, Mapping):
-        return dict(config)
-    others = {key: value for key, value in config.items() if key != "method"}
-    return {**others, **{key: value for key, value in method.items() if key != "name"}}
-
-
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted keys; a list as JSON text, so that it can be compared and grouped by."""
+    """Flatten to dotted keys; a list becomes JSON text, so that it can be compared and grouped by."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
@@ -116,19 +96,13 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _column(values: Sequence[Any]) -> pd.Series[Any]:
-    """The values in the narrowest type that leaves them what they are; None is NA."""
+    """Put values into the narrowest type that leaves them what they are; None is NA."""
     import pandas as pd
 
-    kinds = {type(value) for value in values if value is not None}
-    known: tuple[tuple[set[type], str], ...] = (
-        (set(), "object"),
-        ({bool}, "boolean"),
-        ({int}, "Int64"),
-        ({float}, "float64"),
-        ({str}, "string"),
-    )
-    kind = next((name for of, name in known if kinds == of), "object")
-    return pd.Series(values, dtype="float64" if kinds == {int, float} else kind)
+    kinds = frozenset(type(value) for value in values if value is not None)
+    known = {bool: "boolean", int: "Int64", float: "float64", str: "string"}
+    named = {frozenset({kind}): name for kind, name in known.items()} | {frozenset({int, float}): "float64"}
+    return pd.Series(values, dtype=named.get(kinds, "object"))
 
 
 @dataclass
@@ -154,29 +128,23 @@ def survey(outputs: Sequence[Path]) -> Survey:
     Raises:
         UserError: a folder does not exist; every such folder is named.
     """
-    require_folders(outputs)
+    if missing := [path for path in outputs if not path.is_dir()]:
+        remedy = "name the folder that holds records/, as paths.outputs does"
+        raise UserError(Problem(f"there is no folder {path}", remedy) for path in missing)
     found = Survey()
     for folder in dict.fromkeys(path.resolve() for path in outputs):
         named = next(path for path in outputs if path.resolve() == folder)
         _add(found, RecordStore(named / "records"))
-    found.problems += [_rounded(*folders, gaps) for folders, gaps in found.rounded.items()]
+    for (first, second), gaps in found.rounded.items():
+        runs = "1 run" if len(gaps) == 1 else f"{len(gaps)} runs"
+        what = f"{first} and {second} both have {runs} whose numbers differ by {max(gaps):.1g} at most"
+        remedy = "nothing to mend: it is rounding"
+        found.problems.append(Problem(f"{what}; those of the first are used", remedy))
     return found
 
 
-def require_folders(outputs: Sequence[Path]) -> None:
-    """Raise a `UserError` that names every folder that does not exist."""
-    missing = [path for path in outputs if not path.is_dir()]
-    if missing:
-        raise UserError(
-            Problem(
-                f"there is no folder {path}", "name the folder that holds records/, as paths.outputs does"
-            )
-            for path in missing
-        )
-
-
 def unusable(path: Path, error: Exception, remedy: str = _AGAIN) -> Problem:
-    """What to tell of a file that is damaged or of another version; `remedy` mends a damaged one."""
+    """Tell of a file that is damaged or of another version; `remedy` mends a damaged one."""
     if isinstance(error, OtherSchemaError):
         writer = "a newer version" if error.newer else "an older version"
         mended = "update relrep_exp" if error.newer else "run its command again to have it made anew"
@@ -200,50 +168,43 @@ def _add(found: Survey, store: RecordStore) -> None:
 
 
 def _keep(found: Survey, record: Record, path: Path) -> None:
+    """Keep a record; tell where its run has another one already, with other numbers."""
     first = found.records.setdefault(record.key, record)
     kept = found.files.setdefault(record.key, path)
     if first is record or _content(first) == _content(record):
         return
-    gaps = _gaps(first, record)
-    if gaps is not None and all(gap <= _ROUNDING for _, gap in gaps):
-        found.rounded.setdefault((kept.parent, path.parent), []).append(max(gap for _, gap in gaps))
+    gap, where = _furthest(first, record)
+    if gap <= _ROUNDING:
+        found.rounded.setdefault((kept.parent, path.parent), []).append(gap)
         return
-    how = f"with other numbers ({_furthest(first, record)})"
-    what = f"{kept} and {path} are records of one run, {how}; the first is used, the second left as it is"
-    found.problems.append(Problem(what, "see which is right: overwrite=always computes a run anew"))
+    what = f"{kept} and {path} are records of one run, with other numbers ({where})"
+    problem = f"{what}; the first is used, the second left as it is"
+    found.problems.append(Problem(problem, "see which is right: overwrite=always computes a run anew"))
 
 
 def _content(record: Record) -> str:
-    """All but time and place."""
+    """Write all but time and place."""
     return json.dumps([numbers_of(record), record.curves, record.views], sort_keys=True)
 
 
-def _gaps(first: Record, second: Record) -> list[tuple[tuple[str, ...], float]] | None:
-    """How far apart each number is, relative to what is larger than 1; None where the rows do not match."""
+def _furthest(first: Record, second: Record) -> tuple[float, str]:
+    """Find the number that differs most, relative to what is larger than 1, and say where it is.
+
+    One that is not a number on one side differs most of all.
+    """
     ours, theirs = ({row[:4]: row.value for row in record.rows} for record in (first, second))
     if ours.keys() != theirs.keys():
-        return None
-    return [(name, _apart(ours[name], theirs[name])) for name in ours]
-
-
-def _apart(one: float, other: float) -> float:
-    """0 for two that are equal, or both not a number."""
-    if one == other or (math.isnan(one) and math.isnan(other)):
-        return 0.0
-    return abs(one - other) / max(1.0, abs(one))
-
-
-def _furthest(first: Record, second: Record) -> str:
-    """The row that differs most; one that is not a number on one side differs most of all."""
-    gaps = _gaps(first, second)
-    if gaps is None:
-        return f"{len(first.rows)} and {len(second.rows)} rows that are not of the same pairs and metrics"
-    (source, target, _, metric), gap = max(gaps, key=lambda item: (math.isnan(item[1]), item[1]))
-    return f"up to {gap:.2g}, in {metric} of {source} and {target}"
-
-
-def _rounded(first: Path, second: Path, gaps: Sequence[float]) -> Problem:
-    """One line for all of them."""
-    runs = "1 run" if len(gaps) == 1 else f"{len(gaps)} runs"
-    what = f"{first} and {second} both have {runs} whose numbers differ by {max(gaps):.1g} at most"
-    return Problem(f"{what}; those of the first are used", "nothing to mend: it is rounding")
+        where = f"{len(first.rows)} and {len(second.rows)} rows that are not of the same pairs and metrics"
+        return math.inf, where
+    furthest, where = 0.0, "none in the rows"
+    for row, one in ours.items():
+        other = theirs[row]
+        if one == other or (math.isnan(one) and math.isnan(other)):
+            continue
+        gap = abs(one - other) / max(1.0, abs(one))
+        if not gap <= furthest:
+            source, target, _, metric = row
+            furthest, where = gap, f"up to {gap:.2g}, in {metric} of {source} and {target}"
+        if math.isnan(gap):
+            break
+    return furthest, where

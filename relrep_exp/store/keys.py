@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-KEY = re.compile(r"[0-9a-f]{24}")
 _EXACT = (str, int)  # a bool is an int, and JSON keeps the two apart
 _SEQUENCES = (list, tuple)
 
@@ -20,7 +19,7 @@ _Place: TypeAlias = "tuple[_Place, str | int] | None"
 
 
 def content_key(parts: Mapping[str, Any]) -> str:
-    """The key of a result, from everything that determines it.
+    """Make the key of a result from everything that determines it.
 
     Args:
         parts: nested mappings, lists and tuples of str, int, float, bool and None.
@@ -38,19 +37,19 @@ def content_key(parts: Mapping[str, Any]) -> str:
 
 
 def is_key(name: str) -> bool:
-    """Whether `name` looks like a `content_key`."""
-    return KEY.fullmatch(name) is not None
+    """Tell whether `name` looks like a `content_key`."""
+    return re.fullmatch(r"[0-9a-f]{24}", name) is not None
 
 
 def require_key(key: str) -> str:
-    """`key` itself; it becomes part of a path, so anything but a `content_key` is a ValueError."""
+    """Return `key`; it becomes part of a path, so anything but a `content_key` is a ValueError."""
     if not is_key(key):
         raise ValueError(f"{key!r} is not a content key (24 lowercase hex characters)")
     return key
 
 
 def canonical_json(obj: Any) -> str:
-    """The one JSON text of `obj`: sorted keys, no spaces, ASCII.
+    """Write the one JSON text of `obj`: sorted keys, no spaces, ASCII.
 
     The order of a mapping does not matter, and a tuple is a list. The int 1 and the float 1.0 are
     different: as a size, 1 is one sample and 1.0 is all of them, and a needless second run costs less
@@ -64,18 +63,18 @@ def canonical_json(obj: Any) -> str:
 
 
 def text_digest(text: str) -> str:
-    """SHA-256 of `text` in UTF-8, in hex."""
+    """Hash `text` in UTF-8, SHA-256 in hex."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def file_digest(path: str | Path) -> str:
-    """SHA-256 of a file in hex, read in pieces."""
+    """Hash a file, read in pieces, SHA-256 in hex."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def input_digest(path: str | Path) -> str:
-    """The same of a file that we only read: once in a process as long as its time and size stay."""
+    """Hash a file that we only read: once in a process as long as its time and size stay."""
     status = Path(path).stat()
     return _digest_at(str(path), status.st_mtime_ns, status.st_size)
 

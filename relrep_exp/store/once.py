@@ -1,4 +1,7 @@
-"""Make a thing once: read it, else lock and read again, else make it. What is corrupt is moved aside."""
+"""Things under content keys, each made once: read it, else lock and read again, else make it.
+
+What is corrupt is moved aside, and what another version wrote is told.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -21,6 +25,7 @@ from relrep_exp.store.files import (
     translated_oserrors,
     unseal,
 )
+from relrep_exp.store.keys import require_key
 
 MANIFEST = "manifest.json"
 
@@ -28,113 +33,117 @@ _LOG = logging.getLogger("relrep_exp")
 _PATIENCE_SECONDS = 5.0
 
 T = TypeVar("T")
-Made = TypeVar("Made")
 
 
 class LockBusyError(Exception):
     """Somebody else holds the lock."""
 
 
-def get_or_make(
-    path: Path,
-    read: Callable[[], T | None],
-    make: Callable[[], Made],
-    write: Callable[[Made], T],
-    *,
-    redo: bool = False,
-) -> tuple[T, bool]:
-    """Read what is at `path`, or else write there what `make` returns; and say whether it was made now.
+@dataclass
+class Store(Generic[T]):
+    """Folders `<root>/<key>/` with a sealed manifest; made once, whole or absent, verified on every read.
 
-    Whoever comes while another thread or process makes it waits, and then reads. With `redo` it is made
-    in any case. A thing that is there is read without a lock, so in a folder that is read-only too.
-
-    Raises:
-        UserError: it has to be made and the folder cannot be written; told before `make` is called.
+    Attributes:
+        root: the folder.
     """
-    if not redo and (found := find_intact(path, read)) is not None:
-        return found, False
-    with key_lock(path):
-        if not redo and (found := find_intact(path, read, locked=True)) is not None:
-            return found, False
-        sweep_temps(path.parent, path.name)
-        return write(make()), True
 
+    root: Path
+    schema: ClassVar[int]  # of what is written, and of all that is read
+    manifest: ClassVar[str] = MANIFEST  # the sealed file in a thing's folder; "" where the thing is that file
 
-def find_intact(path: Path, read: Callable[[], T | None], *, locked: bool = False) -> T | None:
-    """Read what is at `path`; something corrupt is moved aside, and like another schema's, not found.
+    def path(self, key: str) -> Path:
+        """Name the place of `key`, which need not exist."""
+        return self.root / require_key(key)
 
-    Args:
-        path: of the thing.
-        read: reads it, None where there is none.
-        locked: whether the caller holds the lock of `path`.
-    """
-    try:
-        return read()
-    except OtherSchemaError as other:
-        if not locked:  # whoever holds the lock was told before
-            remedy = "read it with the version that wrote it, or run again to have it made anew"
-            _LOG.warning("%s is not used: %s; %s", path, other, remedy)
-        return None
-    except CorruptError as error:
-        fault = error
-    if locked:
-        aside = move_aside(path)
-        _LOG.warning("%s is corrupt: %s; moved to %s", path, fault, aside)
-        return None
-    try:
-        # Read again under the lock: a good replacement that came meanwhile must not be moved aside.
-        with key_lock(path, wait=False):
-            return find_intact(path, read, locked=True)
-    except LockBusyError:
-        _LOG.warning("%s is corrupt: %s; its lock is held, so it may be made anew just now", path, fault)
-    except UserError as error:
-        _LOG.warning("%s is corrupt: %s; it stays, as it cannot be moved aside: %s", path, fault, error)
-    return None
+    def find(self, key: str, *, locked: bool = False) -> T | None:
+        """Read what is there. What is corrupt is moved aside with a warning; what has another schema is left.
 
-
-def read_entry(
-    path: Path, schema: int, load: Callable[[dict[str, Any]], T], *, folder: bool = False
-) -> T | None:
-    """Read the sealed file at `path`, or the manifest in the folder there; None if there is nothing.
-
-    A folder may be replaced between reading the manifest and the data: what `load` finds, an entry or a
-    fault, counts only if the manifest is still the same afterwards.
-
-    Args:
-        path: of a sealed file, or of a folder with a manifest.
-        schema: that the fields must have.
-        load: makes of the fields what is returned.
-        folder: whether `path` is a folder.
-
-    Raises:
-        CorruptError: it is not what was written, or `load` says so.
-        OtherSchemaError: another version wrote it.
-        UserError: it cannot be read.
-    """
-    file = path / MANIFEST if folder else path
-    before: bytes | None = None
-    found: T | None = None
-    fault: CorruptError | None = None
-    while True:
+        Args:
+            key: its `content_key`.
+            locked: whether the caller holds its lock.
+        """
+        path = self.path(key)
         try:
-            with translated_oserrors(path):
-                text = file.read_bytes()
-        except FileNotFoundError:
-            if not (folder and path.is_dir()):
-                return None
-            text = b""  # a folder without a manifest has an empty, hence a corrupt one
-        if text == before:
-            break
-        before, found, fault = text, None, None
-        try:
-            found = load(unseal(text, schema))
+            return self.read(key)
+        except OtherSchemaError as other:
+            if not locked:  # whoever holds the lock was told before
+                remedy = "read it with the version that wrote it, or run again to have it made anew"
+                _LOG.warning("%s is not used: %s; %s", path, other, remedy)
+            return None
         except CorruptError as error:
             fault = error
-        if not folder:  # a file is read in one go
-            break
-    if fault is not None:
-        raise fault
-    return found
+        if locked:
+            aside = move_aside(path)
+            _LOG.warning("%s is corrupt: %s; moved to %s", path, fault, aside)
+            return None
+        try:
+            # Read again under the lock: a good replacement that came meanwhile must not be moved aside.
+            with key_lock(path, wait=False):
+                return self.find(key, locked=True)
+        except LockBusyError:
+            _LOG.warning("%s is corrupt: %s; its lock is held, so it may be made anew just now", path, fault)
+        except UserError as error:
+            _LOG.warning("%s is corrupt: %s; it stays, as it cannot be moved aside: %s", path, fault, error)
+        return None
+
+    def read(self, key: str) -> T | None:
+        """Read what is there, None if there is nothing. Nothing is moved, locked or logged.
+
+        Raises:
+            CorruptError: it is not what was written.
+            OtherSchemaError: another version wrote it.
+            UserError: it cannot be read.
+        """
+        while (sealed := self._sealed(key)) is not None:
+            found, fault = None, None
+            try:
+                fields = unseal(sealed, self.schema)
+                if fields.get("key") != key:
+                    raise CorruptError(f"it is of the key {fields.get('key')}")
+                found = self._load(self.path(key), fields)
+            except CorruptError as error:
+                fault = error
+            if self.manifest and self._sealed(key) != sealed:
+                continue  # replaced between manifest and data: neither a thing nor a fault counts
+            if fault is not None:
+                raise fault
+            return found
+        return None
+
+    def _make_once(self, key: str, make: Callable[[], T], *, redo: bool = False) -> tuple[T, bool]:
+        """Read what is there, or else have it made and written; and say whether it was made now.
+
+        Whoever comes while another thread or process makes it waits, and then reads. With `redo` it is made
+        in any case. What is there is read without a lock, so in a folder that is read-only, too.
+
+        Raises:
+            UserError: it has to be made and the folder cannot be written; told before `make` is called.
+        """
+        if not redo and (found := self.find(key)) is not None:
+            return found, False
+        path = self.path(key)
+        with key_lock(path):
+            if not redo and (found := self.find(key, locked=True)) is not None:
+                return found, False
+            sweep_temps(self.root, path.name)
+            return make(), True
+
+    def _sealed(self, key: str) -> bytes | None:
+        """Read the sealed file; a folder without one has an empty, hence a corrupt one."""
+        path = self.path(key)
+        try:
+            with translated_oserrors(path):
+                return (path / self.manifest).read_bytes()
+        except FileNotFoundError:
+            return b"" if self.manifest and path.is_dir() else None
+
+    def _load(self, path: Path, fields: dict[str, Any]) -> T:
+        """Make of the manifest's fields, and of what is beside it, what is returned.
+
+        Raises:
+            CorruptError: it is not what was written.
+        """
+        raise NotImplementedError
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,8 +21,8 @@ from relrep_exp.store.files import (
     unseal,
     write_atomic,
 )
-from relrep_exp.store.keys import KEY, canonical_json, is_key
-from relrep_exp.store.once import find_intact, get_or_make, key_lock, read_entry, sweep_temps
+from relrep_exp.store.keys import canonical_json, is_key, require_key
+from relrep_exp.store.once import Store
 
 _LOG = logging.getLogger("relrep_exp")
 SCHEMA = 1
@@ -114,28 +113,22 @@ class Record:
         return cls(**content)
 
 
-@dataclass
-class RecordStore:
-    """Files `<root>/<key>.json`, each a `Record`, written whole and verified on every read.
+class RecordStore(Store[Record]):
+    """Files `<root>/<key>.json`, each a `Record`, written whole and verified on every read."""
 
-    Attributes:
-        root: the folder.
-    """
-
-    root: Path
+    schema = SCHEMA
+    manifest = ""
 
     def path(self, key: str) -> Path:
-        """Where the record of `key` is, or would be."""
-        if not KEY.fullmatch(key):  # it becomes part of a path
-            raise ValueError(f"{key!r} is not a content key (24 lowercase hex characters)")
-        return self.root / f"{key}.json"
+        """Name the file of the record of `key`, which need not exist."""
+        return self.root / f"{require_key(key)}.json"
 
     def failure(self, key: str) -> Path:
-        """Where a sweep's worker says why it could not make the record; it goes when the record is made."""
-        return self.root.parent / "failures" / f"{self.path(key).stem}.error.json"
+        """Name the file in which a sweep's worker says why there is no record; it goes when there is one."""
+        return self.root.parent / "failures" / f"{require_key(key)}.error.json"
 
     def keys(self) -> list[str]:
-        """The keys of all records, sorted; their content is not verified."""
+        """List the keys of all records, sorted; their content is not verified."""
         return sorted(path.stem for path in self.root.glob("*.json") if is_key(path.stem))
 
     def parsed(self) -> dict[str, dict[str, Any]]:
@@ -151,10 +144,6 @@ class RecordStore:
                     found[key] = content
         return found
 
-    def find(self, key: str) -> Record | None:
-        """Find the record of `key`; a corrupt one is moved aside with a warning, another schema is left."""
-        return find_intact(*self._entry(key))
-
     def require(self, key: str) -> Record:
         """Read the record of `key`, where it may only be read.
 
@@ -165,17 +154,6 @@ class RecordStore:
             what = f"there is no record {self.path(key)}, and overwrite=never"
             raise user_error(what, "run with overwrite=missing")
         return record
-
-    def read(self, key: str) -> Record | None:
-        """Read the record of `key`; None where there is none. Nothing is moved, locked or logged.
-
-        Raises:
-            CorruptError: it is not what was written.
-            OtherSchemaError: another version wrote it.
-            UserError: it cannot be read.
-        """
-        _, read = self._entry(key)
-        return read()
 
     def get_or_run(
         self, key: str, run: Callable[[], Record], overwrite: str = "missing"
@@ -191,13 +169,11 @@ class RecordStore:
             UserError: "never" and there is no record; or it has to be made and cannot be written.
         """
         if overwrite not in _OVERWRITE:
-            raise user_error(
-                f"overwrite={overwrite} does not exist", f"choose one of {', '.join(_OVERWRITE)}"
-            )
+            what = f"overwrite={overwrite} does not exist"
+            raise user_error(what, f"choose one of {', '.join(_OVERWRITE)}")
         if overwrite == "never":
             return self.require(key), False
-        write = partial(self._write, key)
-        return get_or_make(*self._entry(key), run, write, redo=overwrite == "always")
+        return self._make_once(key, lambda: self._write(key, run()), redo=overwrite == "always")
 
     def put(self, record: Record, *, replace: bool = False) -> Record:
         """Store `record` and return what is stored: without `replace`, the first record of a key stays.
@@ -205,20 +181,14 @@ class RecordStore:
         A second one with other rows means that something which determines the numbers is not in the key,
         or that the run is not reproducible; that is logged as a warning.
         """
-        path, read = self._entry(record.key)
-        with key_lock(path):
-            first = None if replace else find_intact(path, read, locked=True)
-            if first is None:
-                sweep_temps(self.root, path.name)
-                return self._write(record.key, record)
-        if numbers_of(first) != numbers_of(record):
-            _LOG.warning("%s stays: a second run with the same key gave other numbers, not kept", path)
-        return first
+        stored, made = self._make_once(record.key, lambda: self._write(record.key, record), redo=replace)
+        if not made and numbers_of(stored) != numbers_of(record):
+            what = "%s stays: a second run with the same key gave other numbers, not kept"
+            _LOG.warning(what, self.path(record.key))
+        return stored
 
-    def _entry(self, key: str) -> tuple[Path, Callable[[], Record | None]]:
-        """Where the record of a key is, and how it is read."""
-        path = self.path(key)
-        return path, partial(read_entry, path, SCHEMA, partial(_of_key, key))
+    def _load(self, path: Path, fields: dict[str, Any]) -> Record:
+        return Record.from_fields(fields)
 
     def _write(self, key: str, record: Record) -> Record:
         """Write the record under the lock of its key, and return it as a later read will."""
@@ -236,13 +206,6 @@ class RecordStore:
         write_atomic(path, text.encode())
         remove_temp(self.failure(key))
         return stored
-
-
-def _of_key(key: str, content: dict[str, Any]) -> Record:
-    record = Record.from_fields(content)
-    if record.key != key:
-        raise CorruptError(f"it is the record of the key {record.key}")
-    return record
 
 
 def numbers_of(record: Record) -> str:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +23,8 @@ from relrep_exp.store.files import (
 )
 from relrep_exp.store.keys import canonical_json, file_digest, require_key
 from relrep_exp.store.mapped import FileRows, locate
-from relrep_exp.store.once import MANIFEST, find_intact, get_or_make, read_entry
+from relrep_exp.store.once import MANIFEST, Store
+from relrep_exp.store.tensors import intact
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a look at what is there does without
     from torch import Tensor
@@ -142,18 +141,14 @@ class Parts:
         write_atomic(self.folder / _note(shard), seal({**self._expected(shard), **note}).encode())
 
 
-@dataclass
-class ShardStore:
+class ShardStore(Store[Stored]):
     """Folders `<root>/<key>/` with shards `00000.safetensors`, ... and a manifest that holds their digests.
 
-    An entry appears whole or not at all. Until then its finished shards lie in `<root>/<key>.parts/`,
-    where a later process finds them if this one ends early.
-
-    Attributes:
-        root: the folder.
+    Until an entry is whole its finished shards lie in `<root>/<key>.parts/`, where a later process finds them
+    if this one ends early.
     """
 
-    root: Path
+    schema = _SCHEMA
 
     def get_or_make(
         self, plan: Plan, describe: Mapping[str, Any], make: Callable[[Parts, list[int]], None]
@@ -170,106 +165,84 @@ class ShardStore:
         Raises:
             UserError: the entry has to be made and the folder cannot be written.
         """
-        folder = self.root / plan.key
-        read = partial(read_entry, folder, _SCHEMA, partial(_load, folder), folder=True)
         described = json.loads(canonical_json(describe))  # what is no JSON is told before the work
 
-        def parts() -> Parts:
-            made = Parts(self.root / f"{plan.key}.parts", plan)
-            if pending := made.resume():
-                make(made, pending)
-            return made
+        def resume() -> Stored:
+            parts = Parts(self.root / f"{plan.key}.parts", plan)
+            if pending := parts.resume():
+                make(parts, pending)
+            return self._install(parts, described)
 
-        stored, _ = get_or_make(folder, read, parts, partial(_install, folder, described))
-        return stored
-
-    def find(self, key: str) -> Stored | None:
-        """Read and verify the entry of `key`; a corrupt one is moved aside with a warning, not returned."""
-        folder = self.root / require_key(key)
-        return find_intact(folder, partial(read_entry, folder, _SCHEMA, partial(_load, folder), folder=True))
+        return self._make_once(plan.key, resume)[0]
 
     def rows(self, key: str) -> FileRows | None:
         """Leave the embeddings of `key` in their files, each verified once, now; rows not read are left out.
 
         A corrupt entry is moved aside with a warning and not returned.
         """
-        folder = self.root / require_key(key)
-        return find_intact(folder, partial(read_entry, folder, _SCHEMA, partial(_map, folder), folder=True))
+        return _MappedStore(self.root).find(key)
+
+    def _install(self, parts: Parts, describe: dict[str, Any]) -> Stored:
+        """Make the entry of its parts and read it; who is killed on the way leaves either parts or an entry.
+
+        Raises:
+            RuntimeError: a shard is missing.
+        """
+        plan = parts.plan
+        shards, unread, dim = [], [], 0
+        for shard in range(len(plan)):
+            if (note := parts.note(shard)) is None:
+                raise RuntimeError(f"{parts.folder}: shard {shard} has not been made")
+            rows, dim = plan.rows_of(shard), note["dim"]
+            shards.append({"file": _data(shard), "rows": [rows.start, rows.stop], "sha256": note["sha256"]})
+            unread += note["unread"]
+        fields = {"schema": _SCHEMA, "key": plan.key, "created": datetime.now(UTC).isoformat()}
+        fields |= {"rows": plan.rows, "dim": dim, "shards": shards, "unread": unread, "describe": describe}
+        write_atomic(parts.folder / MANIFEST, seal(fields).encode())
+        folder = self.path(plan.key)
+        with translated_oserrors(folder):
+            install_folder(parts.folder, folder)
+        for shard in range(len(plan)):
+            remove_temp(folder / _note(shard))
+        stored = self.read(plan.key)
+        if stored is None:
+            raise RuntimeError(f"{folder} vanished as soon as it was written")
+        return stored
+
+    def _load(self, path: Path, fields: dict[str, Any]) -> Stored:
+        """Fill x shard by shard, so that beside x no more than a shard is ever in memory."""
+        import torch
+        from safetensors import safe_open
+
+        x, ok = torch.empty(fields["rows"], fields["dim"]), torch.empty(fields["rows"], dtype=torch.bool)
+        for shard in fields["shards"]:
+            rows = slice(*shard["rows"])
+            with (
+                intact(path / shard["file"], shard["sha256"]) as data,
+                safe_open(data, framework="pt") as file,
+            ):
+                x[rows] = file.get_tensor("x")
+                ok[rows] = file.get_tensor("ok")
+        return Stored(x, ok, dict(fields["unread"]), fields["describe"])
 
 
-def _install(folder: Path, describe: dict[str, Any], parts: Parts) -> Stored:
-    """Make the entry of its parts and read it; a process killed on the way leaves either parts or an entry.
+class _MappedStore(Store[FileRows]):
+    """The same entries, left in their files and cut at every row that was not read."""
 
-    Raises:
-        RuntimeError: a shard is missing.
-    """
-    plan = parts.plan
-    shards, unread, dim = [], [], 0
-    for shard in range(len(plan)):
-        if (note := parts.note(shard)) is None:
-            raise RuntimeError(f"{parts.folder}: shard {shard} has not been made")
-        rows, dim = plan.rows_of(shard), note["dim"]
-        shards.append({"file": _data(shard), "rows": [rows.start, rows.stop], "sha256": note["sha256"]})
-        unread += note["unread"]
-    fields = {"schema": _SCHEMA, "key": plan.key, "created": datetime.now(UTC).isoformat()}
-    fields |= {"rows": plan.rows, "dim": dim, "shards": shards, "unread": unread, "describe": describe}
-    write_atomic(parts.folder / MANIFEST, seal(fields).encode())
-    with translated_oserrors(folder):
-        install_folder(parts.folder, folder)
-    for shard in range(len(plan)):
-        remove_temp(folder / _note(shard))
-    stored = read_entry(folder, _SCHEMA, partial(_load, folder), folder=True)
-    if stored is None:
-        raise RuntimeError(f"{folder} vanished as soon as it was written")
-    return stored
+    schema = _SCHEMA
 
-
-def _load(folder: Path, fields: dict[str, Any]) -> Stored:
-    """Fill x shard by shard, so that beside x no more than a shard is ever in memory."""
-    import torch
-    from safetensors import safe_open
-
-    _require_key(folder, fields)
-    x, ok = torch.empty(fields["rows"], fields["dim"]), torch.empty(fields["rows"], dtype=torch.bool)
-    for shard in fields["shards"]:
-        path, rows = folder / shard["file"], slice(*shard["rows"])
-        with _intact(path, shard["sha256"]), safe_open(path, framework="pt") as file:
-            x[rows] = file.get_tensor("x")
-            ok[rows] = file.get_tensor("ok")
-    return Stored(x, ok, dict(fields["unread"]), fields["describe"])
-
-
-def _map(folder: Path, fields: dict[str, Any]) -> FileRows:
-    """Leave the shards in their files, cut at every row that was not read."""
-    _require_key(folder, fields)
-    unread = sorted(row for row, _ in fields["unread"])
-    parts = []
-    for shard in fields["shards"]:
-        path, (start, stop) = folder / shard["file"], shard["rows"]
-        with _intact(path, shard["sha256"]):
-            segment = locate(path, "x")
-        edges = [start - 1, *(row for row in unread if start <= row < stop), stop]
-        parts += [
-            segment.part(one + 1 - start, other - start) for one, other in pairwise(edges) if other > one + 1
-        ]
-    return FileRows(parts)
-
-
-def _require_key(folder: Path, fields: dict[str, Any]) -> None:
-    if fields["key"] != folder.name:
-        raise CorruptError(f"{MANIFEST} is of the key {fields['key']}")
-
-
-@contextmanager
-def _intact(path: Path, digest: str) -> Iterator[None]:
-    """Verify a file for whoever maps it next: for its digest it was read, so its pages are cached."""
-    try:
-        with translated_oserrors(path):
-            if file_digest(path) != digest:
-                raise CorruptError(f"{path.name} does not have the SHA-256 that {MANIFEST} says")
-            yield
-    except FileNotFoundError as error:
-        raise CorruptError(f"{path.name} is missing") from error
+    def _load(self, path: Path, fields: dict[str, Any]) -> FileRows:
+        unread = sorted(row for row, _ in fields["unread"])
+        parts = []
+        for shard in fields["shards"]:
+            start, stop = shard["rows"]
+            with intact(path / shard["file"], shard["sha256"]) as data:
+                segment = locate(data, "x")
+            edges = [start - 1, *(row for row in unread if start <= row < stop), stop]
+            for one, other in pairwise(edges):
+                if other > one + 1:
+                    parts.append(segment.part(one + 1 - start, other - start))
+        return FileRows(parts)
 
 
 def _data(shard: int) -> str:

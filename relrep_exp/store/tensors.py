@@ -1,13 +1,13 @@
-"""The embedding store: named tensors and their description, computed once and verified on every read."""
+"""The store of tensors: named ones and their description, computed once and verified on every read."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,17 +17,16 @@ from relrep_exp.store.files import (
     remove_temp,
     seal,
     sync,
+    synced_file,
     temp_beside,
     translated_oserrors,
-    write_synced,
 )
-from relrep_exp.store.keys import canonical_json, file_digest, is_key, require_key
-from relrep_exp.store.once import MANIFEST, find_intact, get_or_make, read_entry
+from relrep_exp.store.keys import canonical_json, file_digest
+from relrep_exp.store.once import MANIFEST, Store
 
 if TYPE_CHECKING:  # torch takes seconds to import, and the keys and the listing do without
     from torch import Tensor
 
-_SCHEMA = 1
 _DATA = "data.safetensors"
 
 
@@ -46,17 +45,10 @@ class Entry:
     computed: bool
 
 
-@dataclass
-class TensorStore:
-    """Folders `<root>/<key>/` with `data.safetensors` and a `manifest.json` that holds its SHA-256.
+class TensorStore(Store[Entry]):
+    """Folders `<root>/<key>/` with `data.safetensors` and a `manifest.json` that holds its SHA-256."""
 
-    An entry appears whole or not at all.
-
-    Attributes:
-        root: the folder.
-    """
-
-    root: Path
+    schema = 1
 
     def get_or_compute(
         self,
@@ -77,46 +69,38 @@ class TensorStore:
         Raises:
             UserError: the entry has to be computed and the folder cannot be written.
         """
-        folder = self.root / require_key(key)
-        read = partial(read_entry, folder, _SCHEMA, partial(_load, folder), folder=True)
-        entry, _ = get_or_make(folder, read, compute, partial(_write, folder), redo=recompute)
+        entry, _ = self._make_once(key, lambda: _write(self.path(key), *compute()), redo=recompute)
         return entry
 
-    def find(self, key: str) -> Entry | None:
-        """Read and verify the entry of `key`; a corrupt one is moved aside with a warning, not returned."""
-        folder = self.root / require_key(key)
-        return find_intact(folder, partial(read_entry, folder, _SCHEMA, partial(_load, folder), folder=True))
+    def _load(self, path: Path, fields: dict[str, Any]) -> Entry:
+        from safetensors.torch import load_file
 
-    def keys(self) -> list[str]:
-        """The keys of all entries, sorted; their content is not verified."""
-        return sorted(
-            path.parent.name for path in self.root.glob(f"*/{MANIFEST}") if is_key(path.parent.name)
-        )
-
-
-def _load(folder: Path, fields: dict[str, Any]) -> Entry:
-    from safetensors.torch import load_file
-
-    if fields["key"] != folder.name:
-        raise CorruptError(f"{MANIFEST} is of the key {fields['key']}")
-    data = folder / _DATA
-    try:
-        with translated_oserrors(data):
-            # Read once from the disk for the digest; load_file then maps the same cached pages.
-            if file_digest(data) != fields["sha256"]:
-                raise CorruptError(f"{_DATA} does not have the SHA-256 that {MANIFEST} says")
+        with intact(path / _DATA, fields["sha256"]) as data:
             tensors = load_file(data)
+        return Entry(dict(sorted(tensors.items())), fields["describe"], computed=False)
+
+
+@contextmanager
+def intact(path: Path, digest: str) -> Iterator[Path]:
+    """Verify a file for whoever maps it next: for its digest it was read, so its pages are cached.
+
+    Raises:
+        CorruptError: it is missing or has another SHA-256.
+    """
+    try:
+        with translated_oserrors(path):
+            if file_digest(path) != digest:
+                raise CorruptError(f"{path.name} does not have the SHA-256 that {MANIFEST} says")
+            yield path
     except FileNotFoundError as error:
-        raise CorruptError(f"{_DATA} is missing") from error
-    return Entry(dict(sorted(tensors.items())), fields["describe"], computed=False)
+        raise CorruptError(f"{path.name} is missing") from error
 
 
-def _write(folder: Path, computed: tuple[Mapping[str, Tensor], Mapping[str, Any]]) -> Entry:
+def _write(folder: Path, tensors: Mapping[str, Tensor], describe: Mapping[str, Any]) -> Entry:
     """Write both files of an entry into a folder beside it, down to the disk, and put it in its place."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    tensors, describe = computed
     plain: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in sorted(tensors.items()):
@@ -132,8 +116,10 @@ def _write(folder: Path, computed: tuple[Mapping[str, Tensor], Mapping[str, Any]
             prepared.mkdir()
             save_file(entry.tensors, data)
             created = datetime.now(UTC).isoformat()
-            fields = {"schema": _SCHEMA, "key": folder.name, "sha256": file_digest(data), "created": created}
-            write_synced(manifest, [seal({**fields, "describe": entry.describe}).encode()])
+            fields = {"schema": TensorStore.schema, "key": folder.name, "sha256": file_digest(data)}
+            sealed = seal({**fields, "created": created, "describe": entry.describe})
+            with synced_file(manifest) as stream:
+                stream.write(sealed.encode())
             data.chmod(manifest.stat().st_mode)  # safetensors writes 0600 whatever the umask says
             sync(data)
             sync(prepared)

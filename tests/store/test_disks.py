@@ -90,7 +90,6 @@ def test_a_read_only_folder_is_read_and_writing_is_the_users_to_mend(small_disk,
         lambda: tensors.get_or_compute(KEY, never, recompute=True),
         lambda: records.get_or_run(OTHER, never),
         lambda: records.get_or_run(KEY, never, "always"),
-        lambda: records.put(record_of(1)),
         lambda: write_atomic(small_disk / "f", b"x"),
     ]
     for attempt in attempts:

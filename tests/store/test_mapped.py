@@ -3,7 +3,7 @@
 import logging
 import subprocess
 import sys
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -38,9 +38,9 @@ def test_slices_picks_and_masks_are_those_of_the_tensor(tmp_path, dtype):
     rows, x = FileRows.open(in_files(tmp_path, X.to(dtype))), X.to(dtype)
     x = x.float() if dtype == torch.float16 else x
     assert (len(rows), rows.shape, rows.dtype) == (23, (23, 5), x.dtype)
-    for start in range(-2, 25):
-        for stop in range(-3, 26, 3):
-            assert torch.equal(rows[start:stop], x[start:stop])
+    edges = (-3, 0, 6, 7, 8, 9, 20, 22, 23, 25)  # within files, between them and beyond
+    for start, stop in product(edges, edges):
+        assert torch.equal(rows[start:stop], x[start:stop])
     order = torch.tensor([22, 0, 7, 7, 8, 19, 3])
     assert torch.equal(rows[order], x[order])
     assert torch.equal(rows[x[:, 0] > 0], x[x[:, 0] > 0])
@@ -236,7 +236,7 @@ import sys, torch
 from relrep_exp import AnchorSet, FileRows, RelativeSpace
 from relrep_exp.alignment import whitening as moments
 
-moments.BLOCK_ELEMENTS = 2**18  # the memory there is: small beside what must not be held
+moments.BLOCK_ELEMENTS = 2**17  # the memory there is: small beside what must not be held
 
 def anonymous():
     with open("/proc/self/status") as status:
@@ -250,20 +250,20 @@ class Watched(FileRows):
 
 def peak(copies):
     x, Watched.peak = Watched.open([sys.argv[1]] * copies), 0.0
-    assert len(x) == 10_000 * copies
+    assert len(x) == 4_000 * copies
     space = RelativeSpace(AnchorSet.picking(torch.arange(100), torch.arange(20)))
     space.join("a", x[torch.arange(100)], metric=x).transform_file(x, "a", out=sys.argv[2])
     return Watched.peak
 
 peak(2)
-print(peak(2), peak(20))
+print(peak(2), peak(12))
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_anonymous_memory_does_not_grow_with_the_rows(tmp_path):
-    np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((10_000, 256), dtype=np.float32))
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((4_000, 256), dtype=np.float32))
     command = [sys.executable, "-c", _PEAKS, str(tmp_path / "x.npy"), str(tmp_path / "out.npy")]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     few, many = map(float, done.stdout.split())
-    assert many - few < 5.0, "MiB more for 180,000 rows, 176 MiB, more"
+    assert many - few < 5.0, "MiB more for 40,000 rows, 39 MiB, more"

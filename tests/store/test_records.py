@@ -2,14 +2,11 @@
 
 import dataclasses
 import json
-import logging
 import math
-import threading
 
 import pytest
 
 from relrep_exp.errors import UserError
-from relrep_exp.store import records
 from relrep_exp.store.files import CorruptError, OtherSchemaError
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.records import Record, RecordStore, Row
@@ -120,17 +117,6 @@ def test_another_schema_is_not_called_corrupt():
         Record.from_json(make().to_json().replace('"schema": 1', '"schema": 2'))
 
 
-def test_it_runs_once_and_is_then_read(store):
-    assert store.find(KEY) is None
-    first, ran = store.get_or_run(KEY, make, "missing")
-    again, ran_again = store.get_or_run(KEY, no_run, "missing")
-    assert (ran, ran_again) == (True, False)
-    assert same(first, make()) and same(again, first) and same(store.find(KEY), first)
-    assert names(store) == [f"{KEY}.json"]
-    assert store.path(KEY) == store.root / f"{KEY}.json"
-    assert Record.from_json(store.path(KEY).read_text()).rows[0] == make().rows[0]
-
-
 def test_the_first_answer_is_what_a_later_one_will_be(store):
     rows = [Row("a", "b", "m", "mrr", 1)]
     first, _ = store.get_or_run(KEY, lambda: make(config={"seed": 0, "sizes": (1, 2)}, rows=rows))
@@ -169,13 +155,6 @@ def test_a_run_with_another_key_is_our_defect_and_is_not_stored(store):
     assert store.keys() == []
 
 
-def test_a_failed_run_leaves_nothing(store):
-    with pytest.raises(AssertionError, match="it ran"):
-        store.get_or_run(KEY, no_run)
-    assert names(store) == []
-    assert store.get_or_run(KEY, make)[1]
-
-
 def test_the_first_record_stays_and_other_numbers_are_told(store, caplog):
     store.put(make(value=0.1))
     kept = store.put(make(value=0.2))
@@ -197,94 +176,3 @@ def test_keys_are_sorted_and_of_nothing_but_records(store):
     (store.root / "notes.json").write_text("{}")
     assert store.keys() == sorted(record.key for record in records)
     assert (store.root / "notes.json").read_text() == "{}"
-
-
-def test_a_corrupt_record_is_moved_aside_with_a_warning_and_run_again(store, caplog):
-    store.put(make())
-    damaged = store.path(KEY).read_text().replace("0.5", "0.9")
-    store.path(KEY).write_text(damaged)
-    with caplog.at_level(logging.WARNING, "relrep_exp"):
-        assert store.find(KEY) is None
-    assert names(store) == [f"{KEY}.json.corrupt-1"]
-    assert (store.root / names(store)[0]).read_text() == damaged
-    assert "corrupt" in caplog.text and str(store.path(KEY)) in caplog.text
-    assert store.get_or_run(KEY, make)[1]
-    assert same(store.find(KEY), make())
-
-
-def test_no_flipped_bit_is_ever_served(store):
-    good = store.put(make()).to_json().encode()
-    path = store.path(KEY)
-    lost = 0
-    for index in range(0, len(good), 5):
-        path.write_bytes(good[:index] + bytes([good[index] ^ (1 << index % 7)]) + good[index + 1 :])
-        found = store.find(KEY)
-        lost += found is None
-        assert (
-            found is None or found.to_json().encode() == good
-        )  # a blank between fields became another blank
-    assert lost > len(good) / 5 * 0.8
-
-
-def test_a_record_under_the_wrong_key_is_corrupt(store):
-    other = make(1).key
-    store.put(make())
-    store.path(KEY).rename(store.path(other))
-    assert store.find(other) is None
-    assert names(store) == [f"{other}.json.corrupt-1"]
-
-
-@pytest.mark.parametrize("overwrite", ["missing", "always"])
-def test_a_record_of_another_schema_is_left_alone_and_kept_when_its_place_is_needed(store, caplog, overwrite):
-    store.put(make())
-    text = store.path(KEY).read_text().replace('"schema": 1', '"schema": 7')
-    store.path(KEY).write_text(text)
-    assert store.find(KEY) is None
-    assert "schema 7" in caplog.text and "run again" in caplog.text
-    assert store.path(KEY).read_text() == text
-    assert store.get_or_run(KEY, make, overwrite)[1]
-    assert same(store.find(KEY), make())
-    assert (store.root / f"{KEY}.json.schema-7-1").read_text() == text
-
-
-def test_a_good_record_that_came_meanwhile_is_not_moved_aside(store, monkeypatch):
-    """A reader saw garbage; before it had the lock, a writer replaced it."""
-    store.put(make())
-    good = store.path(KEY).read_text()
-    store.path(KEY).write_text("garbage")
-    read = records.read_entry
-
-    def read_then_mend(*args):
-        try:
-            return read(*args)
-        finally:
-            store.path(KEY).write_text(good)
-
-    monkeypatch.setattr(records, "read_entry", read_then_mend)
-    assert same(store.find(KEY), make())
-    assert names(store) == [f"{KEY}.json"]
-
-
-def test_a_reader_does_not_wait_for_a_run_that_replaces_what_is_corrupt(store):
-    store.put(make())
-    started, finish = threading.Event(), threading.Event()
-
-    def run():
-        store.path(KEY).write_text("garbage")
-        started.set()
-        assert finish.wait(10)
-        return make()
-
-    thread = threading.Thread(target=store.get_or_run, args=(KEY, run, "always"))
-    thread.start()
-    assert started.wait(10)
-    assert store.find(KEY) is None
-    finish.set()
-    thread.join()
-    assert same(store.find(KEY), make())
-    assert names(store) == [f"{KEY}.json"]
-
-
-def test_only_a_content_key_is_a_key(store):
-    with pytest.raises(ValueError, match="not a content key"):
-        store.find("../elsewhere")

@@ -139,7 +139,7 @@ def _of_another_key(path):
         (_binary, "it is damaged: it is not JSON", "command again"),
         (_changed, "it is damaged: its checksum does not match its content", "command again"),
         (_folder, "a folder is where a file should be", "move that folder away"),
-        (_of_another_key, f"it is the record of the key {content_key({'seed': 5})}", "command again"),
+        (_of_another_key, f"it is of the key {content_key({'seed': 5})}", "command again"),
     ],
 )
 def test_what_cannot_be_read_is_named_and_hides_nothing_else(tmp_path, harm, said, mended):
