@@ -22,7 +22,8 @@ def names(group):
 
 
 @pytest.mark.parametrize(
-    "anchors, sim, learned_on", [("param_single", "wip", "b"), ("param", "cosine", "a+b")]
+    "anchors, sim, learned_on",
+    [("param_single", "wip", "b"), pytest.param("param", "cosine", "a+b", marks=pytest.mark.slow)],
 )
 def test_p_is_the_command_lines_for_the_same_seed_and_data(
     anchors, sim, learned_on, arrays, words, outputs, told

@@ -89,15 +89,6 @@ def test_few_anchors_the_thin_route_is_padded_procrustes_where_that_is_determine
     assert torch.allclose(found(x.mean(0, keepdim=True) + beside), y.mean(0).expand(6, 7))
 
 
-@pytest.mark.parametrize("kind", ["ortho", "l_ortho"])
-def test_orthogonal_maps_are(kind):
-    for n, d1, d2 in SHAPES[:3]:
-        x, y, _ = pair(n, d1, d2)
-        matrix = translation(kind, x, y).matrix
-        small = matrix @ matrix.T if d1 <= d2 else matrix.T @ matrix
-        assert torch.allclose(small, torch.eye(min(d1, d2), dtype=small.dtype))
-
-
 @pytest.mark.parametrize(("kind", "scaling"), product(KINDS, SCALINGS[1:]))
 def test_a_rotation_is_found_exactly_and_so_is_the_way_back(kind, scaling):
     x = embeddings(2, 30, 6)
@@ -138,10 +129,10 @@ def round_pair():
 def test_gradient_descent_comes_to_the_closed_form():
     x, y, new = round_pair()
     closed = translation("affine", x, y)(new)
-    steps = [translation("affine", x, y, descent=Descent(n, 0.05))(new) for n in (10, 50, 500)]
+    steps = [translation("affine", x, y, descent=Descent(n, 0.05))(new) for n in (10, 50, 300)]
     far = [float((step - closed).norm() / closed.norm()) for step in steps]
     assert far[0] > far[1] > far[2] and far[2] < 1e-6
-    ridged = translation("affine", x, y, ridge=0.2, descent=Descent(500, 0.05))(new)
+    ridged = translation("affine", x, y, ridge=0.2, descent=Descent(300, 0.05))(new)
     assert torch.allclose(ridged, translation("affine", x, y, ridge=0.2)(new), rtol=1e-5)
 
 

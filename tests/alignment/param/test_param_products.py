@@ -75,8 +75,3 @@ def test_a_processor_without_instructions_multiplies_float32(monkeypatch):
     assert LOW.operand(a).dtype == torch.float32
     monkeypatch.setattr(fast, "cpu_has_bf16", lambda: True)
     assert LOW.operand(a).dtype == torch.bfloat16
-
-
-def test_float64_stays_float64():
-    a, b = (x.double() for x in matrices())
-    assert FULL.product(a, b).dtype == LOW.product(a, LOW.operand(b)).dtype == torch.float64
