@@ -80,8 +80,7 @@ def compute(
         trainer = pl.Trainer(
             accelerator="gpu" if how.device.type == "cuda" else "cpu",
             devices=devices if devices > 1 else chosen,
-            # They need nothing of each other but to wait at the end, for which gloo does on any device.
-            strategy=Spawned(how.device, "gloo") if devices > 1 else "auto",
+            strategy=Spawned(how.device) if devices > 1 else "auto",
             plugins=[LightningEnvironment()],  # our own processes, inside a job of a cluster, too
             logger=False,
             enable_checkpointing=False,

@@ -1,1 +1,1 @@
-"""What is measured. A task yields rows and knows no logger, no table, no cache."""
+"""Measure: a task yields rows and knows no logger, no table, no cache."""

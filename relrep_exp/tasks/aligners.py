@@ -59,12 +59,12 @@ MakeAligner = Callable[[], Aligner]
 
 
 def absolute(work: Work) -> MakeAligner:
-    """No alignment."""
+    """Align nothing."""
     return AbsoluteAligner
 
 
 def relative(work: Work) -> MakeAligner:
-    """Relative representations over the configured anchors, by the configured similarity."""
+    """Represent by the configured similarity to the configured anchors."""
     config, settings, m = work.config, cast(RelativeConfig, work.config.aligner), anchor_count(work)
     learned = isinstance(config.anchors, ParamAnchors)
     space = partial(
@@ -84,7 +84,7 @@ def relative(work: Work) -> MakeAligner:
 
 
 def kept_param(work: Work) -> AnchorStrategy:
-    """PARAM whose fits are kept: one fit serves every run and every process that needs it."""
+    """Learn PARAM, whose fits are kept: one fit serves every run and every process that needs it."""
     config, root = work.config, Path(work.config.paths.outputs) / "checkpoints"
     store, similarity = TensorStore(root), SIMILARITIES[config.sim.name]
     done: dict[str, AnchorSet] = {}  # of this run; PARAM Single asks again for every test encoder
@@ -110,7 +110,7 @@ def kept_param(work: Work) -> AnchorStrategy:
 
 
 def translated(work: Work) -> MakeAligner:
-    """Latent translation: affine, linear, l_ortho or ortho."""
+    """Translate one latent space into another: affine, linear, l_ortho or ortho."""
     settings = cast(OrthoConfig | LinearMapConfig | AffineConfig, work.config.aligner)
     descent = None
     if getattr(settings, "solver", "closed") == "gradient":
@@ -124,13 +124,13 @@ def translated(work: Work) -> MakeAligner:
 
 
 def inverse(work: Work) -> MakeAligner:
-    """Inverse relative projection."""
+    """Project into the relative space of one encoder and out of that of another."""
     settings = cast(InverseRelativeConfig, work.config.aligner)
     return _pairwise(work, lambda x, y: inverse_relative(x, y, settings.scaling, settings.ridge))
 
 
 def consensus(work: Work) -> MakeAligner:
-    """A consensus of the training encoders."""
+    """Find a consensus of the training encoders."""
     settings, seed = cast(ConsensusConfig, work.config.aligner), work.config.seed
     chosen = {name: value for name, value in asdict(settings).items() if name not in ("name", "support")}
 
@@ -141,14 +141,14 @@ def consensus(work: Work) -> MakeAligner:
 
 
 def parallel_anchors(work: Work) -> Callable[[Mapping[str, Space]], AnchorSet]:
-    """A function that picks a method's parallel anchors, seeing the spaces that it is given."""
+    """Make a function that picks a method's parallel anchors, seeing the spaces that it is given."""
     config, m = work.config, anchor_count(work)
     strategy, support = get_anchor_strategy(config.anchors.name), cast(PairwiseConfig, config.aligner).support
     return lambda spaces: choose_anchors(strategy, spaces, m, support=support, seed=config.seed)
 
 
 def anchor_count(work: Work) -> int:
-    """The number of anchors, m; with `anchors.m=all` every sample of the support set."""
+    """Count the anchors, m; with `anchors.m=all` every sample of the support set."""
     if work.config.anchors.m != "all":
         return work.config.anchors.m
     paired = work.embeddings.paired_count
@@ -156,7 +156,7 @@ def anchor_count(work: Work) -> int:
 
 
 def _pairwise(work: Work, estimate: Callable[[Tensor, Tensor], PairMap]) -> MakeAligner:
-    """Aligners that estimate a map between every two encoders; anchors that do not allow one are told."""
+    """Estimate a map between every two encoders; anchors that do not allow one are told."""
     config = work.config
 
     def told(x: Tensor, y: Tensor, pair: str) -> PairMap:

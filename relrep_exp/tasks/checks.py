@@ -39,7 +39,7 @@ def require(config: Config, embeddings: Embeddings) -> None:
 
 
 def _not_finite(embeddings: Embeddings) -> list[Problem]:
-    """Encoders whose embeddings hold NaN or infinite values."""
+    """Find encoders whose embeddings hold NaN or infinite values."""
     corpora = {**embeddings.tasks, **embeddings.paired}
     return [
         Problem(f"{name}: its embeddings hold NaN or infinite values", "mend them, or leave it out")
@@ -49,7 +49,7 @@ def _not_finite(embeddings: Embeddings) -> list[Problem]:
 
 
 def _equal(embeddings: Embeddings) -> list[Problem]:
-    """Encoders that give every sample the same embedding."""
+    """Find encoders that give every sample the same embedding."""
     problems = []
     for name, corpus in embeddings.paired.items():
         x = corpus.x[corpus.is_train]
@@ -60,7 +60,7 @@ def _equal(embeddings: Embeddings) -> list[Problem]:
 
 
 def _too_many_dimensions(config: Config, m: int, support: int, embeddings: Embeddings) -> list[Problem]:
-    """A consensus of more dimensions than the training encoders have in their parallel samples."""
+    """Find a consensus of more dimensions than the training encoders have in their parallel samples."""
     paired = {name: corpus.x[corpus.is_train] for name, corpus in embeddings.paired.items()}
     live = {name: int((x != x[0]).any(0).sum()) for name, x in paired.items()}  # dead units give no dimension
     tested = config.task.test_encoders or list(paired)
@@ -72,7 +72,7 @@ def _too_many_dimensions(config: Config, m: int, support: int, embeddings: Embed
 
 
 def _label_problems(config: Config, embeddings: Embeddings) -> list[Problem]:
-    """Labels that decoders cannot be trained on, and batches that a head cannot standardise over."""
+    """Find labels that decoders cannot be trained on, and batches that a head cannot standardise over."""
     problems: list[Problem] = []
     if not config.task.labelled:
         return problems

@@ -1,4 +1,4 @@
-"""What deformations of a space do to relative representations, no decoder (Figures 1 and 2)."""
+"""Measure what deformations of a space do to relative representations, no decoder (Figures 1 and 2)."""
 
 from __future__ import annotations
 

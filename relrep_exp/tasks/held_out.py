@@ -101,7 +101,7 @@ def describe(work: Work, aligners: Mapping[str, Aligner], read: Readings) -> Res
 
 
 def _samples_view(work: Work, aligner: Aligner, source: str, target: str) -> dict[str, Any]:
-    """The first test samples of two encoders, in a plane chosen on the source's."""
+    """Project the first test samples of two encoders onto a plane chosen on the source's."""
     n = work.config.task.view_samples
     shared = aligner.carries(source, target)
     native = aligner.carry(work.test[source][:n], source, source)
@@ -128,5 +128,5 @@ def _principal_plane(x: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def rounded(points: Tensor) -> list[list[float]]:
-    """Points [n, 2] for a record: four digits are enough for a figure."""
+    """Round points [n, 2] for a record: four digits are enough for a figure."""
     return [[round(value, 4) for value in point] for point in points.tolist()]

@@ -1,4 +1,4 @@
-"""What a run is called and what determines its numbers. A cached run needs only this: nothing heavy."""
+"""Name a run and what determines its numbers. A cached run needs only this: nothing heavy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def method_name(config: Config) -> str:
 
 
 def record_identity(config: Config, embeddings: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything that determines the numbers of a run, and nothing else.
+    """List all that determines the numbers of a run, and nothing else.
 
     Args:
         config: the run.
@@ -56,18 +56,18 @@ def record_identity(config: Config, embeddings: Mapping[str, Any]) -> dict[str, 
 
 
 def learned_in(config: Config) -> dict[str, str]:
-    """The precision that anchors are learned in, where they are and it is not float32."""
+    """Name the precision that anchors are learned in, where they are and it is not float32."""
     learned = isinstance(config.anchors, ParamAnchors) and config.runtime.precision != "float32"
     return {"precision": config.runtime.precision} if learned else {}
 
 
 def _plugins(**choices: str) -> dict[str, str]:
-    """SHA-256 of the user's file behind each choice that comes from one, by group."""
+    """Digest the user's file behind each choice that comes from one, by group."""
     return {group: SOURCES[group, name] for group, name in choices.items() if (group, name) in SOURCES}
 
 
 def param_identity(config: Config, encoders: Sequence[str]) -> dict[str, Any]:
-    """What determines a PARAM fit; Multi and Single differ by the encoders alone.
+    """List what determines a PARAM fit; Multi and Single differ by the encoders alone.
 
     Args:
         config: a run with PARAM's anchors.
@@ -92,7 +92,7 @@ def param_identity(config: Config, encoders: Sequence[str]) -> dict[str, Any]:
 
 
 def statistics_identity(encoder: str, shrinkage: float, eps: float, rows: str = TRAIN) -> dict[str, Any]:
-    """What determines the statistics of an encoder.
+    """List what determines the statistics of an encoder.
 
     Args:
         encoder: the key of its embeddings.

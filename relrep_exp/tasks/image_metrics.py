@@ -1,4 +1,4 @@
-"""How well images are drawn again: mean squared error, PSNR and SSIM over a whole test set."""
+"""Compare images with those drawn again: mean squared error, PSNR and SSIM over a whole test set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MARGIN = 5  # of SSIM's Gaussian window: images are mirrored that far beyond the
 
 
 def image_metrics(draw: Callable[[Tensor], Tensor], x: Tensor, images: Tensor) -> dict[str, float]:
-    """Metrics `mse`, `psnr` in dB and `ssim` of what is drawn from x.
+    """Measure `mse`, `psnr` in dB and `ssim` of what is drawn from x.
 
     SSIM has its usual Gaussian window, and a uniform one for images that are no larger than half of that.
 
@@ -33,7 +33,7 @@ def image_metrics(draw: Callable[[Tensor], Tensor], x: Tensor, images: Tensor) -
 
 
 def image_mse(draw: Callable[[Tensor], Tensor], x: Tensor, images: Tensor) -> float:
-    """The first of these metrics alone, which takes a fraction of the time."""
+    """Measure the first of these alone, which takes a fraction of the time."""
     found = MeanSquaredError().to(images.device)
     for block, truth in zip(x.split(BLOCK), images.split(BLOCK), strict=True):
         found.update(draw(block), unit(truth))
@@ -41,7 +41,7 @@ def image_mse(draw: Callable[[Tensor], Tensor], x: Tensor, images: Tensor) -> fl
 
 
 def variance(train: Tensor, test: Tensor) -> float:
-    """Mean squared error of drawing the mean training image always: what a useless decoder reaches.
+    """Measure the error of drawing the mean training image always, which a useless decoder reaches.
 
     Both uint8 [N, C, H, W].
     """

@@ -1,4 +1,4 @@
-"""What can be measured, by which aligners and decoders, and the measuring.
+"""Measure: tasks, aligners and decoders by their names in the configuration.
 
 A new one is a function and the class of its settings, registered here or by a file of the user's:
 

@@ -82,7 +82,7 @@ def anchor_view(work: Work, aligner: Aligner, source: str, target: str) -> list[
 
 
 class Thumbnails:
-    """Images made small, all of one size.
+    """Make images small, all of one size.
 
     Args:
         images: of the training samples.
@@ -96,18 +96,18 @@ class Thumbnails:
         self.size = (max(1, round(width * shrunk)), max(1, round(height * shrunk)))
 
     def of(self, row: int) -> Array:
-        """One of them: uint8, [h, w] or [h, w, 3]."""
+        """Shrink one of them: uint8, [h, w] or [h, w, 3]."""
         from PIL import Image
 
         image = Image.fromarray(self.images[row]).convert(self.mode)
         return np.asarray(image if image.size == self.size else image.resize(self.size))
 
     def strip(self, rows: Sequence[int]) -> str:
-        """Several side by side."""
+        """Put several side by side."""
         return png(np.concatenate([self.of(row) for row in rows], axis=1))
 
     def mixtures(self, rows: Sequence[int], weights: Tensor) -> Array:
-        """Images mixed as anchors are: P times pixels. weights [n, K] -> uint8, [n, h, w] or [n, h, w, 3]."""
+        """Mix images as anchors are, P times pixels. weights [n, K] -> uint8, [n, h, w] or [n, h, w, 3]."""
         pixels = np.stack([self.of(row) for row in rows])
         mixed = weights.double().numpy() @ pixels.reshape(len(rows), -1)
         images: Array = np.rint(mixed).astype(np.uint8).reshape(len(weights), *pixels.shape[1:])

@@ -79,7 +79,7 @@ def reconstruction(work: Work, aligners: Mapping[str, Aligner]) -> Result:
 
 
 def own_decoders(work: Work) -> dict[str, ImageReader]:
-    """The decoder of every autoencoder that is tested; none for other encoders."""
+    """Load the decoder of every autoencoder that is tested; none for other encoders."""
     found = {}
     tested, device = work.config.task.test_encoders, next(iter(work.test.values())).device
     for name, source in work.encoders.items():
@@ -97,7 +97,7 @@ def _drawn(
     draws: Mapping[str, tuple[Draw, Tensor]],
     shown: Tensor,
 ) -> dict[str, Any]:
-    """A few test images as they are, and as they are drawn from the same rows of representations."""
+    """Show a few test images as they are, and as they are drawn from the same rows of representations."""
     rows = {"original": original}
     for name, (draw, x) in draws.items():
         rows[name] = (draw(x[shown]) * 255.0).round().clamp(0, 255).to(torch.uint8)
@@ -107,7 +107,7 @@ def _drawn(
 
 
 def _latents(work: Work, encoder: str) -> dict[str, Any]:
-    """Some test latents along two principal axes of the training latents, the first and the middle one.
+    """Show some test latents along two principal axes of the training latents, the first and the middle one.
 
     With scales spaced evenly in the logarithm, the first axes differ little and the middle one shows how
     much longer than wide the space is.
@@ -128,7 +128,7 @@ def _latents(work: Work, encoder: str) -> dict[str, Any]:
 
 
 def _one_of_each(labels: Tensor | None, count: int) -> Tensor:
-    """The first test image of each class, or else the first images."""
+    """Choose the first test image of each class, or else the first images."""
     if labels is None:
         return torch.arange(min(count, SHOWN_IMAGES))
     rows = [int((labels == label).nonzero()[0]) for label in labels.unique()]

@@ -78,7 +78,7 @@ class StatisticsCache:
 
 @dataclass(frozen=True)
 class Work:
-    """One run: its configuration, its embeddings, and how fits are run.
+    """Hold one run: its configuration, its embeddings, and how fits are run.
 
     Attributes:
         config: the run.
@@ -127,7 +127,7 @@ class Work:
 
 @dataclass
 class Result:
-    """The outcome of one task.
+    """Gather the outcome of one task.
 
     Attributes:
         rows: the numbers.

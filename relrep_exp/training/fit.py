@@ -1,4 +1,4 @@
-"""One way to train: a Lightning fit over device-resident data, resumable, that answers Ctrl-C properly."""
+"""Train in one way: a Lightning fit over device-resident data, resumable, that answers Ctrl-C properly."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class EpochLosses:
 
 
 class CurvesModule(pl.LightningModule, ABC):
-    """A training of several named losses, whose mean over each epoch is kept with the weights and told.
+    """Train by several named losses, whose mean over each epoch is kept with the weights and told.
 
     Args:
         names: of its losses; a step returns `loss`, what is minimised, and `terms`, all in this order.
@@ -148,7 +148,7 @@ class CurvesModule(pl.LightningModule, ABC):
 
     @abstractmethod
     def diverged(self, names: str) -> UserError:
-        """What is told of losses that are not finite."""
+        """Say what to do about losses that are not finite."""
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Count the step's losses."""

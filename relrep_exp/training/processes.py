@@ -50,15 +50,14 @@ class Spawned(DDPStrategy):
     take any time longer than another. The threads of this process are divided among them.
 
     Args:
-        device: where they compute.
-        backend: gloo or nccl; by default what suits the device.
+        device: where they compute; gloo, by which they only wait for each other at the end, does on any.
     """
 
-    def __init__(self, device: torch.device, backend: str | None = None) -> None:
+    def __init__(self, device: torch.device) -> None:
         start: Literal["spawn", "forkserver"] = "spawn" if device.type == "cuda" else "forkserver"
         torch.multiprocessing.get_context("forkserver").set_forkserver_preload([__name__])
         days = timedelta(days=365)
-        super().__init__(start_method=start, process_group_backend=backend, timeout=days)
+        super().__init__(start_method=start, process_group_backend="gloo", timeout=days)
         self._silence, self._threads = ExitStack(), torch.get_num_threads()
 
     def setup_environment(self) -> None:

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 
 def scoped_seed(seed: int, *scope: object) -> int:
-    """A seed for one use of `seed`, the same on every machine; 56 bits."""
+    """Derive a seed for one use of `seed`, the same on every machine; 56 bits."""
     text = "/".join(map(str, (seed, *scope)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
 
 def generator(seed: int, *scope: object) -> torch.Generator:
-    """A CPU generator for one use of `seed`."""
+    """Make a CPU generator for one use of `seed`."""
     import torch  # which identities, that are asked of this module's importers, do without
 
     return torch.Generator().manual_seed(scoped_seed(seed, *scope))

@@ -1,4 +1,4 @@
-"""How many cores there are, and how many of them a worker may use."""
+"""Count the cores, and those that a worker may use."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ _AT_FIRST = {pool: os.environ[pool] for pool in POOLS if pool in os.environ}
 
 
 def cores() -> int:
-    """The cores that this process may use: less than the machine's under an affinity mask or a quota."""
+    """Count the cores that this process may use: fewer than the machine's under an affinity mask or quota."""
     from joblib import cpu_count
 
     return int(cpu_count())
 
 
 def share(workers: int) -> int:
-    """The threads of each of some workers on this machine; 0, no say, where the environment has one."""
+    """Share the cores of this machine among workers; 0, no say, where the environment has one."""
     return 0 if given() else max(1, cores() // max(1, workers))
 
 
 def given() -> int:
-    """What the environment says, OMP_NUM_THREADS; 0 where it says nothing."""
+    """Read OMP_NUM_THREADS; 0 where the environment says nothing."""
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     return int(first) if first.isdigit() else 0
 
 
 def of_slurm() -> int:
-    """The cores that Slurm gave this task; 0 outside of Slurm, or where the job did not ask for some."""
+    """Read how many cores Slurm gave this task; 0 outside of Slurm, or where the job did not ask for some."""
     asked = os.environ.get("SLURM_CPUS_PER_TASK", "")
     return int(asked) if asked.isdigit() else 0
 

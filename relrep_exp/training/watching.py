@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def watched(look: Callable[[], None], seconds: float = 0.2) -> Iterator[None]:
-    """Calls `look` every so many seconds during the block, on a thread of its own that ends with it."""
+    """Call `look` every so many seconds during the block, on a thread of its own that ends with it."""
     over = threading.Event()
 
     def watch() -> None:

@@ -4,90 +4,114 @@ from dataclasses import replace
 
 import pytest
 import torch
+from works import TINY
 
+from relrep_exp.config.schema import (
+    AbsoluteConfig,
+    ConsensusConfig,
+    HeadConfig,
+    InverseRelativeConfig,
+    LinearMapConfig,
+    OrthoConfig,
+    PickedAnchors,
+)
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.errors import UserError
 from relrep_exp.tasks.checks import require
 
-
-def embeddings(**encoders):
-    is_train = torch.arange(40) < 30
-    corpora = {name: Corpus(x, is_train, torch.arange(40) % 2) for name, x in encoders.items()}
-    return Embeddings(corpora, corpora, {name: name for name in corpora})
+LABELS = torch.arange(40) % 2
+FLAT = torch.ones(40, 4)
 
 
 def cloud(seed):
     return torch.randn(40, 4, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.fixture
-def told_of(config_of):
-    def told(given, *overrides, whole=False):
-        try:
-            require(config_of(*overrides), given)
-        except UserError as error:
-            return [problem if whole else problem.what for problem in error.problems]
-        return []
-
-    return told
+def embeddings(train=30, labels=LABELS, **encoders):
+    encoders = {"a": cloud(0), "b": cloud(1), "c": cloud(2), **encoders}
+    corpora = {name: Corpus(x, torch.arange(40) < train, labels) for name, x in encoders.items()}
+    return Embeddings(corpora, corpora, {name: name for name in corpora})
 
 
-def test_sound_embeddings_have_none(told_of):
-    assert told_of(embeddings(a=cloud(0), b=cloud(1), c=cloud(2)), "aligner=ortho") == []
+def told(given, **groups):
+    """The problems, each with its remedy."""
+    try:
+        require(replace(TINY, **groups), given)
+    except UserError as error:
+        return [(problem.what, problem.remedy) for problem in error.problems]
+    return []
 
 
-def test_not_finite_and_collapsed_encoders_are_named(told_of):
-    broken, flat = cloud(1), torch.ones(40, 4)
-    broken[33, 2] = torch.inf
-    given = embeddings(a=cloud(0), b=broken, c=flat)
-    assert told_of(given, "aligner=linear") == ["b: its embeddings hold NaN or infinite values"]
-    whole = embeddings(a=cloud(0), b=cloud(1), c=flat)
-    said = ["c: the embeddings of all training samples are equal, so nothing can be estimated"]
-    assert told_of(whole, "aligner=inverse_relative") == said == told_of(whole, "anchors=random")
-    assert told_of(whole, "aligner=absolute") == []
+def spoiled(x, row, column, value):
+    x[row, column] = value
+    return x
 
 
-def test_one_parallel_sample_is_too_few(told_of):
-    given = embeddings(a=cloud(0), b=cloud(1), c=cloud(2))
-    few = {name: replace(corpus, is_train=torch.arange(40) == 0) for name, corpus in given.paired.items()}
-    said = told_of(replace(given, paired=few), "aligner=ortho", "anchors.m=all")
-    assert said == ["aligner=ortho needs at least 2 parallel samples, and there are 1"]
+EQUAL = "c: the embeddings of all training samples are equal, so nothing can be estimated"
+SAME = "all training labels are the same"
 
 
-def test_dead_units_give_a_consensus_no_dimension(told_of):
-    dead = cloud(1)
-    dead[:, 2:] = 0
-    given = embeddings(a=cloud(0), b=dead, c=cloud(2))
-    most = "these encoders have at most 6 dimensions in 30 parallel samples"
-    assert told_of(given, "aligner=consensus", "aligner.m=7") == [f"aligner.m=7: {most}"]
-    assert told_of(given, "aligner=consensus", "aligner.m=6") == []
+@pytest.mark.parametrize(
+    ("given", "groups", "whats"),
+    [
+        ({}, {"aligner": OrthoConfig(name="ortho")}, []),
+        (
+            {"b": spoiled(cloud(1), 33, 2, torch.inf), "c": FLAT},
+            {"aligner": LinearMapConfig(name="linear")},
+            ["b: its embeddings hold NaN or infinite values"],
+        ),
+        ({"c": FLAT}, {"aligner": InverseRelativeConfig(name="inverse_relative")}, [EQUAL]),
+        ({"c": FLAT}, {}, [EQUAL]),
+        ({"c": FLAT}, {"aligner": AbsoluteConfig(name="absolute")}, []),
+        (
+            {"train": 1, "labels": None},
+            {"aligner": OrthoConfig(name="ortho"), "anchors": PickedAnchors(name="random", m="all")},
+            [
+                "aligner=ortho needs at least 2 parallel samples, and there are 1",
+                "these samples have no labels to train a decoder on",
+            ],
+        ),
+        (
+            {"train": 3},
+            {"aligner": ConsensusConfig(name="consensus")},
+            ["aligner=consensus needs at least 4 parallel samples, and there are 3"],
+        ),
+        (  # dead units give a consensus no dimension
+            {"b": spoiled(cloud(1), slice(None), slice(2, None), 0)},
+            {"aligner": ConsensusConfig(name="consensus", m=7)},
+            ["aligner.m=7: these encoders have at most 6 dimensions in 30 parallel samples"],
+        ),
+        (
+            {"b": spoiled(cloud(1), slice(None), slice(2, None), 0)},
+            {"aligner": ConsensusConfig(name="consensus", m=6)},
+            [],
+        ),
+        ({"labels": torch.zeros(40).long()}, {}, [f"{name}: {SAME}" for name in "abc"]),
+    ],
+)
+def test_what_embeddings_do_not_allow(given, groups, whats):
+    assert [what for what, _ in told(embeddings(**given), **groups)] == whats
 
 
-def test_sizes_that_do_not_go_together(told_of):
-    given = embeddings(a=cloud(0), b=cloud(1), c=cloud(2))
-    [told] = told_of(given, "anchors=random", "anchors.m=31", whole=True)
-    assert told.remedy == "set anchors.m=30 or less, or use anchors=param"
-    assert told_of(given, "anchors=random", "anchors.m=30") == []
-    assert told_of(given, "anchors=param", "anchors.m=600") == []
-    [support] = told_of(given, "anchors=fps", "anchors.m=21", "aligner.support=20")
-    assert "picks from 20 support samples" in support
+def test_sizes_that_do_not_go_together(config_of):
+    given, many = embeddings(), PickedAnchors(name="random", m=31)
+    assert told(given, anchors=many) == [
+        (
+            "anchors.m=31: random picks from 30 support samples",
+            "set anchors.m=30 or less, or use anchors=param",
+        )
+    ]
+    [(_, remedy)] = told(given, anchors=many, aligner=OrthoConfig(name="ortho"))
+    assert remedy == "set anchors.m=30 or less, or anchors.m=all"
+    assert told(given, anchors=replace(many, m=30)) == []
+    assert told(given, anchors=config_of("anchors=param", "anchors.m=600").anchors) == []
+    [(what, _)] = told(given, anchors=many, aligner=replace(TINY.aligner, support=20))
+    assert "picks from 20 support samples" in what
     for batch, problems in ((29, 1), (28, 0), (30, 0)):
-        told = told_of(given, "anchors=random", "decoder=mlp_paper", f"decoder.batch={batch}")
-        assert len(told) == problems
+        assert len(told(given, decoder=HeadConfig(name="mlp_paper", batch=batch))) == problems
 
 
-def test_labels_that_no_decoder_can_be_trained_on(told_of):
-    given = embeddings(a=cloud(0), b=cloud(1))
-    without, one_class = (
-        {name: replace(corpus, labels=labels) for name, corpus in given.tasks.items()}
-        for labels in (None, torch.zeros(40, dtype=torch.int64))
-    )
-    [told] = told_of(replace(given, tasks=without))
-    assert "no labels" in told
-    told = told_of(replace(given, tasks=one_class))
-    assert told == [f"{name}: all training labels are the same" for name in "ab"]
-
-
-def test_one_encoder_cannot_be_stitched(told_of):
-    [told] = told_of(embeddings(a=cloud(0)), "anchors=random", whole=True)
-    assert "one encoder only: a" in told.what and "at least two" in told.remedy
+def test_one_encoder_cannot_be_stitched():
+    one = embeddings()
+    one = Embeddings({"a": one.paired["a"]}, {"a": one.tasks["a"]}, {"a": "a"})
+    assert told(one) == [("one encoder only: a", "stitching needs at least two")]

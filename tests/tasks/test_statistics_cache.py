@@ -3,18 +3,23 @@
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
+from works import TINY
 
 from relrep_exp.alignment.aligner import Readings, RelativeAligner, SingleRelativeAligner
 from relrep_exp.alignment.anchors import Space
 from relrep_exp.alignment.param.learn import Param
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.whitening import Whitening
-from relrep_exp.store.records import numbers_of
+from relrep_exp.config.schema import PathsConfig, PickedAnchors, SvmConfig
+from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.tasks import work
+from relrep_exp.tasks.held_out import fit_aligners
+from relrep_exp.tasks.measure import measure
 from relrep_exp.tasks.work import StatisticsCache
 
 X = torch.randn(60, 5, generator=torch.Generator().manual_seed(0)) @ torch.diag(torch.arange(1.0, 6.0))
@@ -46,6 +51,29 @@ def fits(monkeypatch):
     return lambda: {name: calls.count for name, calls in counted.items()}
 
 
+@pytest.fixture
+def param(config_of):
+    """PARAM's anchors, Multi and Single, after an epoch."""
+    names = ("param", "param_single")
+    return {name: config_of(f"anchors={name}", "anchors.epochs=1").anchors for name in names}
+
+
+@pytest.fixture
+def run(arrays, outputs):
+    """Run a task whose statistics and fits are kept in the outputs, as if in a process of its own."""
+    found = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    corpora = {name: Corpus(found[name], found["is_train"], found["labels"]) for name in "abc"}
+    embeddings = Embeddings(corpora, corpora, {name: name for name in "abc"})
+
+    def measured(**groups):
+        config = replace(TINY, paths=PathsConfig(outputs=str(outputs)), **groups)
+        asked = work.Work(config, embeddings)
+        result = measure(asked, fit_aligners(asked))
+        return result.rows, result.views, result.curves, result.diagnostics
+
+    return measured
+
+
 def space(outputs, name):
     """X as the training embeddings of an encoder."""
     return Space(X, partial(StatisticsCache(outputs).whitening, name))
@@ -56,62 +84,46 @@ def folders(outputs, kind):
     return sorted(path.name for path in root.iterdir() if path.name != ".locks") if root.is_dir() else []
 
 
-# Whole runs.
+# Whole tasks.
 
 
-def test_runs_that_differ_in_the_decoder_share_everything_else(any_run, outputs, everything_kept, fits):
-    words = ["anchors=param", "anchors.epochs=2"]
-    first = any_run(*words, "decoder=linear")
-    assert fits() == {"statistics": 3, "param": 3}  # an encoder has one Whitening, a test encoder one P
-    assert len(folders(outputs, "statistics")) == 3
-
+def test_runs_that_differ_in_the_decoder_share_everything_else(run, param, outputs, everything_kept, fits):
     def written():
         return {path: path.stat().st_mtime_ns for path in outputs.rglob("manifest.json")}
 
+    first = run(anchors=param["param"])
+    assert fits() == {"statistics": 3, "param": 3}  # an encoder has one Whitening, a test encoder one P
+    assert len(folders(outputs, "statistics")) == 3
     before = written()
-    other = any_run(*words, "decoder=svm")
+    other = run(anchors=param["param"], decoder=SvmConfig(name="svm"))
     assert fits() == {"statistics": 3, "param": 3} and written() == before
-    assert first.fresh and other.fresh
+    assert first[0] != other[0]
 
 
 @pytest.mark.parametrize(
-    ("anchors", "statistics"),
-    [
-        ("param", "train"),
-        ("param_single", "support"),
-        pytest.param("fps", "train", marks=pytest.mark.slow),
-    ],
+    ("anchors", "statistics"), [("param", "train"), ("param_single", "support"), ("fps", "train")]
 )
 def test_the_numbers_are_those_of_a_run_that_shares_nothing(
-    any_run, outputs, monkeypatch, anchors, statistics
+    run, param, outputs, monkeypatch, anchors, statistics
 ):
-    words = [f"anchors={anchors}", f"aligner.statistics={statistics}"]
-    words += ["anchors.epochs=2"] if anchors != "fps" else []
-    alone = any_run(*words).record
+    aligner = replace(TINY.aligner, statistics=statistics)
+    asked = {"aligner": aligner, "anchors": param.get(anchors) or PickedAnchors(name=anchors, m=5)}
+    alone = run(**asked)
     assert folders(outputs, "statistics") == []  # too small to pay
     monkeypatch.setattr(work, "KEPT_FROM_GFLOP", 0)
-    writing = any_run(*words, "overwrite=always").record
-    (outputs / "records" / f"{alone.key}.json").unlink()
-    reading = any_run(*words).record
+    assert run(overwrite="always", **asked) == run(**asked) == alone
     assert len(folders(outputs, "statistics")) >= 3
-    for record in (writing, reading):
-        assert (record.rows, record.views, record.curves) == (alone.rows, alone.views, alone.curves)
-        assert record.diagnostics == alone.diagnostics
-        assert numbers_of(record) == numbers_of(alone)
 
 
-def test_two_seeds_share_statistics_and_no_fit(any_run, outputs, everything_kept, fits):
+def test_two_seeds_share_statistics_and_no_fit_and_overwriting_makes_all_anew_but_once(
+    run, param, outputs, everything_kept, fits
+):
     for seed in (0, 1):
-        any_run("anchors=param_single", "anchors.epochs=1", f"seed={seed}")
+        run(anchors=param["param_single"], seed=seed)
     assert fits() == {"statistics": 3, "param": 2 * 3}  # PARAM Single: one for each encoder, not each pair
     assert len(folders(outputs, "statistics")) == 3
-
-
-def test_overwriting_makes_everything_anew_but_once(any_run, everything_kept, fits):
-    words = ["anchors=param_single", "anchors.epochs=1"]
-    any_run(*words)
-    any_run(*words, "overwrite=always")
-    assert fits() == {"statistics": 6, "param": 6}
+    run(anchors=param["param_single"], overwrite="always")
+    assert fits() == {"statistics": 6, "param": 9}
 
 
 # Statistics.

@@ -65,7 +65,7 @@ def values(result, metric):
     return {(row.source, row.target): row.value for row in result.rows if row.metric == metric}
 
 
-@pytest.mark.parametrize("decoder", [LinearConfig(name="linear"), HeadConfig(name="mlp", epochs=10)])
+@pytest.mark.parametrize("decoder", [LinearConfig(name="linear"), HeadConfig(name="mlp", epochs=10, lr=1e-2)])
 def test_decoders_learn_from_their_own_samples_and_read_another_encoders(embeddings, decoder):
     result, (jobs, classes) = stitch(embeddings, decoder)
     assert classes == 3

@@ -14,7 +14,7 @@ from relrep_exp.training.device import Training
 from relrep_exp.training.fit import EpochBatches, EpochLosses
 
 CPU = torch.device("cpu")
-EPOCHS = 6
+EPOCHS = 5
 
 
 class KilledError(Exception):
@@ -85,7 +85,7 @@ def uninterrupted():
     return learn(epochs=EPOCHS)
 
 
-@pytest.mark.parametrize("epoch", [0, 1, 3, EPOCHS - 1])
+@pytest.mark.parametrize("epoch", [0, 3])
 def test_a_killed_fit_resumes_to_the_same_p_and_whole_curves(tmp_path, uninterrupted, epoch):
     file = tmp_path / "deep" / "fit.ckpt"
     with pytest.raises(KilledError):
@@ -112,9 +112,12 @@ def test_a_fit_killed_twice_resumes_twice(tmp_path, uninterrupted):
 
 def test_saving_checkpoints_does_not_change_p_and_leaves_no_file(tmp_path, monkeypatch, uninterrupted):
     monkeypatch.chdir(tmp_path)
+    half = tmp_path / "ckpt" / "fit.ckpt.tmp-1"
+    half.parent.mkdir()
+    half.write_bytes(b"half")  # of a killed process, which is not taken for a checkpoint
     kept = learn(epochs=EPOCHS, training=Training(False, Path("ckpt/fit.ckpt"), 0.0))
     assert torch.equal(kept.weights, uninterrupted.weights)
-    assert [path.name for path in tmp_path.rglob("*")] == ["ckpt"]
+    assert [path.name for path in tmp_path.rglob("*")] == ["ckpt", half.name]
 
 
 def test_a_checkpoint_is_written_only_when_enough_time_has_passed(tmp_path):
@@ -130,14 +133,6 @@ def test_a_diverged_epoch_is_never_kept_as_a_checkpoint(tmp_path):
         with pytest.raises(UserError, match="diverged in epoch 0"):
             learn(epochs=1, lr=1e38, training=Training(False, file, 0.0))
         assert not file.exists()
-
-
-def test_a_fit_resumes_the_same_whatever_else_was_kept_beside_it(tmp_path, uninterrupted):
-    """A half-written file of a killed process is not taken for a checkpoint."""
-    file = tmp_path / "fit.ckpt"
-    (tmp_path / "fit.ckpt.tmp-1").write_bytes(b"half")
-    resumed = learn(epochs=EPOCHS, training=Training(False, file, 0.0))
-    assert torch.equal(resumed.weights, uninterrupted.weights)
 
 
 def interrupt(number: int, means: dict[str, float]) -> None:

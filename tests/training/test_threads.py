@@ -1,22 +1,11 @@
 """How many threads a run may use, and that the next one is not bound by it."""
 
 import os
-import subprocess
-import sys
 
-from relrep_exp.training import threads
-
-COUNTS = """
 import torch
+
 from relrep_exp.config.schema import RuntimeConfig
-from relrep_exp.training import threads
-from relrep_exp.training.device import Runtime
-before = torch.get_num_threads()
-for asked in (1, 0):
-    threads.limit(asked)
-    Runtime.of(RuntimeConfig(threads=asked))
-    print(torch.get_num_threads() == (asked or before))
-"""
+from relrep_exp.training import device, threads
 
 
 def test_a_limit_is_taken_back():
@@ -28,7 +17,14 @@ def test_a_limit_is_taken_back():
     assert {pool: os.environ.get(pool) for pool in threads.POOLS} == before
 
 
-def test_a_run_with_one_thread_leaves_the_next_one_all_of_its_own():
-    env = {name: value for name, value in os.environ.items() if name not in threads.POOLS}
-    done = subprocess.run([sys.executable, "-c", COUNTS], env=env, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["True", "True"]
+def test_a_run_with_one_thread_leaves_the_next_one_all_of_its_own(monkeypatch):
+    before = torch.get_num_threads()
+    monkeypatch.setattr(device, "_THREADS", 3)  # that the process started with
+    try:
+        found = []
+        for asked in (1, 0):
+            device.Runtime.of(RuntimeConfig(threads=asked))
+            found.append(torch.get_num_threads())
+        assert found == [1, 3]
+    finally:
+        torch.set_num_threads(before)

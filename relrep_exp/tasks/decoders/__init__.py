@@ -1,1 +1,1 @@
-"""What reads representations."""
+"""Read representations."""

@@ -60,7 +60,7 @@ class Scaling:
 
     @classmethod
     def fit(cls, name: ScalingName, x: Tensor) -> Scaling:
-        """The scaling `name` for training features x [N, k].
+        """Fit the scaling `name` to training features x [N, k].
 
         `std` divides by one number, the standard deviation of all their entries, and so keeps the features'
         sizes relative to each other; `per_feature` gives every feature mean 0 and standard deviation 1 (the
@@ -77,7 +77,7 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Scaled:
-    """A decoder of scaled features.
+    """Scale features for a decoder.
 
     Attributes:
         decoder: was trained on features scaled like this.
@@ -108,7 +108,7 @@ def fit_decoders(work: Work, jobs: Sequence[Job], classes: int) -> list[Decoder]
 
 @dataclass(frozen=True)
 class Sklearn:
-    """A fitted scikit-learn classifier."""
+    """Read by a fitted classifier of scikit-learn's."""
 
     model: Any
 
@@ -118,7 +118,7 @@ class Sklearn:
 
 
 def linear(work: Work) -> FitDecoders:
-    """Logistic regression."""
+    """Fit logistic regressions."""
     from sklearn.linear_model import LogisticRegression
 
     settings = cast(LinearConfig, work.config.decoder)
@@ -126,7 +126,7 @@ def linear(work: Work) -> FitDecoders:
 
 
 def svm(work: Work) -> FitDecoders:
-    """A support vector machine."""
+    """Fit support vector machines."""
     from sklearn.svm import SVC
 
     settings = cast(SvmConfig, work.config.decoder)

@@ -52,14 +52,14 @@ class HeadBank(nn.Module):
 
 @dataclass(frozen=True)
 class Head:
-    """One head of a bank."""
+    """Read by one head of a bank."""
 
     bank: HeadBank
     number: int
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
-        """Class numbers of x [N, k], [N].
+        """Classify x [N, k] -> [N].
 
         Raises:
             ValueError: one sample alone, for a head that standardises over the batch.
@@ -72,7 +72,7 @@ class Head:
 def _linear(
     like: Tensor, outputs: int, generators: Sequence[torch.Generator]
 ) -> tuple[nn.Parameter, nn.Parameter]:
-    """Weights [H, k, outputs] and biases [H, 1, outputs], drawn as torch.nn.Linear draws them."""
+    """Draw weights [H, k, outputs] and biases [H, 1, outputs], as torch.nn.Linear draws them."""
     k = like.shape[-1]
     draws = [torch.rand(k + 1, outputs, generator=g) for g in generators]
     values = ((2.0 * torch.stack(draws) - 1.0) * k**-0.5).to(like)

@@ -27,20 +27,20 @@ FitImageDecoder = Callable[[str, Tensor, Tensor], "ImageReader"]
 
 @dataclass(frozen=True)
 class ImageReader:
-    """A trained decoder, and how what it reads is scaled by its training features."""
+    """Draw by a trained decoder what is scaled as its training features were."""
 
     decoder: ImageDecoder
     scaling: Scaling
 
     @torch.no_grad()
     def draw(self, x: Tensor) -> Tensor:
-        """Images of x [N, k] in [0, 1], [N, C, H, W]."""
+        """Draw images of x [N, k] in [0, 1], [N, C, H, W]."""
         parts = [self.decoder(self.scaling(block)) for block in x.split(BLOCK)]
         return torch.cat(parts)
 
 
 def image_decoders(work: Work) -> FitImageDecoder:
-    """A function that trains a decoder of one encoder: (its name, features x [N, k], images) -> the decoder.
+    """Make a function that trains a decoder: (encoder's name, features x [N, k], images) -> the decoder.
 
     The images, uint8 [N, C, H, W], are the training images of the run's data, rows parallel to the features.
     A decoder is the same for the same features, whatever method they come from, and is trained once.

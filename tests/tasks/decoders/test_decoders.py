@@ -97,10 +97,3 @@ def test_heads_on_other_labels_share_a_bank_if_memory_allows_and_are_as_if_alone
         together = fit(name, *jobs)
         assert [decoder.decoder.bank.first.shape[0] for decoder in together] == sizes
         assert all(torch.equal(d.predict(NEAR), one) for d, one in zip(together, alone, strict=True))
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_constant_features_are_fitted_without_dividing_by_zero(name):
-    (decoder,) = fit(name, Job("a", torch.ones(len(Y), 4), Y))
-    assert bool((torch.as_tensor(decoder.scaling.scale) == 1).all())
-    assert decoder.predict(torch.ones(3, 4)).shape == (3,)
