@@ -24,7 +24,7 @@ _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error
 
 @dataclass(frozen=True)
 class Split:
-    """One split as its source has it.
+    """A split as its source has it.
 
     Attributes:
         samples: the images.
@@ -138,20 +138,16 @@ def image_shape(samples: ImageSamples) -> tuple[int, ...] | None:
         if all(isinstance(part, ArrayImages) for part in first):
             shapes = {image_shape(part) for part in first}
             return shapes.pop() if len(shapes) == 1 else None
-    return _shape_by_decoding(samples)
-
-
-def _shape_by_decoding(samples: ImageSamples) -> tuple[int, ...] | None:
-    shape: tuple[int, ...] | None = None
+    common: tuple[int, ...] | None = None
     for row in range(len(samples)):
         try:
             found = samples[row].shape
         except BadSampleError:
             continue
-        if shape is not None and found != shape:
+        if common is not None and found != common:
             return None
-        shape = found
-    return shape
+        common = found
+    return common
 
 
 def decoded(source: bytes | Path) -> Array:
@@ -164,7 +160,7 @@ def decoded(source: bytes | Path) -> Array:
         BadSampleError: it cannot be decoded.
     """
     import numpy as np
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
@@ -173,35 +169,26 @@ def decoded(source: bytes | Path) -> Array:
         raise BadSampleError(f"there is no file {source!s}") from None
     except (*_DAMAGED, Image.DecompressionBombError) as error:
         where = "" if isinstance(source, bytes) else f"{source}: "
-        reason = "it is no image that Pillow knows" if _unknown(error) else str(error)
+        unknown = isinstance(error, UnidentifiedImageError)
+        reason = "it is no image that Pillow knows" if unknown else str(error)
         raise BadSampleError(f"{where}{reason}") from None
-
-
-def _unknown(error: Exception) -> bool:
-    from PIL import UnidentifiedImageError
-
-    return isinstance(error, UnidentifiedImageError)
 
 
 def _grey_or_rgb(image: Image) -> Image:
     """The same with 8 bits a channel."""
+    import numpy as np
+    from PIL.Image import fromarray
+
     if image.mode in ("L", "RGB"):
         return image
     if image.mode in ("1", "LA", "La"):
         return image.convert("L")
     if image.mode == "I" or image.mode.startswith("I;16"):
-        return _eight_bits(image)
+        wide = np.array(image).astype(np.int64)
+        if wide.min() < 0 or wide.max() > 65535:
+            raise ValueError("its pixels have more than 16 bits")
+        # 65535 -> 255: Pillow itself would cut everything above 255.
+        return fromarray(((wide + 128) // 257).astype(np.uint8))
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers of unknown range")
     return image.convert("RGB")
-
-
-def _eight_bits(image: Image) -> Image:
-    """65535 -> 255. Pillow itself would cut everything above 255."""
-    import numpy as np
-    from PIL.Image import fromarray
-
-    wide = np.array(image).astype(np.int64)
-    if wide.min() < 0 or wide.max() > 65535:
-        raise ValueError("its pixels have more than 16 bits")
-    return fromarray(((wide + 128) // 257).astype(np.uint8))

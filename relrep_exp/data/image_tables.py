@@ -87,33 +87,27 @@ def _of_subset(files: Files, root: Path, config: ImagesData) -> Files:
     left = {folders[path] for paths in kept.values() for path in paths}
     if not left and subset is not None:
         raise user_error(f"data.subset={subset}: no such folder of tables", nearest(subset, folders.values()))
+    name = config.repo if config.root is None and config.repo else str(root)
     if len(left) > 1:
-        raise user_error(
-            f"{_name(root, config)} has several subsets: {', '.join(sorted(left))}",
-            "choose one: data.subset=NAME",
+        what = f"{name} has several subsets: {', '.join(sorted(left))}"
+        raise user_error(what, "choose one: data.subset=NAME")
+    there = ", ".join([str(path.relative_to(root)) for paths in files.values() for path in paths][:5])
+    problems = [
+        Problem(
+            f"data.{split}={getattr(config, split)}: {name} has no table of that name",
+            f"name the split by data.{split}=NAME; found: {there}",
         )
-    problems = [_no_split(split, files, root, config) for split, paths in kept.items() if not paths]
+        for split, paths in kept.items()
+        if not paths
+    ]
     if problems:
         raise UserError(problems)
     return kept
 
 
 def _folder(path: Path, root: Path, config: ImagesData) -> str:
-    folder = path.parent
-    if folder.name in (config.train, config.test) and path.stem.isdigit():
-        folder = folder.parent
-    return folder.relative_to(root).as_posix()
-
-
-def _name(root: Path, config: ImagesData) -> str:
-    return config.repo if config.root is None and config.repo else str(root)
-
-
-def _no_split(split: str, files: Files, root: Path, config: ImagesData) -> Problem:
-    wanted = getattr(config, split)
-    there = [str(path.relative_to(root)) for paths in files.values() for path in paths]
-    what = f"data.{split}={wanted}: {_name(root, config)} has no table of that name"
-    return Problem(what, f"name the split by data.{split}=NAME; found: {', '.join(there[:5])}")
+    in_split = path.parent.name in (config.train, config.test) and path.stem.isdigit()
+    return (path.parents[1] if in_split else path.parent).relative_to(root).as_posix()
 
 
 def _loaded(files: Files) -> Mapping[str, Any]:

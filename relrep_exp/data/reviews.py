@@ -51,7 +51,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Review:
-    """One review, in no language.
+    """A review, in no language.
 
     Attributes:
         stars: 1 to 5.

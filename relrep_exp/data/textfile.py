@@ -26,7 +26,7 @@ _QUESTION = re.compile(r"(?P<label>(?P<coarse>[A-Z]+):\w+) (?P<text>.*\S)\s*")
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a CSV or TSV is written.
+    """The dialect of a CSV or TSV.
 
     Attributes:
         columns: the names in its header.

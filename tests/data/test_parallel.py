@@ -221,12 +221,6 @@ def test_faults_of_files_are_told_together(files):
     assert f"{files / 'fr.txt'} is a folder" in message
 
 
-def test_a_cut_off_gzip(files):
-    (files / "de.txt.gz").write_bytes(gzip.compress("\n".join(sentences("de")).encode())[:-9])
-    config = parallel("files", root=str(files), languages={"de": "de.txt.gz", "en": "en.txt"})
-    assert "damaged or cut off" in refused(config, "de", "en")
-
-
 def test_limit_share_and_seed(files):
     config = parallel("files", root=str(files), limit=25, test_share=0.2)
     samples = load(config, "de", "en")

@@ -37,10 +37,6 @@ def test_questions_and_coarse_labels(tmp_path, encoding):
     assert samples.notes["classes"] == ["DESC", "HUM", "LOC"]
 
 
-def test_encoders_of_one_language_read_parallel_rows(tmp_path):
-    assert load(write(tmp_path / "trec")).parallel
-
-
 def test_fine_labels_are_another_column(tmp_path):
     with pytest.raises(UserError, match="LOC:other"):
         load(write(tmp_path / "trec"), label="label_original")

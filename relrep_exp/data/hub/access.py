@@ -24,7 +24,7 @@ _SILENT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Status:
-    """How far a repository is here.
+    """The state of a repository: what is here of it, and what is to come.
 
     Attributes:
         commit: the full commit; None if it is not known.

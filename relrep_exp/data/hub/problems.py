@@ -15,7 +15,7 @@ _TOKEN = "`hf auth login`, or the environment's HF_TOKEN"
 def problems(
     errors: Mapping[Repo, HubError], lacking: Mapping[Repo, Sequence[str]] | None = None
 ) -> dict[Repo, Problem]:
-    """A problem for each; those of one cause share one, so that the advice is given once.
+    """Tell each error as a problem; those of one cause share one, so that the advice is given once.
 
     Args:
         errors: why each cannot be had.
@@ -30,7 +30,7 @@ def problems(
 
 
 def pin(repo: Repo, commit: str) -> str:
-    """The override that holds a repository at a commit."""
+    """Write the override that holds a repository at a commit."""
     return f"{repo.key or 'KEY'}.revision={commit}"
 
 

@@ -53,7 +53,7 @@ class HubError(Exception):
 
 @dataclass(frozen=True)
 class Listing:
-    """What a run needs of a repository.
+    """The files of a repository that a run needs.
 
     Attributes:
         commit: the full commit.

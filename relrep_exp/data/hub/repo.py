@@ -37,21 +37,21 @@ class Repo:
 
 
 def endpoint() -> str:
-    """The hub's address, of which a mirror may take the place (HF_ENDPOINT)."""
+    """Find the hub's address, of which a mirror may take the place (HF_ENDPOINT)."""
     from huggingface_hub import constants
 
     return constants.ENDPOINT
 
 
 def cache_folder() -> Path:
-    """Where downloads lie (HF_HUB_CACHE, or hub/ in HF_HOME)."""
+    """Find where downloads lie (HF_HUB_CACHE, or hub/ in HF_HOME)."""
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE).expanduser()
 
 
 def is_offline(offline: bool) -> bool:
-    """Whether the network must not be touched: runtime.offline, or HF_HUB_OFFLINE of the environment."""
+    """Tell if the network must not be touched: runtime.offline, or HF_HUB_OFFLINE of the environment."""
     from huggingface_hub import constants
 
     return offline or bool(constants.HF_HUB_OFFLINE)

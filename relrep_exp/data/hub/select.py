@@ -22,12 +22,12 @@ _NO_DATA_NAMES = ("dataset_infos.json", "dataset_info.json", "dataset_dict.json"
 
 
 def wanted(repo: Repo, names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """The files that are needed of those that are there, and what is needed but not among them."""
+    """Select the files that are needed of those that are there, and name what lacks."""
     return _of_model(repo, sorted(names)) if repo.kind == "model" else _of_data(repo, sorted(names))
 
 
 def weight_files(names: Iterable[str]) -> list[str]:
-    """The weights among file names: in one format alone, safetensors if there is a choice."""
+    """Select the weights among file names: in one format alone, safetensors if there is a choice."""
     safe = sorted(name for name in names if name.endswith(".safetensors"))
     if safe:
         return _whole_or_shards(safe, "model")
@@ -36,7 +36,7 @@ def weight_files(names: Iterable[str]) -> list[str]:
 
 
 def missing_shards(names: Iterable[str]) -> list[str]:
-    """What is missing of a file in parts, by the numbering of the parts that are there."""
+    """Find what is missing of a file in parts, by the numbering of the parts that are there."""
     have = set(names)
     expected = set()
     for match in filter(None, map(_SHARD.fullmatch, have)):
@@ -82,20 +82,10 @@ def _of_data(repo: Repo, names: Sequence[str]) -> tuple[list[str], list[str]]:
     found: set[str] = set()
     lacking = []
     for entry in repo.files or ("*",):
-        matches = _one_format(_first_match(entry, data))
-        found |= set(matches)
+        patterns = entry.split("|")
+        matches = next(filter(None, ([n for n in data if fnmatchcase(n, p)] for p in patterns)), [])
         if not matches:
-            lacking.append(entry.split("|")[0])
+            lacking.append(patterns[0])
+        # Parquet alone where there is any: what else there is holds the same rows again.
+        found |= set([name for name in matches if name.endswith(".parquet")] or matches)
     return sorted(found | ({README} & set(names))), lacking
-
-
-def _first_match(entry: str, names: Sequence[str]) -> list[str]:
-    for pattern in entry.split("|"):
-        if matches := [name for name in names if fnmatchcase(name, pattern)]:
-            return matches
-    return []
-
-
-def _one_format(names: Sequence[str]) -> list[str]:
-    """Parquet alone where there is any: what else there is holds the same rows again."""
-    return [name for name in names if name.endswith(".parquet")] or list(names)
