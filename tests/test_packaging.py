@@ -131,6 +131,7 @@ def test_the_wheel_asks_for_every_distribution_that_is_imported(wheel: Path) -> 
         assert not unprovided(names, offered)
 
 
+@pytest.mark.slow
 def test_the_wheel_runs_from_another_folder_without_the_checkout(clean_env: Path, tmp_path: Path) -> None:
     where = run(clean_env / "python", "-c", "import relrep_exp as r; print(r.__file__)", cwd=tmp_path)
     assert Path(where.stdout.strip()).is_relative_to(clean_env.parent)

@@ -4,7 +4,7 @@
     python tests/golden/make.py slm autoencoders
 
 To be run only on purpose: before a change that must not move a number, or after one that must, with a word
-on why. Nothing of the package is imported here but the planner, in `planned`; the rest is the command line
+on why. Nothing of the package is imported here but the planner, in `plan`; the rest is the command line
 and the records as JSON, so that this file outlives any move of modules.
 
 Other versions of numpy, torch or scikit-learn may move numbers, too. So does another kind of processor, where
@@ -101,11 +101,21 @@ def records(folder):
     return found
 
 
-def planned(folder):
-    """Label -> key of every run of Table 1 in its local form; nothing is run."""
+def plan(words):
+    """The runs that words ask for, planned alone."""
     from relrep_exp.app.plan import make_plan  # the one import of the package in this folder
 
-    runs = make_plan([*TABLE1, f"paths.outputs={folder / 'outputs'}"], sweep=False)
+    return make_plan(words, sweep=False)
+
+
+def keys(case, folder):
+    """Key -> method of every run of a case."""
+    return {run.key: run.label.split()[0] for run in plan(words(case, folder))}
+
+
+def planned(folder):
+    """Label -> key of every run of Table 1 in its local form."""
+    runs = plan([*TABLE1, f"paths.outputs={folder / 'outputs'}"])
     keys = {run.label: run.key for run in runs}
     assert len(keys) == len(runs)
     return keys

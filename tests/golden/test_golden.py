@@ -8,7 +8,7 @@ import math
 
 import pytest
 
-from .make import CASES, ELSEWHERE, EXACT, LONG, RELATIVE, SLOW, TOLERANCE, golden, planned, processor
+from .make import CASES, ELSEWHERE, EXACT, LONG, RELATIVE, SLOW, TOLERANCE, golden, keys, planned, processor
 from .make import records as made
 from .make import words as command
 
@@ -55,6 +55,11 @@ def test_keys_and_rows_are_what_they_were(told, tmp_path, case):
     tolerance = ELSEWHERE if case in LONG and held["processor"] != processor() else TOLERANCE
     changes = {was[key]["method"]: moved(was[key]["rows"], now[key]["rows"], tolerance) for key in was}
     assert not any(changes.values()), changes
+
+
+@pytest.mark.parametrize("case", sorted(SLOW))
+def test_keys_of_cases_that_take_long_are_what_they_were(tmp_path, case):
+    assert keys(case, tmp_path) == {key: it["method"] for key, it in golden(case)["records"].items()}
 
 
 def test_the_keys_of_table_1_are_what_they_were(tmp_path):
