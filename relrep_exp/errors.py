@@ -39,19 +39,19 @@ class UserError(Exception):
 
 
 def user_error(what: str, remedy: str) -> UserError:
-    """A `UserError` with a single problem."""
+    """Make a `UserError` of a single problem."""
     return UserError(Problem(what, remedy))
 
 
 def tell(error: UserError, prefix: str = "") -> int:
-    """Print every problem with its remedy on stderr; the exit code of a user's error, 2."""
+    """Print every problem with its remedy on stderr, and return the exit code of a user's error, 2."""
     for problem in error.problems:
         print(f"error: {prefix}{problem}", file=sys.stderr)
     return 2
 
 
 def every(jobs: Mapping[Any, Callable[[], T]]) -> dict[Any, T]:
-    """The result of every job.
+    """Do every job, and return their results.
 
     Raises:
         UserError: some fail; the problems of all of them.
@@ -68,7 +68,7 @@ def every(jobs: Mapping[Any, Callable[[], T]]) -> dict[Any, T]:
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """What to say about an unknown name: the nearest choices first, or all of them."""
+    """Tell what an unknown name could be: the nearest choices first, or all of them."""
     choices = sorted(set(choices))
     close = get_close_matches(name, choices, n=3, cutoff=0.5)
     if close:

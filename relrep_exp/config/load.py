@@ -21,7 +21,7 @@ _EXPERIMENT = TypeAdapter(ExperimentConfig)
 
 
 def load(composed: DictConfig) -> Config:
-    """Typed configuration from a composed one.
+    """Type a composed configuration.
 
     Raises:
         UserError: values missing, unknown, of the wrong type or out of range; all of them in one message.
@@ -48,14 +48,14 @@ def load(composed: DictConfig) -> Config:
 
 
 def own_pairs_of(parallel: str, use: str, data: str, views: int) -> bool:
-    """Whether a task's own samples are paired: by the kinds of both, `parallel.use` and how many views."""
+    """Tell whether a task's own samples are paired, by the kinds of both, `parallel.use` and the views."""
     # Of all data the only kind whose rows are not the same everywhere; in one language they are.
     needed = data == "texts" and views > 1
     return parallel == "own" or (use == "where_needed" and not needed)
 
 
 def _param_batch(batch: int, parallel: DictConfig, data: DictConfig, zoo: DictConfig) -> int:
-    """What conf/anchors/param calls: the batch of PARAM, or what suits the samples that it learns P on."""
+    """Choose, for conf/anchors/param, the batch of PARAM, or what suits the samples that it learns P on."""
     encoders = (zoo.encoders or {}).values() if data.kind == "texts" else ()
     languages = {encoder.get("language", ENGLISH) for encoder in encoders}
     own = own_pairs_of(parallel.kind, parallel.use, data.kind, len(languages))
@@ -66,7 +66,7 @@ OmegaConf.register_new_resolver("param_batch", _param_batch, replace=True)
 
 
 def load_experiment(node: Any) -> ExperimentConfig | None:
-    """The typed `experiment` node of a composed configuration; None where there is none.
+    """Type the `experiment` node of a composed configuration; None where there is none.
 
     Raises:
         UserError: it is no experiment.
@@ -82,18 +82,18 @@ def load_experiment(node: Any) -> ExperimentConfig | None:
 
 
 def profiles_of(experiment: ExperimentConfig) -> dict[str, ProfileConfig]:
-    """The forms that an experiment has; one that names none has the paper's alone."""
+    """List the forms that an experiment has; one that names none has the paper's alone."""
     return {str(name): form for name, form in (experiment.profiles or {"paper": ProfileConfig()}).items()}
 
 
 def folder_of(experiment: ExperimentConfig, profile: str) -> str:
-    """The folder of an experiment's files: forms that differ in more than words need one each."""
+    """Name the folder of an experiment's files: forms that differ in more than words need one each."""
     forms = {name: replace(form, note="") for name, form in profiles_of(experiment).items()}
     return experiment.name if forms[profile] == forms.get("paper") else f"{experiment.name}-{profile}"
 
 
 def of_profile(experiment: ExperimentConfig, name: str) -> tuple[ExperimentConfig, list[str]]:
-    """The experiment in one of its forms, and the overrides that every run of that form gets.
+    """Put an experiment into one of its forms, with the overrides that every run of that form gets.
 
     Raises:
         UserError: it has no such form.
@@ -110,7 +110,7 @@ def of_profile(experiment: ExperimentConfig, name: str) -> tuple[ExperimentConfi
 
 
 def nearest_key(name: str, keys: Iterable[str]) -> str:
-    """The same for a key of the configuration, of which there are too many to be listed."""
+    """Tell what an unknown key could be; of all keys there are too many to be listed."""
     close = get_close_matches(name, sorted(set(keys)), n=3, cutoff=0.5)
     asked = f"did you mean {' or '.join(close)}? " if close else ""
     return f"{asked}python run.py --cfg job shows every key"

@@ -19,7 +19,7 @@ from relrep_exp.errors import Problem, UserError, nearest, user_error
 
 
 def parse(arguments: Iterable[str]) -> list[Override]:
-    """Hydra's overrides.
+    """Read words as Hydra's overrides.
 
     Raises:
         UserError: some of the words are not overrides.
@@ -44,7 +44,7 @@ def _override(argument: str) -> Override:
 
 
 def each_value(override: Override) -> list[str]:
-    """The override once for each value that it sweeps over."""
+    """Spell the override once for each value that it sweeps over."""
     if not override.is_sweep_override():
         return [str(override.input_line)]
     try:
@@ -56,7 +56,7 @@ def each_value(override: Override) -> list[str]:
 
 
 def first_values(overrides: Iterable[Override]) -> list[str]:
-    """The overrides with the first of their swept values."""
+    """Spell the overrides with the first of their swept values."""
     return [each_value(override)[0] for override in overrides]
 
 
@@ -82,7 +82,7 @@ def expand(
     experiment: ExperimentConfig | None,
     keys: Mapping[str, Collection[str]] | None = None,
 ) -> list[Arm]:
-    """The runs: all combinations of swept values, times an experiment's methods, axes and variations.
+    """List the runs: all combinations of swept values, times an experiment's methods, axes and variations.
 
     What the user sets by hand replaces an axis or a variation of that key; what a method sets stays. A key
     that other methods have goes past those that do not: `aligner.support=1000` says nothing to `absolute`.
@@ -129,7 +129,7 @@ def _variations(base: Arm, experiment: ExperimentConfig, given: set[str]) -> lis
 
 
 def word(key: str, value: Any) -> str:
-    """An override as on the command line."""
+    """Spell an override as on the command line."""
     spelt = "null" if value is None else str(value).lower() if isinstance(value, bool) else value
     return f"{key}={spelt}"
 
@@ -140,24 +140,24 @@ def _values(texts: Sequence[str], keys: set[str]) -> dict[str, Any]:
 
 
 def alone(overrides: Iterable[str], task: str) -> list[str]:
-    """The overrides that make a run outside its experiment, whose file may have chosen the task."""
+    """Keep the overrides that make a run outside its experiment, whose file may have chosen the task."""
     kept = [text for text in overrides if _root(text) not in ("experiment", "profile", "plan")]
     chosen = any(text.startswith("task=") for text in kept)
     return kept if chosen else [word("task", task), *kept]
 
 
 def command(texts: Iterable[str], sweep: bool = False) -> str:
-    """A command line that a shell can read."""
+    """Spell a command line that a shell can read."""
     return shlex.join(["python", "run.py", *(["-m"] if sweep else []), *texts])
 
 
 def of_hydra(override: Override) -> bool:
-    """Whether it is a setting of Hydra's, such as its launcher, which is the same for all runs."""
+    """Tell whether it is a setting of Hydra's, such as its launcher, which is the same for all runs."""
     return override.key_or_group.split("/")[0].split(".")[0] == "hydra"
 
 
 def of_run(override: Override) -> bool:
-    """Whether it says what is run, not who launches it nor that it is only planned."""
+    """Tell whether it says what is run, not who launches it nor that it is only planned."""
     return not of_hydra(override) and override.key_or_group != "plan"
 
 
@@ -167,7 +167,7 @@ def _root(text: str) -> str:
 
 
 def plugin_paths(overrides: Iterable[Override]) -> list[str]:
-    """The files of plugins=[...]."""
+    """List the files of plugins=[...]."""
     for override in overrides:
         value = override.value()
         if override.key_or_group == "plugins" and isinstance(value, list):
@@ -176,13 +176,13 @@ def plugin_paths(overrides: Iterable[Override]) -> list[str]:
 
 
 def launcher_of(overrides: Iterable[Override]) -> str:
-    """The launcher that a command line chooses."""
+    """Name the launcher that a command line chooses."""
     chosen = [str(o.value()) for o in overrides if o.key_or_group == "hydra/launcher"]
     return chosen[-1] if chosen else "basic"
 
 
 def choice_problems(override: Override, options: Sequence[str]) -> list[Problem]:
-    """Names that a group does not have, with the nearest that it has."""
+    """Find names that a group does not have, with the nearest that it has."""
     names = [value.split("=", 1)[1] for value in each_value(override)]
     group = override.key_or_group
     unknown = [name for name in names if name not in options]
@@ -190,7 +190,7 @@ def choice_problems(override: Override, options: Sequence[str]) -> list[Problem]
 
 
 def key_problems(override: Override, known: Sequence[str]) -> list[Problem]:
-    """A key that the configuration does not have, with the nearest that it has."""
+    """Find a key that the configuration does not have, with the nearest that it has."""
     key = override.key_or_group
     added = override.is_add() or override.is_force_add()
     if key in known or added or key.split(".")[0] == "hydra":

@@ -7,16 +7,12 @@ from collections.abc import Sequence
 from relrep_exp.config import plugins
 from relrep_exp.config.load import own_pairs_of
 from relrep_exp.config.schema import (
-    CaptionedData,
     ClustersData,
     Config,
     DistortedZoo,
-    ImagesData,
-    PrecomputedZoo,
-    Sib200Data,
+    NamedSplits,
     SubsetsParallel,
     TaskConfig,
-    TextsData,
 )
 from relrep_exp.config.schema.types import IMAGE, POINT
 from relrep_exp.errors import Problem, nearest
@@ -33,17 +29,17 @@ _SOME = {
 
 
 def views(config: Config) -> list[str]:
-    """The views of the data that the zoo's encoders read, in their order; none for precomputed ones."""
+    """List the views of the data that the zoo's encoders read, in their order; none for precomputed ones."""
     return list(dict.fromkeys(config.zoo.views))
 
 
 def own_pairs(config: Config) -> bool:
-    """Whether anchors, P and the metric set come from the task's own samples."""
+    """Tell whether anchors, P and the metric set come from the task's own samples."""
     return own_pairs_of(config.parallel.kind, config.parallel.use, config.data.kind, len(views(config)))
 
 
 def of_method(config: Config) -> list[Problem]:
-    """Names that no file under conf/ and no plugin stands for, and methods that the task cannot use."""
+    """Find names that no file under conf/ and no plugin stands for, and methods that the task cannot use."""
     problems, aligner, task = [], config.aligner, config.task
     for group in config.aligner.uses:
         name = getattr(config, group).name
@@ -82,11 +78,12 @@ def of_method(config: Config) -> list[Problem]:
 
 def of_samples(config: Config) -> list[Problem]:
     """Find what is wrong with data, parallel source and encoders as they are put together."""
-    name, zoo = f"data={config.data.name}", config.zoo
-    if not isinstance(zoo, PrecomputedZoo) and (found := encoder_problems(list(zoo.encoders), config.task)):
+    name, given = f"data={config.data.name}", config.zoo.kind == "precomputed"
+    # Which encoders a file of embeddings has is not known yet.
+    if not given and (found := encoder_problems(list(config.zoo.encoders or ()), config.task)):
         return found
-    if isinstance(zoo, PrecomputedZoo) != (config.data.kind == "precomputed"):
-        if isinstance(zoo, PrecomputedZoo):
+    if given != (config.data.kind == "precomputed"):
+        if given:
             remedy = "zoo=precomputed brings its own labels and split: use data=precomputed"
         else:
             remedy = "these encoders need samples to read: use data=digits, say, or zoo=precomputed"
@@ -127,9 +124,9 @@ def _unpaired(config: Config) -> list[Problem]:
 def _tested_twice(config: Config) -> list[Problem]:
     """Test samples must be neither trained on nor among those that anchors and statistics come from."""
     data, parallel = config.data, config.parallel
-    if not isinstance(data, ImagesData | CaptionedData | TextsData | Sib200Data):
+    if not isinstance(data, NamedSplits):
         return []
-    train, test = ({part} if isinstance(part, str) else set(part) for part in (data.train, data.test))
+    train, test = data.splits("train"), data.splits("test")
     found = []
     if both := sorted(train & test):
         what = (
@@ -138,8 +135,7 @@ def _tested_twice(config: Config) -> list[Problem]:
         found.append(Problem(what, "give each splits of its own"))
     if (
         isinstance(parallel, SubsetsParallel)
-        and not isinstance(data, CaptionedData)
-        and parallel.repo == data.repo
+        and parallel.repo == getattr(data, "repo", "")
         and not own_pairs(config)
         and test & set(parallel.splits)
     ):

@@ -25,6 +25,18 @@ from relrep_exp.config.schema.types import (
 )
 
 
+class NamedSplits:
+    """Samples in splits that have names."""
+
+    train: str | list[str]
+    test: str | list[str]
+
+    def splits(self, part: Literal["train", "test"]) -> set[str]:
+        """Name the splits that are trained on, or tested on."""
+        names = getattr(self, part)
+        return {names} if isinstance(names, str) else set(names)
+
+
 @dataclass(frozen=True, config=strict)
 class DigitsData:
     """conf/data/digits: scikit-learn's digits and their fixed stratified split."""
@@ -63,7 +75,7 @@ class PrecomputedData:
 
 
 @dataclass(frozen=True, config=strict)
-class ImagesData:
+class ImagesData(NamedSplits):
     """Labelled images: a data set of the hub, or a local copy of it in any of several formats."""
 
     holds: ClassVar[tuple[str, ...]] = ("images",)
@@ -83,7 +95,7 @@ class ImagesData:
 
 
 @dataclass(frozen=True, config=strict)
-class CaptionedData:
+class CaptionedData(NamedSplits):
     """conf/data/n24news: images with texts, in tables of the user's own; both views have the same rows.
 
     `image` is the column of images, which `image_path` makes paths of, relative to `root`.
@@ -106,7 +118,7 @@ class CaptionedData:
 
 
 @dataclass(frozen=True, config=strict)
-class TextsData:
+class TextsData(NamedSplits):
     """Labelled texts, one table per language; rows of different languages have nothing to do with each other.
 
     `languages` maps a language to its subset on the hub, which is also its folder or file in a local copy.
@@ -129,7 +141,7 @@ class TextsData:
 
 
 @dataclass(frozen=True, config=strict)
-class Sib200Data:
+class Sib200Data(NamedSplits):
     """SIB-200: the same sentences, with their topic, in every language."""
 
     holds: ClassVar[tuple[str, ...]] = ("texts",)
