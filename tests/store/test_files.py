@@ -14,7 +14,6 @@ from relrep_exp.store.files import (
     install_folder,
     move_aside,
     require_writable,
-    temp_beside,
     translated_oserrors,
     write_atomic,
 )
@@ -124,14 +123,6 @@ def test_what_a_user_causes_becomes_a_user_error_with_path_and_remedy(tmp_path, 
     assert caught.value.__cause__.errno == code
 
 
-def test_a_full_disk_says_how_much_is_free(tmp_path):
-    with (
-        pytest.raises(UserError, match=r"the disk is full \(\d+\.\d MiB free\)"),
-        translated_oserrors(tmp_path),
-    ):
-        raise OSError(errno.ENOSPC, "full")
-
-
 @pytest.mark.parametrize(
     "error", [OSError(errno.EIO, "io"), FileNotFoundError(2, "x"), ValueError()], ids=repr
 )
@@ -152,27 +143,9 @@ def test_moving_aside_never_overwrites(tmp_path):
     assert not (tmp_path / "f").exists()
 
 
-def test_a_temp_name_says_whose_it_is_and_is_new_each_time(tmp_path):
-    one, other = temp_beside(tmp_path / "target"), temp_beside(tmp_path / "target")
-    assert one != other
-    assert one.parent == tmp_path
-    assert "target" in one.name
-    assert str(os.getpid()) in one.name
-
-
 def test_a_writable_folder_is_created_and_left_empty(tmp_path):
     assert require_writable(tmp_path / "a" / "b") == []
     assert names(tmp_path / "a" / "b") == []
-
-
-def test_a_full_disk_is_a_problem_before_anything_is_computed(tmp_path, monkeypatch):
-    def full(_descriptor):
-        raise OSError(errno.ENOSPC, "full")
-
-    monkeypatch.setattr(files.os, "fsync", full)
-    [problem] = require_writable(tmp_path)
-    assert "the disk is full" in problem.what
-    assert names(tmp_path) == []
 
 
 def prepare(tmp_path, content):
@@ -180,13 +153,6 @@ def prepare(tmp_path, content):
     prepared.mkdir()
     (prepared / "f").write_text(content)
     return prepared
-
-
-def test_a_folder_is_created_and_replaced_and_leaves_nothing_else(tmp_path):
-    for content in ("a", "b", "c"):
-        install_folder(prepare(tmp_path, content), tmp_path / "k")
-        assert (tmp_path / "k" / "f").read_text() == content
-        assert names(tmp_path) == ["k"]
 
 
 def test_a_folder_is_whole_or_missing_at_every_step_of_its_replacement(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from relrep_exp.errors import UserError
-from relrep_exp.store.files import CorruptError, OtherSchemaError
+from relrep_exp.store.files import CorruptError
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.records import Record, RecordStore, Row
 
@@ -112,11 +112,6 @@ def test_what_was_not_written_so_is_corrupt(damage):
         Record.from_json(damage(text))
 
 
-def test_another_schema_is_not_called_corrupt():
-    with pytest.raises(OtherSchemaError, match="schema 2, and this version reads schema 1"):
-        Record.from_json(make().to_json().replace('"schema": 1', '"schema": 2'))
-
-
 def test_the_first_answer_is_what_a_later_one_will_be(store):
     rows = [Row("a", "b", "m", "mrr", 1)]
     first, _ = store.get_or_run(KEY, lambda: make(config={"seed": 0, "sizes": (1, 2)}, rows=rows))
@@ -168,11 +163,3 @@ def test_the_same_numbers_again_are_no_news(store, caplog):
     store.put(make())
     assert store.put(make(timings={"fit": 9.0})).timings == {"fit": 1.5}
     assert caplog.text == ""
-
-
-def test_keys_are_sorted_and_of_nothing_but_records(store):
-    assert store.keys() == []
-    records = [store.put(make(seed)) for seed in range(4)]
-    (store.root / "notes.json").write_text("{}")
-    assert store.keys() == sorted(record.key for record in records)
-    assert (store.root / "notes.json").read_text() == "{}"

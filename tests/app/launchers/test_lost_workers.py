@@ -89,6 +89,15 @@ def test_the_same_command_reads_what_is_there_without_a_worker(swept, ended, fil
     assert len(list((swept.outputs / "runs").glob("*/*"))) == 1
 
 
+@pytest.mark.parametrize("launcher", ["submitit_local", "ray"])
+def test_a_worker_that_dies_is_noticed_and_its_run_repeated_once(ended, file, outputs, launcher):
+    done = ended(*light_words(file, outputs), *required(launcher), f"seed={DIES},0")
+    assert done.returncode == 1
+    assert f"seed={DIES}) was lost (" in done.stderr and "it runs again, alone" in done.stderr
+    assert "error: run 0 was lost twice (" in done.stderr and "-> run it by itself" in done.stderr
+    assert made(outputs) == [0, DIES, DIES] and "1 records in" in done.stdout.splitlines()[-1]
+
+
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
 def test_ctrl_c_ends_the_workers_and_keeps_what_is_finished(started, file, outputs, launcher):
     seeds = f"seed=0,{WAITS_TO_BE_KILLED}"
