@@ -54,7 +54,13 @@ def test_a_run_measures_every_ordered_pair_and_a_second_one_reads(told, words, o
     assert "nothing was computed" in told(*words)[1]
 
 
-@pytest.mark.parametrize("method", ["anchors=param", "anchors=param_single", "anchors=kmeans", "anchors=fps"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "anchors=param_single",
+        *(pytest.param(f"anchors={name}", marks=pytest.mark.slow) for name in ("param", "kmeans", "fps")),
+    ],
+)
 def test_every_strategy_works(told, words, outputs, method):
     more = ["anchors.epochs=2"] if "param" in method else []
     code, _, err = told(*words, method, *more, "task.test_encoders=[ae4]")

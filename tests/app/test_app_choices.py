@@ -63,6 +63,7 @@ def sensitivity():
     return [(run.arm.method, run.arm.varied, Request(run.config).key) for run in runs]
 
 
+@pytest.mark.slow
 def test_every_key_is_varied_around_the_default_which_is_among_its_values(sensitivity):
     base = {method: key for method, varied, key in sensitivity if varied is None}
     assert base.keys() == {"param-wip", "param_single-wip", "param-wip-k256"}

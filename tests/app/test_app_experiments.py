@@ -46,6 +46,7 @@ def test_lines_along_the_support_set_in_the_local_profile(told, outputs):
     assert "5 to 15 samples per dimension (d = 72" in (folder / "figure.svg").read_text()
 
 
+@pytest.mark.slow
 def test_what_local_experiments_run():
     found = make_plan(["experiment=fig3", "profile=local", "seed=0"], sweep=False)
     assert {tuple(run.config.zoo.encoders) for run in found} == {("vit", "resnet", "mlp")}

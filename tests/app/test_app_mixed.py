@@ -100,6 +100,7 @@ def test_a_damaged_image_is_named_or_left_out_in_both_views(told, two, news, rec
     assert lost == {name: {"rows": 1, "first": [5]} for name in ("rexnet", "bert_cased")}
 
 
+@pytest.mark.slow
 def test_local_encoders_of_both_views(told, outputs, record):
     words = ["task=modality_stitch", "data=digits_described", "zoo=two_views_local", *METHOD]
     words += [f"~zoo.encoders.{name}" for name in ("vit", "gru", "letters")]

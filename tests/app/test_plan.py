@@ -42,6 +42,7 @@ def test_all_is_every_experiment_that_has_the_form():
     assert words == [["seed=0", f"experiment={name}", "profile=local"] for name in local]
 
 
+@pytest.mark.slow
 def test_two_experiments_in_one_command_share_their_runs_and_both_close(told, small, outputs):
     words = [*small, "decoder=linear", *UNLEARNED]
     code, out, err = told("experiment=demo,table1", *words)

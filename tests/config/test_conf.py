@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 import relrep_exp
 from relrep_exp.alignment.param.learn import ParamSettings
 from relrep_exp.alignment.whitening import EPS, SHRINKAGE
-from relrep_exp.app.plan import make_plan
+from relrep_exp.app.plan import check_names, make_plan
 from relrep_exp.config import schema
 from relrep_exp.config.compose import Composer
 from relrep_exp.config.load import load
@@ -118,7 +118,19 @@ def plan_of(file, group, name):
     return make_plan(words, sweep=False)
 
 
-@pytest.mark.parametrize(("group", "name"), CHOICES)
+def of_many_runs(group, name):
+    return group == "experiment" and RUNS[name] / seeds(name) > 12
+
+
+@pytest.mark.parametrize("name", [name for group, name in CHOICES if of_many_runs(group, name)])
+def test_every_name_of_an_experiment_of_many_runs_exists(name):
+    check_names([f"experiment={name}"])  # its runs are made below, in make test-all
+
+
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [pytest.param(*choice, marks=[pytest.mark.slow] * of_many_runs(*choice)) for choice in CHOICES],
+)
 def test_every_option_makes_a_valid_run(file, group, name):
     runs = plan_of(file, group, name)
     assert len(runs) == (RUNS[name] / seeds(name) if group == "experiment" else 1)
@@ -312,6 +324,6 @@ def test_words_make_what_hydra_makes_of_them(line):
 
 
 def test_the_runs_of_an_experiment_are_those_that_hydra_composes():
-    for run in make_plan(["experiment=fig4", "profile=local", "seed=0", "decoder.epochs=2"], sweep=False):
+    for run in make_plan(["experiment=table1", "profile=local", "seed=0", "decoder.tol=0.01"], sweep=False):
         with Composer():
             assert load(compose("config", list(run.overrides))) == run.config

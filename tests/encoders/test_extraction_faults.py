@@ -112,6 +112,7 @@ def stopped(root, after, **how):
     (root / "log").unlink()
 
 
+@pytest.mark.slow
 def test_killed_processes_lose_a_shard_each_and_no_more(tmp_path, spawn):
     kill, end = signal.SIGKILL, signal.SIGTERM
     kills = [(0, kill), (2, end), (5, kill)]  # when so many shards are finished

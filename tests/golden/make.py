@@ -56,7 +56,7 @@ CASES = {
     ],
     "geometry": ["task=geometry", "task.test_encoders=[stretched,noisy]"],
 }
-SLOW = {"demo"}  # 75 s of a core, twice that on a busy one
+SLOW = {"demo", "demo_small"}  # 75 and 12 s of a core, twice that on a busy one
 # Encoders trained for hundreds of steps: on another kind of processor their numbers differ by more than
 # `TOLERANCE` (without vector instructions R@1 moved by .061, F1 by .042), and the wider one holds there.
 LONG = {"demo"}

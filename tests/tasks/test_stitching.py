@@ -137,16 +137,8 @@ def dirty(embeddings):
     return with_rows(embeddings, ~split_of(embeddings), garbage)
 
 
-# Decoders know nothing of the kind of aligner: every decoder with one kind, every kind with one decoder.
-@pytest.mark.parametrize(
-    ("decoder", "kind"),
-    [
-        *((decoder, RelativeAligner) for decoder in DECODERS + RESCALED),
-        (DECODERS[0], FirstRelativeAligner),
-        (DECODERS[0], SingleRelativeAligner),
-    ],
-    ids=lambda d: getattr(d, "__name__", None) or f"{d.name}-{d.scaling}",
-)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("decoder", DECODERS + RESCALED, ids=lambda d: f"{d.name}-{d.scaling}")
 def test_test_rows_influence_nothing_that_is_learned(embeddings, dirty, decoder, kind):
     runs = [Watched(e, decoder=decoder, kind=kind) for e in (embeddings, dirty)]
     clean, dirty = map(learned, runs)
