@@ -12,7 +12,7 @@ import pytest
 
 from .conftest import ROOT, required
 
-PLUGIN = "tests/launchers/counting.py"
+PLUGIN = "tests/app/launchers/counting.py"
 WORDS = (
     "task=digits_stitch",
     f"plugins=[{PLUGIN}]",
