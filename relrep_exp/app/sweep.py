@@ -62,7 +62,7 @@ def handing(sweep: Sweep) -> Iterator[None]:
 
 
 def handed() -> Sweep:
-    """The sweep that Hydra's sweeper is to run."""
+    """Return the sweep that Hydra's sweeper is to run."""
     return _handed.get()
 
 

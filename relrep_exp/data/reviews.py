@@ -122,7 +122,7 @@ class _Writer:
         self.aspects = [n for n, row in enumerate(TABLES["aspect"]) if kinds & set(row.mark.split())]
 
     def review(self) -> Review:
-        """One to three sentences."""
+        """Write one to three sentences."""
         pattern = self._pick(_PATTERNS)
         return Review(self.stars, tuple(getattr(self, f"_{kind}")() for kind in pattern))
 

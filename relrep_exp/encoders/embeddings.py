@@ -28,7 +28,7 @@ class Corpus:
     labels: Tensor | None = None
 
     def to(self, device: torch.device) -> Corpus:
-        """The same on a device."""
+        """Copy them to a device."""
         labels = None if self.labels is None else self.labels.to(device)
         return Corpus(self.x.to(device), self.is_train.to(device), labels)
 
@@ -71,7 +71,7 @@ class Embeddings:
         self.__dict__.update(known)  # it is frozen from here on
 
     def to(self, device: torch.device) -> Embeddings:
-        """The same on a device."""
+        """Copy them to a device."""
         moved = {id(c): c.to(device) for c in (*self.paired.values(), *self.tasks.values())}
         paired, tasks = (
             {name: moved[id(corpus)] for name, corpus in group.items()} for group in (self.paired, self.tasks)

@@ -197,7 +197,7 @@ class _Tap:
         self._states = [args[0] if args else kwargs["hidden_states"]]
 
     def take(self) -> Tensor:
-        """The states of the last batch, once."""
+        """Hand over the states of the last batch, once."""
         return self._states.pop()
 
 

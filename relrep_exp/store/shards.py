@@ -55,7 +55,7 @@ class Plan:
         return -(-self.rows // self.size)
 
     def rows_of(self, shard: int) -> range:
-        """The row numbers of a shard."""
+        """Count the row numbers of a shard."""
         return range(shard * self.size, min((shard + 1) * self.size, self.rows))
 
 

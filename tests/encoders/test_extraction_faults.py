@@ -131,6 +131,7 @@ def test_killed_processes_lose_a_shard_each_and_no_more(tmp_path, spawn):
     assert not parts(tmp_path).exists()
 
 
+@pytest.mark.slow
 def test_a_process_killed_with_its_workers_is_resumed(tmp_path, spawn):
     child = spawn(run_in_child, str(tmp_path), 0.03, {"workers": 2})
     wait_for(lambda: finished_shards(tmp_path) >= 2)

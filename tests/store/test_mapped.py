@@ -261,6 +261,7 @@ print(peak(2), peak(12))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.slow
 def test_anonymous_memory_does_not_grow_with_the_rows(tmp_path):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((4_000, 256), dtype=np.float32))
     command = [sys.executable, "-c", _PEAKS, str(tmp_path / "x.npy"), str(tmp_path / "out.npy")]

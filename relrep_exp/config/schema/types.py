@@ -89,7 +89,7 @@ class Kinds(dict[str, type]):
                 importlib.import_module(name)
 
     def kind_of(self, value: Any) -> str | None:
-        """The kind of some values, typed or not; None where they do not say."""
+        """Read the kind of some values, typed or not; None where they do not say."""
         kind = value.get(self.key) if isinstance(value, Mapping) else getattr(value, self.key, None)
         if kind is None or kind in self or self.otherwise is None:
             return kind if kind is None else str(kind)

@@ -81,7 +81,7 @@ def rarity(tokens: Tensor, vocabulary: int, special: Sequence[int]) -> Tensor:
 
 
 def bags(tokens: Tensor, weights: Tensor) -> Tensor:
-    """The tokens [N, T] that each text has, each once, by weight [V] -> [N, V]; rows sum to one.
+    """Weigh the tokens [N, T] that each text has, each once, by weight [V] -> [N, V]; rows sum to one.
 
     A row is zero if all of its tokens weigh nothing.
     """
