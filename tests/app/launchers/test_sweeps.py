@@ -52,8 +52,8 @@ def table(done):
 def stored(folder):
     """How often each entry of the stores was put there, and by how many processes."""
     lines = [line.split() for line in (folder / "counted.txt").read_text().splitlines()]
-    # A fit in progress writes its .ckpt again and again.
-    kept = [line for line in lines if not line[1].endswith(".ckpt")]
+    # A fit in progress writes its .ckpt again and again; what an entry may replace is moved to a .tmp.
+    kept = [line for line in lines if not line[1].endswith((".ckpt", ".tmp"))]
     return Counter((kind, name) for kind, name, _ in kept), {process for *_, process in kept}
 
 
@@ -77,7 +77,7 @@ def test_two_workers_get_the_same_numbers_and_compute_nothing_twice(ended, basic
     assert times == stored(folder)[0] and set(times.values()) == {1}
     assert Counter(kind for kind, _ in times) == {"records": 2, "checkpoints": 4, "embeddings": 2}
     assert len(processes) == 2
-    assert len(list(tmp_path.glob("runs/*/*/[01]/csv/metrics.csv"))) == 2
+    assert len(list(tmp_path.glob("runs/*/*/[01]/table.csv"))) == 2
 
 
 @pytest.mark.slow
