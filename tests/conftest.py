@@ -1,5 +1,6 @@
 """What tests of whole runs share: a small file of embeddings, and the command line, as a process or not."""
 
+import gc
 import importlib.util
 import multiprocessing
 import os
@@ -30,6 +31,10 @@ _PRELOAD = (
     "relrep_exp.tasks.measure",
 )
 multiprocessing.set_forkserver_preload(list(_PRELOAD))
+
+
+def pytest_collection_finish():
+    gc.freeze()  # no search for garbage goes through all that 6,000 modules hold
 
 
 @pytest.fixture(scope="session")

@@ -75,15 +75,32 @@ def test_the_plugin_is_used_under_its_names(folder: Path) -> None:
     assert "pairs-tanh_wip" in done.stdout
 
 
-def test_every_command_names_choices_that_exist() -> None:
-    from relrep_exp.app.plan import check_names, make_plan
-
+def commands(of_experiments: bool) -> dict[str, list[str]]:
+    """Lines that call run.py, with their words; those with my_methods are run whole above."""
     lines = {line for line in bash_lines() if line.startswith("python run.py") and "my_methods" not in line}
-    for line in lines:  # the command with my_methods is run whole above
-        words = [word for word in line.split()[2:] if word != "plan" and not word.startswith("-")]
-        words = ["experiment=demo" if word == "experiment=all" else word for word in words]
-        if any(word.startswith("experiment=") for word in words):
-            check_names(words)  # whose many runs other tests make
-        else:
-            assert make_plan(words, sweep=" -m " in line), words
-    assert len(lines) >= 6
+    return {
+        line: [word for word in line.split()[2:] if word != "plan" and not word.startswith("-")]
+        for line in lines
+        if (" experiment=" in line) is of_experiments
+    }
+
+
+def test_every_command_makes_runs() -> None:
+    from relrep_exp.app.plan import make_plan
+
+    for line, words in commands(of_experiments=False).items():
+        assert make_plan(words, sweep=" -m " in line), words
+
+
+def test_every_experiment_that_is_named_exists() -> None:
+    for words in commands(of_experiments=True).values():
+        for name in words[0].removeprefix("experiment=").split(","):
+            assert (ROOT / "conf" / "experiment" / f"{name}.yaml").exists(), name
+
+
+@pytest.mark.slow
+def test_every_command_of_an_experiment_names_choices_that_exist() -> None:
+    from relrep_exp.app.plan import check_names
+
+    for words in commands(of_experiments=True).values():
+        check_names([word.replace("=all", "=demo") for word in words])

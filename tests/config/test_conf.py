@@ -105,43 +105,54 @@ def seeds(name):
     return 1 if name == "sensitivity" else len(own["axes"]["seed"])
 
 
+# Groups of which no choice minds another's: number n of each are composed together.
+TOGETHER = ("anchors", "decoder", "hydra/launcher", "logger", "runtime", "sim")
+
+
+def choose(group, name):
+    if group not in TOGETHER:
+        return [f"{group}={name}"]
+    number = OPTIONS[group].index(name)
+    return [f"{one}={OPTIONS[one][number % len(OPTIONS[one])]}" for one in TOGETHER]
+
+
 @cache
-def plan_of(file, group, name):
-    """The runs of a command line with this choice."""
-    context = [f"task=precomputed_stitch zoo.path={file}", "task=digits_stitch"]
-    own = context[0] if name == "precomputed_stitch" or name == "precomputed" else context[1]
-    words = own.split() + ([] if group == "task" and name in own else [f"{group}={name}"])
-    words += ["parallel.path=x"] if name == "translated" else []
-    if group in ("experiment", "task"):
-        words = words[-1:] if name != "precomputed_stitch" else words
-        words += ["seed=0"] if group == "experiment" else []
+def composed(*words):
     return make_plan(words, sweep=False)
 
 
-def of_many_runs(group, name):
-    return group == "experiment" and RUNS[name] / seeds(name) > 12
+def run_of(file, group, name):
+    """A run with this choice."""
+    own = [f"task=precomputed_stitch zoo.path={file}", "task=digits_stitch"]
+    words = own[0 if "precomputed" in name else 1].split()
+    if group == "task":
+        words = words if name == "precomputed_stitch" else [f"task={name}"]
+    else:
+        words += [*choose(group, name), *["parallel.path=x"] * (name == "translated")]
+    [run] = composed(*words)
+    return run.config
 
 
-@pytest.mark.parametrize("name", [name for group, name in CHOICES if of_many_runs(group, name)])
-def test_every_name_of_an_experiment_of_many_runs_exists(name):
-    check_names([f"experiment={name}"])  # its runs are made below, in make test-all
+@pytest.mark.parametrize(("group", "name"), [choice for choice in CHOICES if choice[0] != "experiment"])
+def test_every_option_makes_a_valid_run(file, group, name):
+    config = run_of(file, group, name)
+    if "/" not in group:
+        node = getattr(config, group)
+        assert getattr(node, "name", getattr(node, "kind", "default")) == name or group == "runtime"
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_name_of_an_experiment_exists(name):
+    check_names([f"experiment={name}"])
 
 
 @pytest.mark.parametrize(
-    ("group", "name"),
-    [pytest.param(*choice, marks=[pytest.mark.slow] * of_many_runs(*choice)) for choice in CHOICES],
+    "name", [name if name == "demo" else pytest.param(name, marks=pytest.mark.slow) for name in RUNS]
 )
-def test_every_option_makes_a_valid_run(file, group, name):
-    runs = plan_of(file, group, name)
-    assert len(runs) == (RUNS[name] / seeds(name) if group == "experiment" else 1)
-    for run in runs:
-        node = getattr(run.config, group, None)
-        if group in ("data", "parallel", "aligner", "anchors", "sim", "decoder", "logger", "experiment"):
-            assert node.name == name or node.name in COLLECTIONS.get(name, ())
-        elif group == "task":
-            assert run.config.task.name == name
-        elif group == "zoo":
-            assert getattr(node, "name", node.kind) == name
+def test_an_experiment_makes_valid_runs(name):
+    runs = make_plan([f"experiment={name}", "seed=0"], sweep=False)
+    assert len(runs) == RUNS[name] / seeds(name)
+    assert all(run.config.experiment.name in (name, *COLLECTIONS.get(name, ())) for run in runs)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +215,7 @@ FILES_OWN = {"runtime/ddp": {"devices"}}  # what a file is there for
 )
 def test_defaults_of_schema_and_files_agree(file, group, name):
     """What a file leaves out means what the file of the same kind spells out."""
-    node = getattr(plan_of(file, group, name)[0].config, group)
+    node = getattr(run_of(file, group, name), group)
     spelled = values(group, name)
     spelled = spelled.get("task", spelled) if group == "task" else spelled
     tasks_own = TASKS_OWN.get(group, set()) | FILES_OWN.get(f"{group}/{name}", set())

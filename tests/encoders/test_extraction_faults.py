@@ -145,6 +145,7 @@ def test_a_process_killed_with_its_workers_is_resumed(tmp_path, spawn):
     assert before >= 2 * SHARD
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_finished_shards_and_says_nothing_of_its_own(tmp_path, spawn, capfd):
     child = spawn(run_until_ctrl_c, str(tmp_path), 0.03)
     wait_for(lambda: finished_shards(tmp_path) >= 2)
