@@ -13,7 +13,7 @@ from relrep_exp.alignment import agreement
 from relrep_exp.alignment.agreement import Auto, Choice, Features, MadeRows, Solution, ridge_maps
 from relrep_exp.alignment.aligner import Aligner
 from relrep_exp.alignment.anchors import Space, common_rows, draw_support
-from relrep_exp.alignment.relative import check_dimension, check_joined
+from relrep_exp.alignment.members import check_dimension, check_joined
 from relrep_exp.alignment.saved import FileFormat
 from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Moments, folded, united
 

@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from relrep_exp.alignment.whitening import Whitening
+from relrep_exp.alignment.parallel import SMALLEST
+from relrep_exp.alignment.whitening import Whitening, centred_product
 from relrep_exp.errors import nearest
 
 Compare = Callable[[Tensor, Tensor], Tensor]
@@ -95,6 +96,22 @@ SIMILARITIES = {
         Similarity("change_of_basis", "raw", change_of_basis),
     )
 }
+
+
+def bind(similarity: Similarity, anchors: Tensor, whitening: Whitening) -> Callable[[Tensor], Tensor]:
+    """Make the map x [N, d] -> [N, m] for fixed anchors, all that depends on them alone computed once.
+
+    WIP folds both whitenings into the anchors: (x - mu) Sigma^-1 (a - mu) is one product per x (Eq. 4).
+    Cosine divides the products by the norms, as there are fewer of them than entries of x.
+    """
+    points = similarity.points(anchors, whitening)
+    if similarity.prepare == "whitened" and similarity.compare is inner_product:
+        folded = (points @ whitening.matrix).T.contiguous()
+        return lambda x: centred_product(x, whitening.mean, folded)
+    if similarity.prepare == "unit" and similarity.compare is inner_product:
+        unit = points.T.contiguous()
+        return lambda x: (x @ unit) / x.norm(dim=1, keepdim=True).clamp_min(SMALLEST)
+    return lambda x: similarity.compare(similarity.points(x, whitening), points)
 
 
 def similarity(name: str, prepare: Coordinates = "raw") -> Callable[[Compare], Compare]:

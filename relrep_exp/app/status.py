@@ -195,12 +195,15 @@ def reuse(runs: Sequence[Run]) -> list[Reuse]:
         needed: dict[str, set[str]] = {}
         if not isinstance(config.zoo, PrecomputedZoo):
             needed[EMBEDDINGS] = {*paired.values(), *own.values()}
-        if isinstance(aligner, RelativeConfig) and config.task.aligned:
+        # a shrinkage that is chosen is not known before
+        known_before = isinstance(aligner, RelativeConfig) and aligner.shrinkage != "auto"
+        if known_before and config.task.aligned:
             settings = aligner.shrinkage, aligner.eps
             needed[STATISTICS] = {content_key(statistics_identity(k, *settings)) for k in paired.values()}
             if isinstance(config.anchors, ParamAnchors):
                 fits = [[paired[name] for name in fit] for fit in param_fits(config, list(paired))]
-                needed[PARAM] = {content_key(param_identity(config, fit)) for fit in fits}
+                given = [dict.fromkeys(fit, aligner.shrinkage) for fit in fits]
+                needed[PARAM] = {content_key(param_identity(config, fit)) for fit in given}
         for kind, keys in needed.items():
             usable = kind == EMBEDDINGS or config.overwrite != "always"
             kinds[kind].places |= {Path(config.paths.outputs) / kind / key: usable for key in keys}

@@ -35,6 +35,8 @@ from relrep_exp.alignment.inverse import inverse_relative
 from relrep_exp.alignment.parallel import AnchorsError
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.similarity import SIMILARITIES
+from relrep_exp.alignment.standard import Standardise
+from relrep_exp.alignment.standardised import StandardisedAligner
 from relrep_exp.alignment.translation import Descent, translation
 from relrep_exp.config.schema import (
     AffineConfig,
@@ -74,6 +76,7 @@ def relative(work: Work) -> MakeAligner:
         m=m,
         support=settings.support,
         shrinkage=settings.shrinkage,
+        standardise=settings.standardise,
         eps=settings.eps,
         seed=config.seed,
     )
@@ -90,7 +93,8 @@ def kept_param(work: Work) -> AnchorStrategy:
     done: dict[str, AnchorSet] = {}  # of this run; PARAM Single asks again for every test encoder
 
     def learned(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
-        key = content_key(param_identity(config, [work.embeddings.keys[name] for name in spaces]))
+        encoders = {work.embeddings.keys[name]: space.shrinkage for name, space in spaces.items()}
+        key = content_key(param_identity(config, encoders))
         if key in done:
             return done[key]
 
@@ -132,12 +136,13 @@ def inverse(work: Work) -> MakeAligner:
 def consensus(work: Work) -> MakeAligner:
     """Find a consensus of the training encoders."""
     settings, seed = cast(ConsensusConfig, work.config.aligner), work.config.seed
-    chosen = {name: value for name, value in asdict(settings).items() if name not in ("name", "support")}
+    others = ("name", "support", "standardise")
+    chosen = {name: value for name, value in asdict(settings).items() if name not in others}
 
     def make() -> Aligner:
         return ConsensusAligner(settings.name, Consensus(**chosen, seed=seed), settings.support, seed)
 
-    return make
+    return standardised(settings.standardise, make)
 
 
 def parallel_anchors(work: Work) -> Callable[[Mapping[str, Space]], AnchorSet]:
@@ -167,4 +172,10 @@ def _pairwise(work: Work, estimate: Callable[[Tensor, Tensor], PairMap]) -> Make
             remedy = f"take other anchors ({chosen}), or leave out an encoder"
             raise user_error(f"aligner={config.aligner.name}, {pair}: {error}", remedy) from error
 
-    return partial(PairwiseAligner, method_name(config), parallel_anchors(work), told)
+    make = partial(PairwiseAligner, method_name(config), parallel_anchors(work), told)
+    return standardised(cast(PairwiseConfig, config.aligner).standardise, make)
+
+
+def standardised(how: Standardise, make: MakeAligner) -> MakeAligner:
+    """Standardise what an aligner's decoders read, where the configuration says so."""
+    return make if how == "none" else lambda: StandardisedAligner(make(), how)

@@ -92,7 +92,7 @@ def relative(name: str, move, shrinkage: float = 0.15) -> torch.Tensor:
     ids = torch.arange(20)
     g = torch.Generator().manual_seed(5)
     p = torch.softmax(torch.randn(8, 20, generator=g, dtype=torch.float64), 1)
-    space = RelativeSpace(AnchorSet(ids, p), name, shrinkage=shrinkage, eps=0.0)
+    space = RelativeSpace(AnchorSet(ids, p), name, shrinkage=shrinkage, standardise="none", eps=0.0)
     return space.fit({"a": move(METRIC)}).transform(move(X), "a")
 
 

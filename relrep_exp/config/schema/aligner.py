@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 from relrep_exp.config.schema.types import Count, Kinds, NonNegative, Positive, Share, strict
 
 Support = Annotated[int, Field(ge=2)]
+Standardise = Literal["none", "mean", "mean_variance"]
 Preprocessing = Literal["standard", "center", "l2", "none"]
 
 
@@ -32,7 +33,8 @@ class RelativeConfig:
 
     name: Literal["relative"]
     support: Support = 5000
-    shrinkage: Share = 0.15
+    shrinkage: Share | Literal["auto"] = 0.15
+    standardise: Standardise = "none"
     eps: NonNegative = 5e-8
     statistics: Literal["train", "support"] = "train"
 
@@ -46,6 +48,7 @@ class PairwiseConfig:
 
     name: str
     support: Support = 5000
+    standardise: Standardise = "none"
     scaling: Preprocessing = "standard"
 
 
@@ -97,6 +100,7 @@ class ConsensusConfig:
     ridge: Positive | Literal["auto"] = "auto"
     features: Annotated[int, Field(ge=0)] = 400
     shrinkage: Share = 0.15
+    standardise: Standardise = "none"
     eps: NonNegative = 5e-8
 
 
