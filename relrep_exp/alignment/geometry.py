@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from relrep_exp.alignment.metrics import retrieve
-from relrep_exp.alignment.similarity import Similarity
+from relrep_exp.alignment.similarity import Similarity, inner_product
 from relrep_exp.alignment.whitening import Moments, root_scale
 from relrep_exp.training.seeding import generator
 
@@ -62,9 +62,10 @@ class Split:
         """Represent the held-out rows, [H, m]."""
         values = (1 - shrinkage) * self.values + shrinkage * self.values.mean() + eps
         scale = root_scale(values)
-        # back from the eigenbasis, as L is symmetric: not every similarity is blind to a rotation
-        points = [(x * scale) @ self.basis.T for x in (self.held, self.anchors)]
-        return similarity.compare(points[0], points[1])
+        points = [x * scale for x in (self.held, self.anchors)]
+        if similarity.compare is not inner_product:  # which is blind to a rotation, as others are not
+            points = [x @ self.basis.T for x in points]
+        return similarity.compare(points[0], points[1]).float()  # ranks need no more
 
 
 @dataclass(frozen=True)

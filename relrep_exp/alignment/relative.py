@@ -262,7 +262,7 @@ class RelativeSpace:
         parts = held_out_parts(len(support), self.m, self.seed, FOLDS)
         splits = [Split.of(metric.moments, support[h], support[a], counted=own) for h, a in parts]
         seen = [
-            [self.similarity(x[held], x[anchors], whitening).double() for held, anchors in parts]
+            [self.similarity(x[held], x[anchors], whitening).float() for held, anchors in parts]
             for x, whitening in voters
         ]
         return choose_joining(splits, seen, self.choice.common, self.similarity, self.eps)
