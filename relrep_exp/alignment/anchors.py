@@ -102,11 +102,13 @@ class Space:
         x: embeddings of the parallel training samples, [N, d].
         statistics: what computes or keeps them; by default they are computed.
         rows: which rows of a whole space these are, [N]; None: all.
+        metric: where mean and covariance are of other samples than x (Appendix B's metric set), their space.
     """
 
     x: Tensor
     statistics: Statistics | None = None
     rows: Tensor | None = None
+    metric: Space | None = None
     _whitenings: dict[tuple[float, float], Whitening] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -115,6 +117,8 @@ class Space:
 
     def whitening(self, shrinkage: float = SHRINKAGE, eps: float = EPS) -> Whitening:
         """Estimate the whitening of this space; the same object for the same arguments."""
+        if self.metric is not None:
+            return self.metric.whitening(shrinkage, eps)
         key = (shrinkage, eps)
         if key not in self._whitenings:
             kept = self.statistics

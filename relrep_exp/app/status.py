@@ -197,10 +197,12 @@ def reuse(runs: Sequence[Run]) -> list[Reuse]:
             needed[EMBEDDINGS] = {*paired.values(), *own.values()}
         if isinstance(aligner, RelativeConfig) and config.task.aligned:
             settings = aligner.shrinkage, aligner.eps
-            needed[STATISTICS] = {content_key(statistics_identity(k, *settings)) for k in paired.values()}
+            needed[STATISTICS] = {content_key(statistics_identity(k, *settings)) for k in own.values()}
             if isinstance(config.anchors, ParamAnchors):
-                fits = [[paired[name] for name in fit] for fit in param_fits(config, list(paired))]
-                needed[PARAM] = {content_key(param_identity(config, fit)) for fit in fits}
+                needed[PARAM] = {
+                    content_key(param_identity(config, [paired[n] for n in fit], [own[n] for n in fit]))
+                    for fit in param_fits(config, list(paired))
+                }
         for kind, keys in needed.items():
             usable = kind == EMBEDDINGS or config.overwrite != "always"
             kinds[kind].places |= {Path(config.paths.outputs) / kind / key: usable for key in keys}

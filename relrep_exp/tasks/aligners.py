@@ -90,7 +90,8 @@ def kept_param(work: Work) -> AnchorStrategy:
     done: dict[str, AnchorSet] = {}  # of this run; PARAM Single asks again for every test encoder
 
     def learned(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
-        key = content_key(param_identity(config, [work.embeddings.keys[name] for name in spaces]))
+        paired, own = work.embeddings.keys, work.embeddings.own_keys
+        key = content_key(param_identity(config, [paired[n] for n in spaces], [own[n] for n in spaces]))
         if key in done:
             return done[key]
 

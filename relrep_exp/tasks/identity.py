@@ -66,12 +66,13 @@ def _plugins(**choices: str) -> dict[str, str]:
     return {group: SOURCES[group, name] for group, name in choices.items() if (group, name) in SOURCES}
 
 
-def param_identity(config: Config, encoders: Sequence[str]) -> dict[str, Any]:
+def param_identity(config: Config, encoders: Sequence[str], own: Sequence[str]) -> dict[str, Any]:
     """List what determines a PARAM fit; Multi and Single differ by the encoders alone.
 
     Args:
         config: a run with PARAM's anchors.
         encoders: the keys of the embeddings that it is learned on, in order.
+        own: the keys of those that mean and covariance are of: the same, or of the task's own samples.
     """
     anchors, aligner = asdict(config.anchors), asdict(config.aligner)
     del aligner["statistics"]  # of encoders that join when P is there
@@ -84,6 +85,7 @@ def param_identity(config: Config, encoders: Sequence[str]) -> dict[str, Any]:
         "plugins": _plugins(sim=config.sim.name),
         "aligner": aligner,
         "encoders": list(encoders),
+        **({"statistics": list(own)} if list(own) != list(encoders) else {}),
         "m": m,
         "seed": config.seed,
         "versions": [versions.ALIGNMENT, versions.PARAM],
