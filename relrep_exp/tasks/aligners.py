@@ -31,7 +31,7 @@ from relrep_exp.alignment.anchors import (
     get_anchor_strategy,
 )
 from relrep_exp.alignment.consensus import Consensus, ConsensusAligner
-from relrep_exp.alignment.inverse import inverse_relative
+from relrep_exp.alignment.inverse import Pruning, inverse_relative
 from relrep_exp.alignment.parallel import AnchorsError
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.similarity import SIMILARITIES
@@ -126,8 +126,14 @@ def translated(work: Work) -> MakeAligner:
 
 def inverse(work: Work) -> MakeAligner:
     """Project into the relative space of one encoder and out of that of another."""
+    settings, pruning = cast(InverseRelativeConfig, work.config.aligner), pruning_of(work)
+    return _pairwise(work, lambda x, y: inverse_relative(x, y, settings.scaling, settings.ridge, pruning))
+
+
+def pruning_of(work: Work) -> Pruning:
+    """Read how inverse relative projection prunes its anchors."""
     settings = cast(InverseRelativeConfig, work.config.aligner)
-    return _pairwise(work, lambda x, y: inverse_relative(x, y, settings.scaling, settings.ridge))
+    return Pruning(settings.delta, settings.subspaces, work.config.seed)
 
 
 def consensus(work: Work) -> MakeAligner:
