@@ -64,7 +64,7 @@ def test_what_local_experiments_run():
 def test_the_ablation_has_two_sources_and_one_held_out_target(name, profile):
     """Section 7, with the metrics that it names."""
     run, *_ = make_plan([f"experiment={name}", f"profile={profile}", "seed=0"], sweep=False)
-    [target], shown = run.config.task.test_encoders, run.config.experiment
+    [target], (shown, _) = run.config.task.test_encoders, of_profile(run.config.experiment, profile)
     assert len(run.config.zoo.encoders) == 3 and target in run.config.zoo.encoders
     assert shown.metrics == [*(["accuracy"] if name == "fig3" else []), "mrr", "nmse", "rr_std"]
     assert shown.encoders[1:] == ([] if name == "fig3" else [target])
