@@ -103,11 +103,13 @@ class Space:
         x: embeddings of the parallel training samples, [N, d].
         statistics: what computes or keeps them; by default they are computed.
         rows: which rows of a whole space these are, [N]; None: all.
+        metric: where mean and covariance are of other samples than x (Appendix B's metric set), their space.
     """
 
     x: Tensor
     statistics: Statistics | None = None
     rows: Tensor | None = None
+    metric: Space | None = None
     _whitenings: dict[tuple[float, float], Whitening] = field(default_factory=dict)
     _splits: dict[tuple[bytes, bytes], Split] = field(default_factory=dict)
 
@@ -117,6 +119,8 @@ class Space:
 
     def whitening(self, shrinkage: float = SHRINKAGE, eps: float = EPS) -> Whitening:
         """Estimate the whitening of this space; the same object for the same arguments."""
+        if self.metric is not None:
+            return self.metric.whitening(shrinkage, eps)
         key = (shrinkage, eps)
         if key not in self._whitenings:
             kept = self.statistics
@@ -126,8 +130,13 @@ class Space:
 
     @cached_property
     def moments(self) -> Moments:
-        """First and second moments of all rows."""
-        return gathered(self.x)
+        """First and second moments of the metric set."""
+        return gathered(self.measured)
+
+    @property
+    def measured(self) -> Tensor:
+        """The metric set, of which mean and covariance are, [N, d]."""
+        return self.x if self.metric is None else self.metric.x
 
     def split(self, held: Tensor, anchors: Tensor) -> Split:
         """Hold out rows of x for a choice of the shrinkage; the same object for the same row numbers.
@@ -139,7 +148,7 @@ class Space:
         key = (held.numpy().tobytes(), anchors.numpy().tobytes())
         if key not in self._splits:
             rows = [self.x[ids.to(self.x.device)] for ids in (held, anchors)]
-            self._splits[key] = Split.of(self.moments, *rows)
+            self._splits[key] = Split.of(self.moments, *rows, counted=self.metric is None)
         return self._splits[key]
 
     def picked(self, rows: Tensor) -> Space:

@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
-from relrep_exp.alignment.inverse import InverseRelativeMap, inverse_relative
+from relrep_exp.alignment.inverse import InverseRelativeMap, Pruning, inverse_relative
 from relrep_exp.alignment.parallel import Preprocessing
 from relrep_exp.alignment.translation import Descent, Kind, TranslationMap, translation
 
@@ -145,17 +145,33 @@ class InverseRelative(_Pairwise):
 
     Args:
         scaling: before norms are taken away, by the anchors' statistics: `center`, `standard`, `l2`, `none`.
-        ridge: of the pseudo-inverse, added to the squared singular values, as a share of their mean. 0 is the
-            paper's; where spaces are not rotations of each other, .1 to 1 is much better.
+        ridge: of the pseudo-inverse, added to the squared singular values, as a share of their mean. Where
+            spaces are not rotations of each other, .1 to 1 is much better than 0.
+        delta: the paper's way instead: of anchors that are inverted together no two are nearer to each other
+            than this, by 1 - |cosine|; 0 inverts all.
+        subspaces: so many sets of such anchors, whose results are averaged; no matter where delta is 0.
+        seed: draws the first anchor of each.
     """
 
     map_: InverseRelativeMap
 
-    def __init__(self, *, scaling: Preprocessing = "center", ridge: float = 0.0):
+    def __init__(
+        self,
+        *,
+        scaling: Preprocessing = "center",
+        ridge: float = 0.0,
+        delta: float = 0.0,
+        subspaces: int = 1,
+        seed: int = 0,
+    ):
         self.scaling, self.ridge = scaling, ridge
+        self.delta, self.subspaces, self.seed = delta, subspaces, seed
 
     def _estimate(self, x: Tensor, y: Tensor) -> InverseRelativeMap:
-        return inverse_relative(x, y, self.scaling, self.ridge)
+        if not 0 <= self.delta <= 1 or self.subspaces < 1:
+            raise ValueError(f"delta={self.delta}, subspaces={self.subspaces}: in [0, 1], and 1 or more")
+        pruning = Pruning(self.delta, self.subspaces, self.seed)
+        return inverse_relative(x, y, self.scaling, self.ridge, pruning)
 
 
 def _tensor(x: Array) -> Tensor:

@@ -9,8 +9,59 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from relrep_exp.alignment.parallel import SMALLEST, Parallel, Preprocessing, Scaler, rounding_share
-from relrep_exp.alignment.translation import Estimate, linear
+from relrep_exp.alignment.parallel import (
+    SMALLEST,
+    AnchorsError,
+    Parallel,
+    Preprocessing,
+    Scaler,
+    rounding_share,
+)
+from relrep_exp.alignment.translation import linear
+from relrep_exp.training.seeding import generator
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """Choose which anchors are inverted together: anchor pruning and subspaces of arXiv:2406.15057.
+
+    Nearly collinear anchors make the inverse blow up what differs between spaces. So some are kept that lie
+    far from each other; and as these span less, this is done several times.
+
+    Attributes:
+        delta: farthest-point sampling goes on while some anchor is at least this far from all that are taken,
+            by the distance 1 - |cosine|, in [0, 1]. 0: every anchor is taken, once.
+        subspaces: omega, so many samplings, each from a first anchor of its own; what they give is averaged.
+        seed: draws the first anchors.
+    """
+
+    delta: float = 0.0
+    subspaces: int = 1
+    seed: int = 0
+
+    def subsets(self, unit: Tensor) -> list[Tensor]:
+        """Choose the rows of each subspace, by anchors of norm 1 in the space to reach, [n, d].
+
+        Raises:
+            AnchorsError: one alone is left.
+        """
+        if self.delta == 0:
+            return [torch.arange(len(unit), device=unit.device)]
+        firsts = torch.randperm(len(unit), generator=generator(self.seed, "anchor subspaces"))
+        found = []
+        for first in firsts[: self.subspaces].tolist():
+            rows, nearest = [first], torch.full_like(unit[:, 0], torch.inf)
+            while True:
+                nearest = torch.minimum(nearest, 1 - (unit @ unit[rows[-1]]).abs())
+                nearest[rows[-1]] = -1.0  # also an anchor in the centre, whose cosine with itself is 0
+                farthest = int(nearest.argmax())
+                if nearest[farthest] < self.delta:
+                    break
+                rows.append(farthest)
+            found.append(torch.tensor(rows, device=unit.device))
+        if min(map(len, found)) < 2:
+            raise AnchorsError(f"delta={self.delta} prunes {len(unit)} anchors to one: take a smaller delta")
+        return found
 
 
 @dataclass(frozen=True)
@@ -45,7 +96,11 @@ class InverseRelativeMap:
 
 
 def inverse_relative(
-    x: Tensor, y: Tensor, scaling: Preprocessing = "center", ridge: float = 0.0
+    x: Tensor,
+    y: Tensor,
+    scaling: Preprocessing = "center",
+    ridge: float = 0.0,
+    pruning: Pruning | None = None,
 ) -> InverseRelativeMap:
     """Estimate the map from the space of x [n, d1] to that of y [n, d2] on these parallel anchors alone.
 
@@ -53,27 +108,30 @@ def inverse_relative(
     cosines, and of all vectors the one whose cosines in the second space come closest to them. As (B^T)^+ is
     the transpose of B^+, the matrix A^T (B^T)^+ is that of the linear translation the other way, from B to A,
     transposed. Between rotations of each other both are exact; where spaces differ, this one divides by the
-    small singular values of the space to reach, and blows up what is noise there. A ridge takes that away; a
-    large one leaves x A^T B.
+    small singular values of the space to reach, and blows up what is noise there. Pruning, as in the paper,
+    or a ridge takes that away; a large ridge leaves x A^T B. Of several subspaces the matrices are averaged.
 
     Args:
         x: anchors of the space to leave.
         y: the same samples in the space to reach.
         scaling: before norms are taken away, by the anchors' statistics; undone on the side of y.
         ridge: added to the squared singular values of B, as a share of their mean; 0 is the pseudo-inverse.
+        pruning: of the anchors; without, all are inverted together.
 
     Raises:
         AnchorsError: fewer than two, unequal numbers, not finite, or all the same.
     """
     anchors = Parallel.of(x, y, scaling)
     scaled_x, scaled_y = anchors.scaled()
-    back = _invert(F.normalize(scaled_y, dim=1), F.normalize(scaled_x, dim=1), ridge, anchors.tolerance)
-    told = {**anchors.told(), **back.told}
+    unit_x, unit_y = F.normalize(scaled_x, dim=1), F.normalize(scaled_y, dim=1)
+    matrix, told = _through(unit_x, unit_y, ridge, pruning or Pruning(), anchors.tolerance)
     length = float(scaled_y.norm(dim=1).mean())
-    return InverseRelativeMap(anchors.before, back.matrix.T, anchors.after, length, told)
+    return InverseRelativeMap(anchors.before, matrix, anchors.after, length, {**anchors.told(), **told})
 
 
-def reconstruction(x: Tensor, anchors: Tensor, ridge: float = 0.0) -> dict[str, float]:
+def reconstruction(
+    x: Tensor, anchors: Tensor, ridge: float = 0.0, pruning: Pruning | None = None
+) -> dict[str, float]:
     """Recover directions from their own cosines to anchors, which are all that is kept, and measure how well.
 
     Fewer independent anchors than dimensions keep a part alone; from d on, nothing is lost.
@@ -82,29 +140,44 @@ def reconstruction(x: Tensor, anchors: Tensor, ridge: float = 0.0) -> dict[str, 
         x: embeddings, centred or not, as the cosines are to see them, [N, d].
         anchors: [n, d].
         ridge: as of `inverse_relative`.
+        pruning: as of `inverse_relative`.
 
     Returns:
         `cosine`, the mean between what is recovered and x; `relative_error`, |recovered - x| / |x| over all
-        rows brought to norm 1; `anchors`, their number, `rank` and `condition`.
+        rows brought to norm 1; `anchors`, their number, `rank` and `condition`, the worst of all subspaces.
 
     Raises:
         AnchorsError: fewer than two anchors, not finite, or all the same.
     """
     tolerance = rounding_share(anchors, x)
     unit, points = F.normalize(anchors.double(), dim=1), F.normalize(x.double(), dim=1)
-    found = _invert(unit, unit, ridge, tolerance)
-    recovered = points @ found.matrix.T
+    matrix, told = _through(unit, unit, ridge, pruning or Pruning(), tolerance)
+    recovered = points @ matrix
     error = (recovered - points).norm() / points.norm()
     cosine = F.cosine_similarity(recovered, points, dim=1).mean()
     return {
         "cosine": float(cosine),
         "relative_error": float(error),
         "anchors": float(len(anchors)),
-        "rank": float(found.told["rank"]),
-        "condition": found.told["condition"],
+        "rank": float(told["rank"]),
+        "condition": told["condition"],
     }
 
 
-def _invert(unit: Tensor, other: Tensor, ridge: float, tolerance: float) -> Estimate:
-    """Solve for B^+ A of unit anchors B [n, d2] and A [n, d1]; what rounding makes up in B is left out."""
-    return linear(Parallel.of(unit, other, "none", tolerance=tolerance), ridge)
+def _through(
+    unit_x: Tensor, unit_y: Tensor, ridge: float, pruning: Pruning, tolerance: float
+) -> tuple[Tensor, dict[str, Any]]:
+    """Average A^T (B^T)^+ over the subspaces, of unit anchors A [n, d1] and B [n, d2], to [d1, d2].
+
+    What rounding makes up in B is left out. Told are the lowest rank and the largest condition number.
+    """
+    subsets = pruning.subsets(unit_y)
+    parts = [Parallel.of(unit_y[rows], unit_x[rows], "none", tolerance=tolerance) for rows in subsets]
+    backs = [linear(part, ridge) for part in parts]
+    told = {
+        "rank": min(back.told["rank"] for back in backs),
+        "condition": max(back.told["condition"] for back in backs),
+        "route": backs[0].told["route"],
+        "subspaces": [len(rows) for rows in subsets],
+    }
+    return torch.stack([back.matrix.T for back in backs]).mean(0), told

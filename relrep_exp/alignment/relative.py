@@ -259,6 +259,7 @@ class RelativeSpace:
             return self.choice.common
         first = int(self.support_ids[0])
         own = metric.x is support or torch.equal(metric.x[first : first + 1], support[:1])
+        own = own and metric.metric is None
         parts = held_out_parts(len(support), self.m, self.seed, FOLDS)
         splits = [Split.of(metric.moments, support[h], support[a], counted=own) for h, a in parts]
         seen = [
@@ -276,7 +277,7 @@ class RelativeSpace:
         anchors, standard = self.anchor_set.mix(support), None
         if self.standardise != "none":
             project = bind(self.similarity, anchors, whitening)
-            blocks = (project(block.to(anchors)) for _, block in blocks_of(metric.x, anchors.device))
+            blocks = (project(block.to(anchors)) for _, block in blocks_of(metric.measured, anchors.device))
             standard = Standard.fit(blocks, self.standardise)
         kept = support if voter else None
         self.members[name] = self._member(anchors, whitening, shrinkage, standard, kept)

@@ -65,6 +65,6 @@ class StandardisedAligner(Aligner):
         return self._aligner.diagnostics()
 
     def _measure(self, source: str, target: str, space: Space) -> None:
-        blocks = blocks_of(space.x, space.x.device)
+        blocks = blocks_of(space.measured, space.x.device)
         read = (self._aligner.carry(block, source, target) for _, block in blocks)
         self._standards[source, target] = Standard.fit(read, self._how)

@@ -199,11 +199,18 @@ def reuse(runs: Sequence[Run]) -> list[Reuse]:
         known_before = isinstance(aligner, RelativeConfig) and aligner.shrinkage != "auto"
         if known_before and config.task.aligned:
             settings = aligner.shrinkage, aligner.eps
-            needed[STATISTICS] = {content_key(statistics_identity(k, *settings)) for k in paired.values()}
+            needed[STATISTICS] = {content_key(statistics_identity(k, *settings)) for k in own.values()}
             if isinstance(config.anchors, ParamAnchors):
-                fits = [[paired[name] for name in fit] for fit in param_fits(config, list(paired))]
-                given = [dict.fromkeys(fit, aligner.shrinkage) for fit in fits]
-                needed[PARAM] = {content_key(param_identity(config, fit)) for fit in given}
+                needed[PARAM] = {
+                    content_key(
+                        param_identity(
+                            config,
+                            {paired[n]: aligner.shrinkage for n in fit},
+                            [own[n] for n in fit],
+                        )
+                    )
+                    for fit in param_fits(config, list(paired))
+                }
         for kind, keys in needed.items():
             usable = kind == EMBEDDINGS or config.overwrite != "always"
             kinds[kind].places |= {Path(config.paths.outputs) / kind / key: usable for key in keys}

@@ -155,7 +155,7 @@ def experiment_table(closing: Closing, records: Mapping[str, Record]) -> tuple[T
         missing=tuple(f"{' '.join(gap.words)}: {gap.reason}; {gap.command}" for gap in gaps),
         remarks=tuple(remarks),
     )
-    return beside_cited(beside_paper(table, experiment, points), experiment, points), points
+    return beside_cited(beside_paper(table, experiment, points, closing.changes), experiment, points), points
 
 
 def _write_table(table: Table, folder: Path) -> None:

@@ -31,7 +31,7 @@ from relrep_exp.alignment.anchors import (
     get_anchor_strategy,
 )
 from relrep_exp.alignment.consensus import Consensus, ConsensusAligner
-from relrep_exp.alignment.inverse import inverse_relative
+from relrep_exp.alignment.inverse import Pruning, inverse_relative
 from relrep_exp.alignment.parallel import AnchorsError
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.similarity import SIMILARITIES
@@ -93,8 +93,9 @@ def kept_param(work: Work) -> AnchorStrategy:
     done: dict[str, AnchorSet] = {}  # of this run; PARAM Single asks again for every test encoder
 
     def learned(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
-        encoders = {work.embeddings.keys[name]: space.shrinkage for name, space in spaces.items()}
-        key = content_key(param_identity(config, encoders))
+        paired, own = work.embeddings.keys, work.embeddings.own_keys
+        encoders = {paired[name]: space.shrinkage for name, space in spaces.items()}
+        key = content_key(param_identity(config, encoders, [own[name] for name in spaces]))
         if key in done:
             return done[key]
 
@@ -129,8 +130,14 @@ def translated(work: Work) -> MakeAligner:
 
 def inverse(work: Work) -> MakeAligner:
     """Project into the relative space of one encoder and out of that of another."""
+    settings, pruning = cast(InverseRelativeConfig, work.config.aligner), pruning_of(work)
+    return _pairwise(work, lambda x, y: inverse_relative(x, y, settings.scaling, settings.ridge, pruning))
+
+
+def pruning_of(work: Work) -> Pruning:
+    """Read how inverse relative projection prunes its anchors."""
     settings = cast(InverseRelativeConfig, work.config.aligner)
-    return _pairwise(work, lambda x, y: inverse_relative(x, y, settings.scaling, settings.ridge))
+    return Pruning(settings.delta, settings.subspaces, work.config.seed)
 
 
 def consensus(work: Work) -> MakeAligner:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -66,13 +66,14 @@ def _plugins(**choices: str) -> dict[str, str]:
     return {group: SOURCES[group, name] for group, name in choices.items() if (group, name) in SOURCES}
 
 
-def param_identity(config: Config, encoders: Mapping[str, float]) -> dict[str, Any]:
+def param_identity(config: Config, encoders: Mapping[str, float], own: Sequence[str]) -> dict[str, Any]:
     """List what determines a PARAM fit; Multi and Single differ by the encoders alone.
 
     Args:
         config: a run with PARAM's anchors.
         encoders: the keys of the embeddings that it is learned on, in order, each with the shrinkage of its
             statistics.
+        own: the keys of those that mean and covariance are of: the same, or of the task's own samples.
     """
     anchors, aligner = asdict(config.anchors), asdict(config.aligner)
     del aligner["statistics"], aligner["standardise"]  # of what is there when P is
@@ -87,6 +88,7 @@ def param_identity(config: Config, encoders: Mapping[str, float]) -> dict[str, A
         "plugins": _plugins(sim=config.sim.name),
         "aligner": aligner,
         "encoders": list(encoders),
+        **({"statistics": list(own)} if list(own) != list(encoders) else {}),
         "m": m,
         "seed": config.seed,
         "versions": [versions.ALIGNMENT, versions.PARAM],

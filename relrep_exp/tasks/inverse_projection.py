@@ -16,7 +16,7 @@ from relrep_exp.alignment.metrics import rescaling as scale_study
 from relrep_exp.alignment.parallel import AnchorsError, Parallel
 from relrep_exp.config.schema import InverseRelativeConfig, RescalingTask
 from relrep_exp.errors import user_error
-from relrep_exp.tasks.aligners import parallel_anchors
+from relrep_exp.tasks.aligners import parallel_anchors, pruning_of
 from relrep_exp.tasks.decoders.classifiers import Scaling
 from relrep_exp.tasks.identity import method_name
 from relrep_exp.tasks.work import Result, Work
@@ -55,7 +55,8 @@ def invertibility(work: Work, aligners: Mapping[str, Aligner]) -> Result:
         with work.timed("measure"):
             try:
                 scale = Parallel.of(anchors, anchors, settings.scaling).before
-                found = reconstruction(scale(work.test[name]), scale(anchors), settings.ridge)
+                points, told = scale(work.test[name]), scale(anchors)
+                found = reconstruction(points, told, settings.ridge, pruning_of(work))
             except AnchorsError as error:
                 remedy = "take other anchors, or leave out this encoder"
                 raise user_error(f"{name}: {error}", remedy) from error

@@ -19,10 +19,8 @@ def stitching(work: Work, aligners: Mapping[str, Aligner]) -> Result:
     """Train a decoder on what it reads of its own encoder, then let it read the test encoder."""
     corpora, paired = work.embeddings.tasks, work.embeddings.paired
     classes, read = work.embeddings.classes, Readings(work.test)
-    if all(paired.get(name) is corpus for name, corpus in corpora.items()):  # then nothing is copied again
-        read_train, read_test = Readings({name: space.x for name, space in work.train.items()}), read
-    else:
-        read_train = Readings({name: corpus.x[corpus.is_train] for name, corpus in corpora.items()})
+    read_train, read_test = Readings(work.own), read
+    if any(paired[name] is not corpus for name, corpus in corpora.items()):  # else nothing is copied again
         read_test = Readings({name: corpus.x[~corpus.is_train] for name, corpus in corpora.items()})
 
     jobs: dict[tuple[str, int], Job] = {}

@@ -88,7 +88,9 @@ class Work:
         statistics: where those of training rows are kept; by default in the run's outputs.
         samples: that the embeddings are of; None for precomputed ones.
         encoders: that made the embeddings, not loaded.
-        train: encoder -> its paired training embeddings, with their statistics.
+        train: encoder -> its paired training embeddings, with the statistics of `own`.
+        own: encoder -> training embeddings of the task's own samples, [N, d], those of `train` where these
+            are paired: "the full embedding set" of Appendix B, of which mean and covariance are.
         test: encoder -> its paired test embeddings, [N, d].
         test_labels: of the rows of `test`, [N]; None where nothing is classified.
         timings: seconds, by phase; grows as the work is done.
@@ -102,6 +104,7 @@ class Work:
     samples: Dataset | None = None
     encoders: Mapping[str, EncoderSource] = field(default_factory=dict)
     train: dict[str, Space] = field(init=False, default_factory=dict)
+    own: dict[str, Tensor] = field(init=False, default_factory=dict)
     test: dict[str, Tensor] = field(init=False, default_factory=dict)
     test_labels: Tensor | None = field(init=False, default=None)
     timings: dict[str, float] = field(init=False, default_factory=dict)
@@ -110,8 +113,13 @@ class Work:
         config = self.config
         kept = statistics or StatisticsCache(Path(config.paths.outputs), config.overwrite == "always")
         for name, corpus in self.embeddings.paired.items():
-            statistics_of = partial(kept.whitening, self.embeddings.keys[name])
-            self.train[name] = Space(corpus.x[corpus.is_train], statistics_of)
+            paired = Space(corpus.x[corpus.is_train], partial(kept.whitening, self.embeddings.keys[name]))
+            own = self.embeddings.tasks[name]
+            if own is not corpus:
+                statistics_of = partial(kept.whitening, self.embeddings.own_keys[name])
+                paired.metric = Space(own.x[own.is_train], statistics_of)
+            self.train[name] = paired
+            self.own[name] = (paired.metric or paired).x
             self.test[name] = corpus.x[~corpus.is_train]
         first = next(iter(self.embeddings.paired.values()))
         if first.labels is not None:

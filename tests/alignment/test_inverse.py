@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from relrep_exp.alignment.inverse import inverse_relative, reconstruction
+from relrep_exp.alignment.inverse import Pruning, inverse_relative, reconstruction
 from relrep_exp.alignment.metrics import rescaling
+from relrep_exp.alignment.parallel import AnchorsError
 from relrep_exp.alignment.translation import translation
 from tests.alignment.literal import cosine, embeddings, rotation
 
@@ -25,6 +26,54 @@ def test_it_is_cosines_times_the_pseudo_inverse_of_unit_anchors(scaling, n, d1, 
     values = values[values > values[0] * 1e-11]
     assert found.diagnostics()["rank"] == len(values)
     assert found.diagnostics()["condition"] == pytest.approx(values[0] / values[-1])
+
+
+def pruned(unit, first, delta):
+    """Greedy farthest-point sampling by 1 - |cosine|, in plain numpy."""
+    rows = [first]
+    while True:
+        distances = np.array([min(1 - abs(a @ unit[r]) for r in rows) for a in unit])
+        if distances.max() < delta:
+            return rows
+        rows.append(int(distances.argmax()))
+
+
+@pytest.mark.parametrize(("delta", "d1", "d2"), [(0.2, 5, 8), (0.5, 8, 5), (0.7, 6, 6)])
+def test_pruned_subspaces_are_inverted_each_and_averaged(delta, d1, d2):
+    """From every anchor a sampling of its own, so that which are drawn first plays no part."""
+    n = 24
+    x, y = embeddings(0, n + 10, d1).numpy(), embeddings(1, n, d2).numpy()
+    (a, b), shift = (z - z.mean(0) for z in (x[:n], y)), y.mean(0)
+    unit_a, unit_b = (z / np.linalg.norm(z, axis=1)[:, None] for z in (a, b))
+    queries = cosine(x[n:] - x[:n].mean(0), a)
+    chosen = [pruned(unit_b, first, delta) for first in range(n)]
+    parts = [queries[:, rows] @ np.linalg.pinv(unit_b[rows].T) for rows in chosen]
+    there = np.mean(parts, axis=0)
+    length = np.linalg.norm(b, axis=1).mean()
+    wanted = there / np.linalg.norm(there, axis=1)[:, None] * length + shift
+    tensors = [torch.from_numpy(z) for z in (x[:n], y)]
+    found = inverse_relative(*tensors, pruning=Pruning(delta, subspaces=n))
+    assert np.allclose(found(torch.from_numpy(x[n:])).numpy(), wanted)
+    assert sorted(found.diagnostics()["subspaces"]) == sorted(map(len, chosen))
+    assert all(1 < len(rows) < n for rows in chosen)
+    one = inverse_relative(*tensors, pruning=Pruning(delta, subspaces=1, seed=3))
+    assert any(
+        torch.allclose(one.matrix, torch.from_numpy(unit_a[rows].T @ np.linalg.pinv(unit_b[rows].T)))
+        for rows in chosen
+    )
+
+
+def test_pruning_keeps_noise_from_being_blown_up_and_may_leave_nothing():
+    x, noise = embeddings(4, 100, 12) * torch.logspace(0, -3, 12, dtype=torch.float64), embeddings(5, 100, 12)
+    y = x @ rotation(6, 12) + 0.003 * noise
+    agreement = [
+        float(torch.cosine_similarity(inverse_relative(x[:50], y[:50], pruning=p)(x[50:]), y[50:]).mean())
+        for p in (Pruning(), Pruning(0.4, 8))
+    ]
+    assert agreement[1] > agreement[0] + 0.05
+    line = torch.outer(torch.arange(1.0, 9.0), torch.ones(3))
+    with pytest.raises(AnchorsError, match="prunes 8 anchors to one"):
+        inverse_relative(line, line, "none", pruning=Pruning(0.5))
 
 
 @pytest.mark.parametrize("scaling", ["none", "center", "l2"])

@@ -59,6 +59,28 @@ def test_what_local_experiments_run():
     assert supports == [None, 1000, 1000, 1000]  # small on the made-up reviews
 
 
+@pytest.mark.parametrize("profile", ["paper", "local"])
+@pytest.mark.parametrize("name", ["table4", "fig3"])
+def test_the_ablation_has_two_sources_and_one_held_out_target(name, profile):
+    """Section 7, with the metrics that it names."""
+    run, *_ = make_plan([f"experiment={name}", f"profile={profile}", "seed=0"], sweep=False)
+    [target], (shown, _) = run.config.task.test_encoders, of_profile(run.config.experiment, profile)
+    assert len(run.config.zoo.encoders) == 3 and target in run.config.zoo.encoders
+    assert shown.metrics == [*(["accuracy"] if name == "fig3" else []), "mrr", "nmse", "rr_std"]
+    assert shown.encoders[1:] == ([] if name == "fig3" else [target])
+
+
+@pytest.mark.parametrize("profile", ["paper", "local"])
+def test_figure_5_tells_scaling_and_shift_apart_and_shows_ae1s_decoder_on_ae4(profile):
+    runs = make_plan(["experiment=fig5", f"profile={profile}", "seed=0"], sweep=False)
+    zoos = {run.config.zoo.name: run.config.zoo for run in runs}
+    maps = {name: (zoo.anisotropy, zoo.shift > 0) for name, zoo in zoos.items() if zoo.anisotropy > 1}
+    assert maps == {"autoencoders_scaled": (100, False), "autoencoders": (100, True)}
+    assert zoos.keys() - maps.keys() == {"autoencoders_plain"}
+    for run in runs:
+        assert (run.config.experiment.encoders, run.config.task.test_encoders) == (["ae1", "ae4"], ["ae4"])
+
+
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 6, 7])
 def test_every_table_of_the_paper_has_a_local_form_on_one_thread_that_says_what_stands_in(number):
     values = yaml.safe_load((CONF / "experiment" / f"table{number}.yaml").read_text())["experiment"]

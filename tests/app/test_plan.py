@@ -73,7 +73,12 @@ def test_the_command_of_a_run_makes_the_same_run_outside_its_experiment(name, pr
 
 def test_what_a_profile_sets_stands_before_the_words_of_the_user_who_has_the_last_one(told):
     words = ["experiment=fig3", "profile=local", "zoo.encoders.mlp.epochs=1"]
-    assert spelled_out(words) == ["task=digits_stitch", "~zoo.encoders.gru", *words]
+    assert spelled_out(words) == [
+        "task=digits_stitch",
+        "~zoo.encoders.gru",
+        "task.test_encoders=[resnet]",
+        *words,
+    ]
     assert spelled_out([*words, "task=cifar_stitch"])[0] == "~zoo.encoders.gru"
     with pytest.raises(UserError, match="has no such form"):
         spelled_out(["experiment=fig3", "profile=locl"])

@@ -85,12 +85,12 @@ def test_the_commands_that_are_left_make_the_runs(told, finished, words):
 
 def test_what_is_missing_of_the_hub_is_told_once_without_asking_it(told, outputs, monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    words = ["experiment=table1,table4", "seed=0", f"paths.outputs={outputs}"]
+    words = ["experiment=table6,table2", "seed=0", f"paths.outputs={outputs}"]
     code, out, _ = told("plan=true", *words)
-    assert code == 0 and rows(out)["all"] == ["3", "0", "0", "3"]  # of table4, whose runs are among table1's
-    assert "4 runs (asked for 7 times): 0 done, 0 to do, 4 missing something" in out
+    assert code == 0 and rows(out)["all"] == ["4", "0", "0", "4"]  # of table2, whose runs are table6's
+    assert "4 runs (asked for 8 times): 0 done, 0 to do, 4 missing something" in out
     assert f"not in the hub's cache, {tmp_path / 'hub'}" in out
-    assert out.count("(zoo.encoders.") == 4 and "data set uoft-cs/cifar100 (data)" in out
+    assert out.count("(zoo.encoders.") == 5 and "data set facebook/xnli (parallel)" in out
     assert f"-> python scripts/prefetch.py {' '.join(words)}" in out
 
 

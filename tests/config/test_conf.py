@@ -1,11 +1,12 @@
 """The configuration files: every one composes, their defaults are the schema's and the paper's."""
 
+import operator
 import re
 import shlex
 import subprocess
 import sys
 from dataclasses import MISSING, asdict, fields
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ FILES = {
     "runtime": 2,
     "sim": 7,
     "task": 12,
-    "zoo": 16,
+    "zoo": 18,
 }
 OPTIONS = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in FILES}
 # Experiment -> its runs: methods, points of the axes, seeds.
@@ -50,7 +51,7 @@ RUNS = {
     "fig2": 4 * 6,
     "fig3": 5 * 6 * 6,
     "fig4": 2 * 9 * 6,
-    "fig5": 5 * 2 * 6,
+    "fig5": 5 * 3 * 6,
     "irp": (4 * 8 + 3 + 4 * 6) * 6,
     "irp_inversion": 4 * 8 * 6,
     "irp_scale": 3 * 6,
@@ -89,7 +90,10 @@ OPEN = {"coverage_chunk": 16384, "init_std": 1.0, "start": "normal"}
 
 
 def values(group, name):
-    return yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    """What a file says, on top of the file of its group that it begins with."""
+    said = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    bases = [values(group, base) for base in said.pop("defaults", []) if base in OPTIONS[group]]
+    return reduce(operator.or_, [*bases, said])
 
 
 def test_every_file_is_counted_and_says_what_it_is():
@@ -163,11 +167,16 @@ def test_an_experiment_makes_valid_runs(name):
         (["task=marc_stitch", "data=template_reviews"], 512),  # paired themselves: parallel=xnli has no part
         (["task=marc_stitch", "data=template_reviews", "parallel.use=always"], 1024),
         (["task=cifar_stitch"], 1024),
+        (["task=slm_retrieval"], 1024),
+        (["experiment=table3", "seed=0"], 1024),
+        (["experiment=table7", "seed=0"], 1024),
+        (["experiment=table7", "profile=local", "seed=0"], 256),
         (["task=digits_stitch", "anchors.batch=64"], 64),
     ],
 )
 def test_the_batch_of_param_suits_what_it_learns_on(words, batch):
-    assert make_plan(["anchors=param", *words], sweep=False)[0].config.anchors.batch == batch
+    [*_, run] = make_plan(words if "experiment" in words[0] else ["anchors=param", *words], sweep=False)
+    assert run.config.anchors.batch == batch
 
 
 @pytest.mark.parametrize(

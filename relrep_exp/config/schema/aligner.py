@@ -85,6 +85,8 @@ class InverseRelativeConfig(PairwiseConfig):
     name: Literal["inverse_relative"]
     scaling: Preprocessing = "center"
     ridge: NonNegative = 0.0
+    delta: Share = 0.0
+    subspaces: Count = 1
 
 
 @dataclass(frozen=True, config=strict)

@@ -20,12 +20,13 @@ class PaperConfig:
 
     They are compared, cell by cell, with runs on `data` by the encoders that the file names; `settings` are
     those that the data must have besides. Beside other runs only the paper's means are shown, and nothing is
-    concluded.
+    concluded; nor is it where `open` says what of the paper's setting cannot be had or is not stated.
     """
 
     numbers: Name
     data: Name
     settings: dict[str, Any] = field(default_factory=dict)
+    open: str = ""
 
 
 @dataclass(frozen=True, config=strict)

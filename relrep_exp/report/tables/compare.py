@@ -8,7 +8,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.report.tables.measures import mean_of
-from relrep_exp.report.tables.paper_numbers import SEEDS, PaperTable, PaperValue, cited, paper_table
+from relrep_exp.report.tables.paper_numbers import (
+    SEEDS,
+    PaperTable,
+    PaperValue,
+    cited,
+    not_the_papers,
+    paper_table,
+)
 from relrep_exp.report.tables.run_table import MATCHING
 from relrep_exp.report.tables.table import HIGHER, LOWER, MARKS, WITHIN, Beside, Cell, Column, Line, Table
 
@@ -23,11 +30,19 @@ _CITED = "arXiv:2311.00664"
 _SCALINGS = {"standard scaling": "standard", "L2 normalization": "l2"}
 
 
-def beside_paper(table: Table, experiment: ExperimentConfig, points: Sequence[Point]) -> Table:
+def beside_paper(
+    table: Table, experiment: ExperimentConfig, points: Sequence[Point], changes: Sequence[str] = ()
+) -> Table:
     """Put the paper's number into every cell that has one.
 
-    On the paper's data and encoders each is compared with ours. On others the means alone are shown, for
-    orientation, and nothing is concluded.
+    On the paper's data and encoders each is compared with ours, and tested where every hyperparameter is the
+    paper's, too. On others the means alone are shown, for orientation, and nothing is concluded.
+
+    Args:
+        table: ours.
+        experiment: what it is of.
+        points: its runs.
+        changes: what was asked for besides the experiment as its file has it.
 
     Raises:
         UserError: the paper has no such numbers.
@@ -38,13 +53,14 @@ def beside_paper(table: Table, experiment: ExperimentConfig, points: Sequence[Po
     same = all(_is_papers(experiment.paper, paper, point.record) for point in points)
     if table.fields != paper.fields:  # one number over encoders
         same = same and set(experiment.encoders) == paper.encoders
+    why = _untested(experiment.paper, paper, points, changes) if same else ""
     rows = []
     for line in table.rows:
-        cells = tuple(
-            None if cell is None else replace(cell, beside=_beside(cell, column, line, table, paper, same))
-            for cell, column in zip(line.cells, table.columns, strict=True)
-        )
-        rows.append(replace(line, cells=cells))
+        cells: list[Cell | None] = []
+        for cell, column in zip(line.cells, table.columns, strict=True):
+            beside = _beside(cell, column, line, table, paper, same, why) if cell else None
+            cells.append(cell and replace(cell, beside=beside))
+        rows.append(replace(line, cells=tuple(cells)))
     told = [cell.beside for line in rows for cell in line.cells if cell and cell.beside]
     if not told:
         return table
@@ -83,15 +99,28 @@ def _is_papers(config: PaperConfig, paper: PaperTable, record: Record) -> bool:
     return bool(shared) and all("encoder" not in encoders[name] for name in shared)
 
 
-def verdict(ours: Cell, paper: PaperValue) -> Beside:
+def _untested(config: PaperConfig, paper: PaperTable, points: Sequence[Point], changes: Sequence[str]) -> str:
+    """Say why nothing is concluded on the paper's data and encoders: something else is not the paper's."""
+    reasons = [config.open] if config.open else []
+    if any(point.record.config["encoders"].keys() != paper.encoders for point in points):
+        reasons.append("anchors were not chosen on the paper's encoders and no others")
+    reasons += dict.fromkeys(said for point in points for said in not_the_papers(point.record))
+    if changes:
+        reasons.append("not as the experiment's file has it")
+    return "; ".join(reasons)
+
+
+def verdict(ours: Cell, paper: PaperValue, why: str = "") -> Beside:
     """Test two means by Welch's t-test from their standard deviations and numbers of seeds, two-sided.
 
     The verdict is `within noise` unless p < ALPHA; one cell is tested as if there were no others. Where there
-    is nothing to test, the reason says why.
+    is nothing to test, or `why` says that there must be no test, the reason says why.
     """
     told = Beside(paper.mean, paper.std, paper.n, None if ours.missing else ours.mean - paper.mean)
     if ours.missing:
         return replace(told, reason="no value of ours")
+    if why:
+        return replace(told, reason=why)
     if not math.isfinite(ours.mean):
         return replace(told, reason="ours is no finite number")
     if ours.n < 2:
@@ -111,7 +140,7 @@ def verdict(ours: Cell, paper: PaperValue) -> Beside:
 
 
 def _beside(
-    cell: Cell, column: Column, line: Line, table: Table, paper: PaperTable, same: bool
+    cell: Cell, column: Column, line: Line, table: Table, paper: PaperTable, same: bool, why: str
 ) -> Beside | None:
     """Find what the paper has for one cell of ours."""
     key = (column.method, line.measure_in(column).name)
@@ -122,7 +151,7 @@ def _beside(
         if value is None:
             return None
         if same:
-            return verdict(cell, value)
+            return verdict(cell, value, why)
         return Beside(value.mean, math.nan, value.n) if table.fields != paper.fields else None
     # The mean of the paper's means over the pairs of one kind: over the rows above where these are the
     # paper's, else over all of the paper's. It states no std of such a mean.
@@ -136,7 +165,7 @@ def _beside(
     if not values:
         return None
     mean = PaperValue(mean_of(values), math.nan)
-    return verdict(cell, mean) if alike else Beside(mean.mean, mean.std, mean.n)
+    return verdict(cell, mean, why) if alike else Beside(mean.mean, mean.std, mean.n)
 
 
 def _legend(told: Sequence[Beside]) -> str:

@@ -7,14 +7,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from relrep_exp.errors import nearest, user_error
 from relrep_exp.report.tables.measures import measure_of
+from relrep_exp.store.files import CONF
+
+if TYPE_CHECKING:
+    from relrep_exp.store.records import Record
 
 SEEDS = 6
 
 FOLDER = Path(__file__).parents[1] / "paper"
 _TOGETHER = "+"
+# What Table 5 states, by the groups of the configuration whose files have its numbers; m is the text's.
+_TABLE_5 = {
+    "aligner": ("shrinkage", "eps"),
+    "anchors": (
+        *("m", "temperature", "epochs", "lr", "batch", "nce_weight", "nce_temperature", "coverage_weight"),
+        *("coverage_temperature", "orthogonality_weight", "length_weight"),
+    ),
+}
 _COUNTS = {"anchors": "anchors", "mean_norm": "(mean norm)"}  # what no method has
 
 
@@ -71,6 +84,36 @@ def paper_table(name: str) -> PaperTable:
         factor = measure_of(metric).factor
         values[one, other, method, metric] = PaperValue(float(mean) / factor, float(std) / factor)
     return PaperTable((first, second), values)
+
+
+def not_the_papers(record: Record) -> list[str]:
+    """List the hyperparameters of a run that are not those of Table 5, or whose number of anchors differs."""
+    method, found = record.config.get("method") or {}, []
+    for group, keys in _TABLE_5.items():
+        ours = method.get(group) or {}
+        printed = _printed(group, ours["name"]) if ours else {}
+        found += [
+            f"{group}.{key}={ours[key]} instead of {printed[key]}"
+            for key in keys
+            if key in ours and key in printed and ours[key] != printed[key]
+        ]
+    return found
+
+
+@lru_cache
+def _printed(group: str, name: str) -> dict[str, Any]:
+    """Read conf/GROUP/NAME.yaml, on top of the file that it begins with; {} where there is no such file."""
+    from yaml import safe_load  # what has no numbers of a paper beside it does without
+
+    path = CONF / group / f"{name}.yaml"
+    values: dict[str, Any] = safe_load(path.read_text()) if path.is_file() else {}
+    for base in values.pop("defaults", []):
+        if isinstance(base, str) and base != "_self_":
+            values = {**_printed(group, base), **values}
+    batch = str(values.get("batch"))
+    if batch.startswith("${param_batch:"):  # the first argument is Table 5's
+        values["batch"] = int(batch.removeprefix("${param_batch:").partition(",")[0])
+    return values
 
 
 @dataclass(frozen=True)

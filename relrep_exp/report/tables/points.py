@@ -174,8 +174,11 @@ def selected(experiment: ExperimentConfig, points: Sequence[Point]) -> list[Poin
     found = []
     for point in points:
         rows = [row for row in point.record.rows if keeps(experiment, row.target, row.source)]
-        # A view of other kinds than pairs of encoders names none, and is shown where nothing is selected.
-        pairs = [(str(view.get("target")), str(view.get("source"))) for view in point.record.views]
+        # A view of one encoder is a pair of it with itself.
+        pairs = [
+            tuple(str(view.get(role, view.get("encoder"))) for role in ("target", "source"))
+            for view in point.record.views
+        ]
         views = [v for v, pair in zip(point.record.views, pairs, strict=True) if keeps(experiment, *pair)]
         found.append(replace(point, record=replace(point.record, rows=rows, views=views)))
     return found

@@ -97,15 +97,15 @@ def test_experiments_come_first_then_groups_of_the_records_that_belong_to_none(t
 
 def test_those_beside_the_papers_numbers_are_first_and_say_the_difference(tmp_path):
     end(tmp_path, [plausible("param-wip", 0)], name="a")
-    records = [one for one in runs_of("table3") if one.config["seed"] < 5 or one.method != "param-wip"]
+    records = [one for one in runs_of("table1") if one.config["seed"] < 5 or one.method != "param-wip"]
     put(tmp_path, *records)
-    closing = closing_of(experiment_of("table3"), records)
-    write_experiment(closing, {r.key: r for r in records}, tmp_path / "report" / "table3")
+    closing = closing_of(experiment_of("table1"), records)
+    write_experiment(closing, {r.key: r for r in records}, tmp_path / "report" / "table1")
     page, *_ = page_of(tmp_path)
     first, *_ = sections(page).values()
-    assert first.startswith('<section id="table-table3-paper"')
+    assert first.startswith('<section id="table-table1-paper"')
     assert "within noise" in first and "Welch" in first
-    assert "1 of 12 runs has no record" in re.sub(r"\s+", " ", first)
+    assert "1 of 24 runs has no record" in re.sub(r"\s+", " ", first)
     assert "param-wip, seed=5: failed: out of memory" in first
     assert "python run.py anchors=param-wip seed=5" in first
 

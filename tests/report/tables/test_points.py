@@ -8,7 +8,7 @@ from relrep_exp.config.schema import ExperimentConfig
 from relrep_exp.report.render.formats import to_markdown
 from relrep_exp.report.tables.axis_tables import axis_table, metrics_table, variations_table
 from relrep_exp.report.tables.pair_tables import pairs_table
-from relrep_exp.report.tables.points import Place
+from relrep_exp.report.tables.points import Place, selected
 from report.reading import csv_of, markdown_row, note_of, terminal
 from report.synthetic import ENCODERS, found, grid, plausible
 from report.synthetic_paper import experiment_of, runs_of, table_of
@@ -147,6 +147,14 @@ def test_some_test_encoders_are_shown_and_it_is_said():
     assert {line.target for line in shown.rows if not line.closing} == {"en", "fr"}
     assert experiment_of("table2").test_encoders == ["fr", "en"]
     assert "Of all pairs only those with the test encoders fr, en." in note_of(shown)
+
+
+def test_a_view_of_one_encoder_is_shown_where_the_encoder_is():
+    views = [{"kind": "latents", "encoder": name} for name in "abc"]
+    views += [{"kind": "samples", "source": source, "target": "b"} for source in "ac"]
+    one = Point("x", {"seed": 0}, None, replace(plausible("param-wip", 0), views=views))
+    [shown] = selected(experiment(encoders=["a", "b"], test_encoders=["b"]), [one])
+    assert shown.record.views == [views[1], views[3]]
 
 
 def test_a_long_reason_folds_in_a_terminal():
