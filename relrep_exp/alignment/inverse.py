@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from relrep_exp.alignment.parallel import SMALLEST, Parallel, Preprocessing, Scaler, rounding_share
-from relrep_exp.alignment.translation import Estimate, linear
+from relrep_exp.alignment.translation import Estimate, linear, shifted_product
+from relrep_exp.training.numbers import as_shipped, wide
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,12 @@ class InverseRelativeMap:
     length: float
     told: dict[str, Any]
 
+    @as_shipped()
     def __call__(self, x: Tensor) -> Tensor:
-        """Map x [N, d1] -> [N, d2], in the dtype of x."""
+        """Map x [N, d1] -> [N, d2], in the dtype of x, float32 at least."""
+        x = wide(x)
         matrix = self.before.gain[:, None] * self.matrix  # with l2 nothing is centred, and norms play no part
-        moved = torch.addmm((-self.before.mean @ matrix).to(x), x, matrix.to(x))
+        moved = shifted_product(x, self.before.mean, matrix, -self.before.mean @ matrix)
         norms = moved.norm(dim=1, keepdim=True).clamp_min(SMALLEST).div_(self.length)
         return moved.div_(norms).mul_(self.after.slope().to(x)).add_(self.after.level().to(x))
 
@@ -44,6 +46,7 @@ class InverseRelativeMap:
         return self.told
 
 
+@as_shipped()
 def inverse_relative(
     x: Tensor, y: Tensor, scaling: Preprocessing = "center", ridge: float = 0.0
 ) -> InverseRelativeMap:
@@ -65,7 +68,7 @@ def inverse_relative(
     Raises:
         AnchorsError: fewer than two, unequal numbers, not finite, or all the same.
     """
-    anchors = Parallel.of(x, y, scaling)
+    anchors = Parallel.of(wide(x), wide(y), scaling)
     scaled_x, scaled_y = anchors.scaled()
     back = _invert(F.normalize(scaled_y, dim=1), F.normalize(scaled_x, dim=1), ridge, anchors.tolerance)
     told = {**anchors.told(), **back.told}
@@ -90,7 +93,7 @@ def reconstruction(x: Tensor, anchors: Tensor, ridge: float = 0.0) -> dict[str, 
     Raises:
         AnchorsError: fewer than two anchors, not finite, or all the same.
     """
-    tolerance = rounding_share(anchors, x)
+    tolerance = rounding_share(wide(anchors), wide(x))
     unit, points = F.normalize(anchors.double(), dim=1), F.normalize(x.double(), dim=1)
     found = _invert(unit, unit, ridge, tolerance)
     recovered = points @ found.matrix.T
