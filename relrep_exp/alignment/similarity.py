@@ -91,7 +91,7 @@ def change_of_basis(x: Tensor, anchors: Tensor) -> Tensor:
     than the rounding of their own numbers are none.
     """
     computed = max(anchors.shape) * torch.finfo(torch.float64).eps
-    rounding = max(computed, 8 * torch.finfo(anchors.dtype).eps)
+    rounding = max(computed, 2 * torch.finfo(anchors.dtype).eps)
     return (x.double() @ torch.linalg.pinv(anchors.double(), rtol=rounding)).to(x.dtype)
 
 
