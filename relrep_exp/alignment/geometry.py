@@ -14,7 +14,7 @@ from torch import Tensor
 
 from relrep_exp.alignment.metrics import retrieve
 from relrep_exp.alignment.similarity import Similarity, inner_product
-from relrep_exp.alignment.whitening import Moments, root_scale
+from relrep_exp.alignment.whitening import EPS, Eps, Moments, root_scale
 from relrep_exp.training.seeding import generator
 
 Auto = Literal["auto"]
@@ -58,9 +58,10 @@ class Split:
         turned = [(x.double() - rest.mean) @ basis for x in (held, anchors)]
         return cls(turned[0], turned[1], values.clamp_min(0), basis)
 
-    def relative(self, similarity: Similarity, shrinkage: float, eps: float) -> Tensor:
+    def relative(self, similarity: Similarity, shrinkage: float, eps: Eps) -> Tensor:
         """Represent the held-out rows, [H, m]."""
-        values = (1 - shrinkage) * self.values + shrinkage * self.values.mean() + eps
+        mean = self.values.mean()
+        values = (1 - shrinkage) * self.values + shrinkage * mean + (EPS * mean if eps == "auto" else eps)
         scale = root_scale(values)
         points = [x * scale for x in (self.held, self.anchors)]
         if similarity.compare is not inner_product:  # which is blind to a rotation, as others are not
@@ -105,7 +106,7 @@ def held_out_parts(count: int, m: int, seed: int, folds: int | None = None) -> l
     return [(held[:HELD], others[:m]) for held, others in zip(chunks, rest, strict=False)]
 
 
-def choose(splits: Mapping[str, Sequence[Split]], similarity: Similarity, eps: float) -> Choice:
+def choose(splits: Mapping[str, Sequence[Split]], similarity: Similarity, eps: Eps) -> Choice:
     """Choose the shrinkage by which held-out rows of two or more encoders find each other.
 
     One for all first: the largest whose score is nearly the best. Then each encoder's own, in two rounds of
@@ -143,7 +144,7 @@ def choose_joining(
     others: Sequence[Sequence[Tensor]],
     common: float,
     similarity: Similarity,
-    eps: float,
+    eps: Eps,
 ) -> float:
     """Choose the shrinkage of an encoder that joins others, which stay as they are.
 

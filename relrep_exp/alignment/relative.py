@@ -9,6 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from relrep_exp.alignment import geometry
 from relrep_exp.alignment.anchors import (
     AnchorSet,
     AnchorStrategy,
@@ -18,22 +19,15 @@ from relrep_exp.alignment.anchors import (
     draw_support,
     get_anchor_strategy,
 )
-from relrep_exp.alignment.geometry import (
-    FOLDS,
-    LEAST_ROWS,
-    Auto,
-    Choice,
-    Split,
-    choose,
-    choose_joining,
-    held_out_parts,
-)
+from relrep_exp.alignment.geometry import Auto, Choice, Split
 from relrep_exp.alignment.members import Member, check_dimension, check_joined
 from relrep_exp.alignment.saved import FileFormat
+from relrep_exp.alignment.scale import check_eps
 from relrep_exp.alignment.similarity import Similarity, bind, get_similarity
 from relrep_exp.alignment.standard import Standard, Standardise
-from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Rows, Whitening, blocks_of
+from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Eps, Rows, Whitening, blocks_of
 from relrep_exp.store.files import write_npy
+from relrep_exp.training.numbers import as_shipped, wide
 
 FORMAT = FileFormat("relrep_exp.relative_space/1", "space", "a relative space")
 
@@ -59,7 +53,7 @@ class RelativeSpace:
             is alone or the support has fewer than 100 rows.
         standardise: relative representations, by those of each encoder's own rows: `mean_variance`, `mean`
             or, as in the papers, `none`.
-        eps: additive constant of Appendix B.
+        eps: additive constant of Appendix B; `auto`: 5e-8 of an encoder's mean variance, tr(Sigma)/d.
         seed: draws the support set and whatever the strategy draws.
 
     Raises:
@@ -75,7 +69,7 @@ class RelativeSpace:
         support: int = 5000,
         shrinkage: float | Auto = "auto",
         standardise: Standardise = "mean_variance",
-        eps: float = EPS,
+        eps: Eps = EPS,
         seed: int = 0,
     ):
         self.similarity = get_similarity(similarity) if isinstance(similarity, str) else similarity
@@ -110,6 +104,7 @@ class RelativeSpace:
         """Row numbers [K] of the parallel samples whose embeddings a joining encoder must give."""
         return self.anchor_set.ids
 
+    @as_shipped()
     def fit(self, spaces: Mapping[str, Tensor | Space], choice: Choice | None = None) -> Self:
         """Choose the anchors on these encoders and admit them.
 
@@ -145,16 +140,20 @@ class RelativeSpace:
             return Choice(self.shrinkage)
         rows = common_rows(spaces)
         ids = draw_support(rows, self.support, self.seed) if self._strategy else self.support_ids
-        if len(spaces) < 2 or self.similarity.prepare != "whitened" or len(ids) < LEAST_ROWS:
+        if len(spaces) < 2 or self.similarity.prepare != "whitened" or len(ids) < geometry.LEAST_ROWS:
             return Choice(SHRINKAGE)
-        parts = [(ids[held], ids[anchors]) for held, anchors in held_out_parts(len(ids), self.m, self.seed)]
+        parts = [
+            (ids[held], ids[anchors])
+            for held, anchors in geometry.held_out_parts(len(ids), self.m, self.seed)
+        ]
         splits = {name: [space.split(*part) for part in parts] for name, space in spaces.items()}
-        return choose(splits, self.similarity, self.eps)
+        return geometry.choose(splits, self.similarity, self.eps)
 
     def admit(self, name: str, space: Space) -> Self:
         """Let in an encoder by its embeddings of all N training samples, of which the support is taken."""
         return self.join(name, space.x[self.support_ids.to(space.x.device)], space)
 
+    @as_shipped()
     def join(self, name: str, support: Tensor, metric: Rows | Space | None = None) -> Self:
         """Let in an encoder that the anchors were not chosen on.
 
@@ -164,18 +163,20 @@ class RelativeSpace:
             metric: its own unlabelled embeddings for mean and covariance, [N, d], a tensor or `FileRows`; the
                 support by default.
         """
-        if metric is None:
-            metric = support
-        measured = metric if isinstance(metric, Space) else Space(metric)
+        support = wide(support)
+        measured = metric if isinstance(metric, Space) else Space(support if metric is None else metric)
         return self._add(name, support, measured, self._joining_shrinkage(name, support, measured))
 
     def transform(self, x: Tensor, encoder: str) -> Tensor:
         """Compute relative representations RR(x) (Eq. 1). x [N, d] -> [N, m].
 
+        x is cast to the type of the encoder's anchors, as embeddings were when it joined: float32 at least.
+
         Raises:
             ValueError: the encoder is unknown or x has another dimension.
         """
-        return self._reader(encoder, x).project(x)
+        member = self._reader(encoder, x)
+        return member.project(x.to(member.anchors.dtype))
 
     def transform_blocks(self, x: Rows, encoder: str) -> Iterator[Tensor]:
         """Do the same with any number of rows, block after block, [n, m]; memory does not grow with N.
@@ -255,18 +256,16 @@ class RelativeSpace:
         voters = [(v.support, v.whitening) for v in self.members.values() if v.support is not None]
         if self.shrinkage != "auto" or name in self.choice.own or not voters:
             return self.choice.of(name)
-        if self.similarity.prepare != "whitened" or not LEAST_ROWS <= len(support) == len(self.support_ids):
+        enough = geometry.LEAST_ROWS <= len(support) == len(self.support_ids)
+        if self.similarity.prepare != "whitened" or not enough:
             return self.choice.common
         first = int(self.support_ids[0])
-        own = metric.x is support or torch.equal(metric.x[first : first + 1], support[:1])
-        own = own and metric.metric is None
-        parts = held_out_parts(len(support), self.m, self.seed, FOLDS)
+        same = metric.x is support or torch.equal(metric.x[first : first + 1], support[:1])
+        own = same and metric.metric is None  # whether the metric set has the support in it
+        parts = geometry.held_out_parts(len(support), self.m, self.seed, geometry.FOLDS)
         splits = [Split.of(metric.moments, support[h], support[a], counted=own) for h, a in parts]
-        seen = [
-            [self.similarity(x[held], x[anchors], whitening).float() for held, anchors in parts]
-            for x, whitening in voters
-        ]
-        return choose_joining(splits, seen, self.choice.common, self.similarity, self.eps)
+        seen = [[self.similarity(x[h], x[a], whitening).float() for h, a in parts] for x, whitening in voters]
+        return geometry.choose_joining(splits, seen, self.choice.common, self.similarity, self.eps)
 
     def _add(self, name: str, support: Tensor, metric: Space, shrinkage: float, voter: bool = False) -> Self:
         whitening = metric.whitening(shrinkage, self.eps).to(support.device)
@@ -274,6 +273,8 @@ class RelativeSpace:
             raise ValueError(
                 f"{name!r}: support has dimension {support.shape[1]}, its metric set {len(whitening.mean)}"
             )
+        if self.similarity.prepare == "whitened":
+            check_eps(name, support, self.eps)
         anchors, standard = self.anchor_set.mix(support), None
         if self.standardise != "none":
             project = bind(self.similarity, anchors, whitening)

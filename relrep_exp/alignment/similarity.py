@@ -21,6 +21,7 @@ from torch import Tensor
 from relrep_exp.alignment.parallel import SMALLEST
 from relrep_exp.alignment.whitening import Whitening, centred_product
 from relrep_exp.errors import nearest
+from relrep_exp.training.numbers import as_shipped, wide
 
 Compare = Callable[[Tensor, Tensor], Tensor]
 Coordinates = Literal["raw", "unit", "whitened"]
@@ -46,6 +47,7 @@ class Similarity:
 
     def points(self, x: Tensor, whitening: Whitening | None) -> Tensor:
         """Bring x [N, d] into the coordinates of this similarity, [N, d]."""
+        x = wide(x)
         if self.prepare == "raw":
             return x
         if self.prepare == "unit":
@@ -61,8 +63,11 @@ def inner_product(x: Tensor, anchors: Tensor) -> Tensor:
 
 
 def euclidean(x: Tensor, anchors: Tensor) -> Tensor:
-    """Measure the distance |x - a|_2, as latentis has it (a distance, not its negative)."""
-    return torch.cdist(x, anchors, p=2.0)
+    """Measure the distance |x - a|_2, as latentis has it (a distance, not its negative).
+
+    From the differences, never as |x|^2 - 2 <x, a> + |a|^2, which cancels far from the origin.
+    """
+    return torch.cdist(x, anchors, p=2.0, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def l1(x: Tensor, anchors: Tensor) -> Tensor:
@@ -73,15 +78,22 @@ def l1(x: Tensor, anchors: Tensor) -> Tensor:
 def angular(x: Tensor, anchors: Tensor) -> Tensor:
     """Measure the angle between x and a over pi, in [0, 1], as latentis has it.
 
-    The cosine is kept off +-1 by one rounding step, where the slope of arccos is infinite.
+    With u and v the directions, the angle is 2 atan(|u - v| / |u + v|) (Kahan), exact at 0 and pi, where
+    arccos is not. Directions are of float64: those of rows far from the origin differ by little.
     """
-    limit = 1.0 - torch.finfo(x.dtype).eps
-    return torch.arccos((x @ anchors.T).clamp(-limit, limit)) / torch.pi
+    u, v = (F.normalize(points.double(), dim=-1) for points in (x, anchors))
+    return (2 / torch.pi * torch.atan2(euclidean(u, v), euclidean(u, -v))).to(x.dtype)
 
 
 def change_of_basis(x: Tensor, anchors: Tensor) -> Tensor:
-    """Solve for c with min |c A - x|, of least norm: coordinates in the basis A, as latentis has it."""
-    return torch.matmul(x, torch.linalg.pinv(anchors))
+    """Solve for c with min |c A - x|, of least norm: coordinates in the basis A, as latentis has it.
+
+    In float64, as a basis far from the origin is badly conditioned. Directions in which anchors have no more
+    than the rounding of their own numbers are none.
+    """
+    computed = max(anchors.shape) * torch.finfo(torch.float64).eps
+    rounding = max(computed, 2 * torch.finfo(anchors.dtype).eps)
+    return (x.double() @ torch.linalg.pinv(anchors.double(), rtol=rounding)).to(x.dtype)
 
 
 SIMILARITIES = {
@@ -92,7 +104,7 @@ SIMILARITIES = {
         Similarity("inner", "raw", inner_product),
         Similarity("euclidean", "raw", euclidean),
         Similarity("l1", "raw", l1),
-        Similarity("angular", "unit", angular),
+        Similarity("angular", "raw", angular),
         Similarity("change_of_basis", "raw", change_of_basis),
     )
 }
@@ -107,11 +119,11 @@ def bind(similarity: Similarity, anchors: Tensor, whitening: Whitening) -> Calla
     points = similarity.points(anchors, whitening)
     if similarity.prepare == "whitened" and similarity.compare is inner_product:
         folded = (points @ whitening.matrix).T.contiguous()
-        return lambda x: centred_product(x, whitening.mean, folded)
+        return as_shipped()(lambda x: centred_product(x, whitening.mean, folded))
     if similarity.prepare == "unit" and similarity.compare is inner_product:
         unit = points.T.contiguous()
-        return lambda x: (x @ unit) / x.norm(dim=1, keepdim=True).clamp_min(SMALLEST)
-    return lambda x: similarity.compare(similarity.points(x, whitening), points)
+        return as_shipped()(lambda x: (x @ unit) / x.norm(dim=1, keepdim=True).clamp_min(SMALLEST))
+    return as_shipped()(lambda x: similarity.compare(similarity.points(x, whitening), points))
 
 
 def similarity(name: str, prepare: Coordinates = "raw") -> Callable[[Compare], Compare]:

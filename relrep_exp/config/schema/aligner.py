@@ -35,7 +35,7 @@ class RelativeConfig:
     support: Support = 5000
     shrinkage: Share | Literal["auto"] = 0.15
     standardise: Standardise = "none"
-    eps: NonNegative = 5e-8
+    eps: NonNegative | Literal["auto"] = 5e-8
     statistics: Literal["train", "support"] = "train"
 
 
@@ -103,7 +103,7 @@ class ConsensusConfig:
     features: Annotated[int, Field(ge=0)] = 400
     shrinkage: Share = 0.15
     standardise: Standardise = "none"
-    eps: NonNegative = 5e-8
+    eps: NonNegative | Literal["auto"] = 5e-8
 
 
 ALIGNERS = Kinds(
