@@ -20,7 +20,7 @@ from relrep_exp.tasks.pictures import anchor_view
 from relrep_exp.tasks.work import Result, Work
 from relrep_exp.training.seeding import generator
 
-PERMUTED_ROWS = 1000  # up to which `task.permutations=auto` permutes: 0.2 s a pair of 300 features there
+PERMUTED_ROWS = 500  # up to which `task.permutations=auto` permutes
 _LOG = logging.getLogger("relrep_exp")
 
 
