@@ -110,9 +110,8 @@ def describe(work: Work, aligners: Mapping[str, Aligner], read: Readings) -> Res
 def _beyond_chance(work: Work, native: Tensor, carried: Tensor) -> dict[str, float]:
     """Compare the agreement of parallel rows with that of permuted ones; all pairs have the same orders."""
     task, n = work.config.task, len(native)
-    permutations = task.permutations
-    if permutations == "auto":
-        permutations = chance.LEAST_PERMUTATIONS if n <= PERMUTED_ROWS else 0
+    few = chance.LEAST_PERMUTATIONS if n <= PERMUTED_ROWS else 0
+    permutations = task.permutations if isinstance(task.permutations, int) else few
     if not permutations or n < 2:
         return {}
     draws = generator(work.config.seed, "permutations")

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from relrep_exp.alignment import chance, metrics
+from relrep_exp.config.schema.run import LEAST_PERMUTATIONS
 
 from . import literal
 
@@ -100,6 +101,7 @@ def test_independent_spaces_are_above_chance_about_one_time_in_twenty():
 
 
 def test_too_few_permutations_are_refused():
+    assert chance.LEAST_PERMUTATIONS == LEAST_PERMUTATIONS  # of the configuration
     a, b = spaces()
     with pytest.raises(ValueError, match="18 permutations"):
         chance.beyond_chance(a, b, 5, 18, torch.Generator())

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
 from relrep_exp.config.schema.aligner import AlignerConfig
@@ -25,7 +25,16 @@ from relrep_exp.config.schema.types import (
 )
 from relrep_exp.config.schema.zoos import ZooConfig
 
-LEAST_PERMUTATIONS = 19  # with fewer nothing can be above chance at 5 %
+LEAST_PERMUTATIONS = 19
+
+
+def _enough_to_show(permutations: int) -> int:
+    if 0 < permutations < LEAST_PERMUTATIONS:
+        raise ValueError(f"of so few none shows anything at 5 %: {LEAST_PERMUTATIONS} or more, or 0 for none")
+    return permutations
+
+
+Permutations = Annotated[int, Field(ge=0), AfterValidator(_enough_to_show)]
 
 
 @dataclass(frozen=True, config=strict)
@@ -40,17 +49,10 @@ class TaskConfig:
     name: Name
     kind: Name
     neighbours: Count = 10
-    permutations: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
+    permutations: Literal["auto"] | Permutations = "auto"
     view_samples: Count = 60
     view_anchors: Annotated[int, Field(ge=0)] = 0
     test_encoders: Annotated[list[Name], Field(min_length=1)] | None = None
-
-    @model_validator(mode="after")
-    def _permutes_often_enough(self) -> Self:
-        if self.permutations != "auto" and 0 < self.permutations < LEAST_PERMUTATIONS:
-            least = f"{LEAST_PERMUTATIONS} or more, or 0 for none"
-            raise ValueError(f"permutations={self.permutations} can show nothing at 5 %: take {least}")
-        return self
 
 
 @dataclass(frozen=True, config=strict)

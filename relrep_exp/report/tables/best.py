@@ -19,6 +19,7 @@ from relrep_exp.report.tables.noise import (
     is_testable,
     paired_test,
 )
+from relrep_exp.report.tables.run_table import OFF_DIAGONAL
 
 if TYPE_CHECKING:
     from relrep_exp.report.tables.measures import Measure
@@ -110,16 +111,16 @@ def _rule(per: str, rows: Sequence[Test], means: Sequence[Test]) -> str:
     if not rows and not means:
         return rule
     found = {test.unit for test in [*rows, *means]}
-    units = " or ".join(unit for unit in (SEEDS, PAIRS, SAMPLES) if unit in found)
+    units = ", else over ".join(unit for unit in (SEEDS, PAIRS, SAMPLES) if unit in found)
     of = " and ".join([f"{len(rows)} comparisons"] * bool(rows) + [f"{len(means)} of means"] * bool(means))
     rule += f", and what a paired test{f' over {units}' if units else ''} does not tell from it (two-sided, "
     return f"{rule}alpha = {ALPHA}, Holm's correction over {of})"
 
 
 def with_uncertainty(table: Table) -> Table:
-    """Say what is not ranked, how far test samples move cells, and the closing rows' interquartile means."""
+    """Say what is not ranked, how far test samples move cells, and interquartile means off the diagonal."""
     errors: dict[Measure, list[float]] = {}
-    means: dict[str, list[str]] = {}
+    means: list[str] = []
     few = False
     for line in table.rows:
         for cell, column in zip(line.cells, table.columns, strict=True):
@@ -129,15 +130,15 @@ def with_uncertainty(table: Table) -> Table:
             few = few or bool(measure.better and cell.n and not column.own and not is_testable(cell))
             if not math.isnan(cell.error):
                 errors.setdefault(measure, []).append(cell.error)
-            if line.closing and measure.better and (found := interquartile_mean(cell)):
+            if line.source == OFF_DIAGONAL and measure.better and (found := interquartile_mean(cell)):
                 middle, low, high = map(measure.text, found)
-                means.setdefault(line.source, []).append(f"{column.label} {middle} [{low}, {high}]")
+                means.append(f"{column.label} {middle} [{low}, {high}]")
     told = []
     if few:
         told.append(f"Not ranked, too few to test: under {ENOUGH_SEEDS} seeds of a pair, one seed of a mean.")
     if errors:
         spans = (f"{m.label} {m.text(min(e))} to {m.text(max(e))}" for m, e in errors.items())
         told.append(f"Standard error over test samples, which no seed changes: {', '.join(spans)}.")
-    for over, intervals in means.items():
-        told.append(f"IQM over pairs and seeds, {over} [95 % bootstrap interval]: {', '.join(intervals)}.")
+    if means:
+        told.append(f"IQM over pairs and seeds [95 % bootstrap interval], off-diagonal: {', '.join(means)}.")
     return replace(table, uncertainty=tuple(told))

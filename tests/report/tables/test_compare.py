@@ -87,7 +87,7 @@ mean       off-                2.47±0.34          7.73±0.96        91.21±0.44
 mean ± std over 6 seeds, R@1 in %, R@5 in %; *: best per row besides absolute, and what a paired
 test over seeds does not tell from it (two-sided, alpha = 0.05, Holm's correction over 12
 comparisons and 2 of means)
-IQM over pairs and seeds, off-diagonal [95 % bootstrap interval]: random-cosine R@1 1.13 [0.97,
+IQM over pairs and seeds [95 % bootstrap interval], off-diagonal: random-cosine R@1 1.13 [0.97,
 1.26], random-cosine R@5 4.00 [3.58, 4.39], param-wip R@1 91.12 [90.75, 91.37], param-wip R@5 99.90
 [99.78, 99.94].
 Under ours: the paper's mean ± std (6 seeds), then ours less the paper's: ≈ within noise, ↑ ours is

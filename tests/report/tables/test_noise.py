@@ -173,5 +173,5 @@ def test_the_notes_tell_the_standard_error_over_test_samples_and_the_interquarti
     table = comparison([record("x", seed, rows) for seed in (0, 1)])
     told = note_of(table)
     assert "Standard error over test samples, which no seed changes: weighted F1 1.00 to 2.00." in told
-    assert "IQM over pairs and seeds, off-diagonal [95 % bootstrap interval]: x 80.00 [80.00, 80.00]." in told
+    assert "IQM over pairs and seeds [95 % bootstrap interval], off-diagonal: x 80.00 [80.00, 80.00]." in told
     assert [row["test_se"] for row in csv_of(table)] == ["0.01", "0.02"]
