@@ -113,6 +113,9 @@ def _printed(group: str, name: str) -> dict[str, Any]:
     batch = str(values.get("batch"))
     if batch.startswith("${param_batch:"):  # the first argument is Table 5's
         values["batch"] = int(batch.removeprefix("${param_batch:").partition(",")[0])
+    papers = safe_load((CONF / "config.yaml").read_text())["geometry"]
+    for key in papers.keys() & values.keys():
+        values[key] = papers[key] if values[key] == f"${{geometry.{key}}}" else values[key]
     return values
 
 
