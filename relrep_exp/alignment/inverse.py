@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from relrep_exp.alignment.parallel import SMALLEST, Parallel, Preprocessing, Scaler, rounding_share
+from relrep_exp.alignment.ridge import Ridge, choose_inverse, settled
 from relrep_exp.alignment.translation import Estimate, linear
 
 
@@ -45,7 +46,7 @@ class InverseRelativeMap:
 
 
 def inverse_relative(
-    x: Tensor, y: Tensor, scaling: Preprocessing = "center", ridge: float = 0.0
+    x: Tensor, y: Tensor, scaling: Preprocessing = "center", ridge: Ridge = 0.0
 ) -> InverseRelativeMap:
     """Estimate the map from the space of x [n, d1] to that of y [n, d2] on these parallel anchors alone.
 
@@ -60,20 +61,24 @@ def inverse_relative(
         x: anchors of the space to leave.
         y: the same samples in the space to reach.
         scaling: before norms are taken away, by the anchors' statistics; undone on the side of y.
-        ridge: added to the squared singular values of B, as a share of their mean; 0 is the pseudo-inverse.
+        ridge: added to the squared singular values of B, as a share of their mean; 0 is the pseudo-inverse;
+            `auto`: chosen by leaving out one anchor after the other.
 
     Raises:
         AnchorsError: fewer than two, unequal numbers, not finite, or all the same.
+        ValueError: no ridge.
     """
     anchors = Parallel.of(x, y, scaling)
     scaled_x, scaled_y = anchors.scaled()
-    back = _invert(F.normalize(scaled_y, dim=1), F.normalize(scaled_x, dim=1), ridge, anchors.tolerance)
-    told = {**anchors.told(), **back.told}
+    unit_x, unit_y = F.normalize(scaled_x, dim=1), F.normalize(scaled_y, dim=1)
+    added, chosen = settled(ridge, lambda: choose_inverse(unit_x, unit_y))
+    back = _invert(unit_y, unit_x, added, anchors.tolerance)
+    told = {**anchors.told(), **chosen, **back.told}
     length = float(scaled_y.norm(dim=1).mean())
     return InverseRelativeMap(anchors.before, back.matrix.T, anchors.after, length, told)
 
 
-def reconstruction(x: Tensor, anchors: Tensor, ridge: float = 0.0) -> dict[str, float]:
+def reconstruction(x: Tensor, anchors: Tensor, ridge: Ridge = 0.0) -> dict[str, float]:
     """Recover directions from their own cosines to anchors, which are all that is kept, and measure how well.
 
     Fewer independent anchors than dimensions keep a part alone; from d on, nothing is lost.
@@ -92,7 +97,7 @@ def reconstruction(x: Tensor, anchors: Tensor, ridge: float = 0.0) -> dict[str, 
     """
     tolerance = rounding_share(anchors, x)
     unit, points = F.normalize(anchors.double(), dim=1), F.normalize(x.double(), dim=1)
-    found = _invert(unit, unit, ridge, tolerance)
+    found = _invert(unit, unit, settled(ridge, lambda: choose_inverse(unit, unit))[0], tolerance)
     recovered = points @ found.matrix.T
     error = (recovered - points).norm() / points.norm()
     cosine = F.cosine_similarity(recovered, points, dim=1).mean()
