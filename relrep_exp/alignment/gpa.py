@@ -16,7 +16,7 @@ from relrep_exp.alignment.translation import TranslationMap, ortho
 from relrep_exp.training.seeding import generator, scoped_seed
 
 ROUNDS, TOLERANCE = 100, 1e-5  # of the reference, relative change in a round
-STEPS, CHECK, PATIENCE = 1000, 20, 10  # of the correction; steps between two looks at held-out rows
+STEPS, BATCH, CHECK, PATIENCE = 500, 256, 20, 5  # of the correction; a look at held-out rows every 20 steps
 LR, DECAY, HELD_OUT = 2e-3, 1e-4, 0.1
 SLACK, TRUST = 0.08, 0.7  # of 1 - cosine: what a direction may turn for nothing; the price beyond
 
@@ -166,7 +166,8 @@ def fit_correction(turned: Tensor, seed: int) -> tuple[Correction, int]:
     """
     u = F.normalize(turned, dim=2)
     target = F.normalize(u.mean(0), dim=1)
-    order = torch.randperm(u.shape[1], generator=generator(seed, "held out of the correction")).to(u.device)
+    draw = generator(seed, "samples of the correction")
+    order = torch.randperm(u.shape[1], generator=draw).to(u.device)
     count = max(1, round(HELD_OUT * len(order)))
     held, seen = order[:count], order[count:]
     with torch.random.fork_rng(devices=[]):
@@ -187,9 +188,10 @@ def fit_correction(turned: Tensor, seed: int) -> tuple[Correction, int]:
             best, since = found, 0
             kept = {name: value.clone() for name, value in correction.state_dict().items()}
         for _ in range(CHECK):
+            drawn = torch.randperm(len(seen), generator=draw)[:BATCH].to(u.device)
             optimiser.zero_grad()
             with torch.enable_grad():
-                loss(seen).backward()  # type: ignore[no-untyped-call]  # torch's
+                loss(seen[drawn]).backward()  # type: ignore[no-untyped-call]  # torch's
             optimiser.step()
         step += CHECK
     correction.load_state_dict(kept)

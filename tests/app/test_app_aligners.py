@@ -12,7 +12,6 @@ METHODS = [
     ["aligner=absolute"],
     ["aligner=consensus"],
     ["aligner=gpa"],
-    ["aligner=gpa", "aligner.correction=directions"],
     ["aligner=ridge_cca"],
     *(["aligner=relative", f"anchors={way}"] for way in PICKED),
     *([f"aligner={name}", f"anchors={way}"] for name, way in zip(PAIRWISE, cycle(PICKED), strict=False)),
