@@ -68,8 +68,8 @@ def inner_product(x: Tensor, anchors: Tensor) -> Tensor:
 def euclidean(x: Tensor, anchors: Tensor) -> Tensor:
     """Measure the distance |x - a|_2, as latentis has it (a distance, not its negative).
 
-    By |u|^2 - 2 <u, v> + |v|^2 of float64 about the anchors' mean, several times faster than differences; those
-    are taken where that cancels, for rows that are close to an anchor.
+    By |u|^2 - 2 <u, v> + |v|^2 of float64 about the anchors' mean, several times faster than differences;
+    those are taken where that cancels, for rows that are close to an anchor.
     """
     centre = anchors.double().mean(0)
     u, v = x.double() - centre, anchors.double() - centre
