@@ -23,6 +23,10 @@ from relrep_exp.alignment.whitening import Whitening, centred_product
 from relrep_exp.errors import nearest
 from relrep_exp.training.numbers import as_shipped, wide
 
+CLOSE = (
+    1e-6  # of |u|^2 + |v|^2: a smaller |u - v|^2 has lost six of float64's digits, of which float32 needs ten
+)
+SMALLEST_SQUARE = torch.finfo(torch.float64).tiny
 Compare = Callable[[Tensor, Tensor], Tensor]
 Coordinates = Literal["raw", "unit", "whitened"]
 
@@ -65,9 +69,19 @@ def inner_product(x: Tensor, anchors: Tensor) -> Tensor:
 def euclidean(x: Tensor, anchors: Tensor) -> Tensor:
     """Measure the distance |x - a|_2, as latentis has it (a distance, not its negative).
 
-    From the differences, never as |x|^2 - 2 <x, a> + |a|^2, which cancels far from the origin.
+    By |u|^2 - 2 <u, v> + |v|^2 of float64 about the anchors' mean, several times faster than differences;
+    those are taken where that cancels, for rows that are close to an anchor.
     """
-    return torch.cdist(x, anchors, p=2.0, compute_mode="donot_use_mm_for_euclid_dist")
+    centre = anchors.double().mean(0)
+    u, v = x.double() - centre, anchors.double() - centre
+    sizes = u.square().sum(1)[:, None] + v.square().sum(1)
+    squares = torch.addmm(sizes, u, v.T, alpha=-2.0)
+    distances = squares.clamp_min(SMALLEST_SQUARE).sqrt()  # whose slope at 0 is infinite
+    close = (squares < CLOSE * sizes).any(1).nonzero()
+    if len(close):
+        direct = torch.cdist(u[close[:, 0]], v, compute_mode="donot_use_mm_for_euclid_dist")
+        distances = distances.index_put((close[:, 0],), direct)
+    return distances.to(x.dtype)
 
 
 def l1(x: Tensor, anchors: Tensor) -> Tensor:
@@ -78,11 +92,13 @@ def l1(x: Tensor, anchors: Tensor) -> Tensor:
 def angular(x: Tensor, anchors: Tensor) -> Tensor:
     """Measure the angle between x and a over pi, in [0, 1], as latentis has it.
 
-    With u and v the directions, the angle is 2 atan(|u - v| / |u + v|) (Kahan), exact at 0 and pi, where
-    arccos is not. Directions are of float64: those of rows far from the origin differ by little.
+    With u and v the directions, it is 2 atan(|u - v| / |u + v|) (Kahan), exact at 0, where arccos is not.
+    Directions are of float64: those of rows far from the origin differ by little.
     """
     u, v = (F.normalize(points.double(), dim=-1) for points in (x, anchors))
-    return (2 / torch.pi * torch.atan2(euclidean(u, v), euclidean(u, -v))).to(x.dtype)
+    apart = euclidean(u, v)
+    together = (4.0 - apart.square()).clamp_min(SMALLEST_SQUARE).sqrt()
+    return (2 / torch.pi * torch.atan2(apart, together)).to(x.dtype)
 
 
 def change_of_basis(x: Tensor, anchors: Tensor) -> Tensor:

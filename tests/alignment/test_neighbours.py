@@ -6,6 +6,7 @@ import torch
 from scipy.stats import rankdata
 
 from relrep_exp.alignment import metrics, neighbours
+from relrep_exp.alignment.relative import RelativeSpace
 
 from . import literal
 
@@ -42,6 +43,13 @@ def test_exact_rotations_are_found_and_keep_their_neighbours_however_cosines_cro
     assert metrics.retrieve(x, rotated_back(x)).mrr() == 1.0
     x = crowded(0, 700, 24, mean_cosine, torch.float64)  # float32's rounding, too, moves neighbours
     assert metrics.neighbourhood_overlap(x, rotated(x)) == 1.0
+
+
+@pytest.mark.parametrize("mean_cosine", [0.952, 0.99, 0.995, 0.999])
+def test_cosines_to_anchors_of_crowded_rotations_are_found(mean_cosine):
+    x = crowded(0, 1000, 64, mean_cosine)
+    space = RelativeSpace("random", "cosine", m=64).fit({"a": x, "b": rotated(x)})
+    assert metrics.retrieve(space.transform(x, "a"), space.transform(rotated(x), "b")).mrr() == 1.0
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
