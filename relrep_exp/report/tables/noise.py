@@ -1,7 +1,7 @@
 """Tell differences from noise: paired tests over seeds or pairs, Holm's correction, interquartile means.
 
 A seed draws anchors, P and decoders. Encoders and test samples are the same under every seed, so a test over
-seeds says nothing of other encoders; how far test samples move a number is told beside it.
+seeds says nothing of others; how far test samples move a number is told beside it.
 """
 
 from __future__ import annotations
