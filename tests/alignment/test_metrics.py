@@ -103,9 +103,8 @@ def test_the_matrix_of_all_pairs_is_never_held(measure):
     with Largest() as largest:
         measure(x, x + 0.1, block_elements=600 * 5)
     assert largest.numbers <= 600 * 2 * 10  # k = 10 neighbours in both spaces, and 600 x 600 nowhere
-    assert (
-        max(neighbours.CACHE_BLOCK, neighbours.DEVICE_BLOCK) <= 2**23
-    )  # 32 MiB of float32, where 16,000 x 16,000 are 977
+    # 32 MiB of float32, where 16,000 x 16,000 are 977
+    assert max(neighbours.CACHE_BLOCK, neighbours.DEVICE_BLOCK) <= 2**23
 
 
 @pytest.mark.parametrize("block", [2**24, 30 * 4, 1])
