@@ -145,6 +145,13 @@ def test_normalised_mse_and_std_are_their_definitions():
     assert metrics.feature_std(torch.from_numpy(a)) == pytest.approx(std, rel=1e-12)
 
 
+def test_normalised_mse_of_float32_a_thousand_spreads_from_the_origin_is_that_of_float64():
+    a, b = (1000 + normal(seed, 300, 16).float() for seed in (0, 1))
+    x, y = (z.numpy().astype(np.longdouble) for z in (a, b))
+    expected = np.mean((x - y) ** 2) / np.mean([np.var(z, axis=0, ddof=1) for z in (x, y)])
+    assert metrics.normalised_mse(a, b) == pytest.approx(float(expected), rel=1e-9)
+
+
 @pytest.mark.parametrize("k", [1, 3, 6])
 def test_effective_rank_of_k_equal_singular_values_is_k(k):
     centred = normal(0, 40, k)
