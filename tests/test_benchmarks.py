@@ -24,6 +24,7 @@ REFUSED = {
         ["--dims", "64", "0", "--n", "10", "--support", "11"],
         ["--dims 0 ", "--support 11 is more than --n 10"],
     ),
+    "bench_ranks": (["--n", "0", "--repeats", "-1"], ["--n 0 ", "--repeats -1 "]),
     "bench_scaling": (["--threads", "-1", "--out", "/proc/none"], ["--threads -1 ", "/proc/none"]),
     "bench_statistics": (
         ["--n", "9", "--anchors", "10", "--dim", "0", "--threads", "-1"],
