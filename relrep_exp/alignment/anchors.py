@@ -159,8 +159,8 @@ class Space:
         """
         key = (held.numpy().tobytes(), anchors.numpy().tobytes())
         if key not in self._splits:
-            rows = [self.x[ids.to(self.x.device)] for ids in (held, anchors)]
-            self._splits[key] = Split.of(self.moments, *rows, counted=self.metric is None)
+            rows, others = (self.x[ids.to(self.x.device)] for ids in (held, anchors))
+            self._splits[key] = Split.of(self.moments, rows, others, counted=self.metric is None)
         return self._splits[key]
 
     def picked(self, rows: Tensor) -> Space:

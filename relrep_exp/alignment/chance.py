@@ -64,8 +64,7 @@ def _neighbours(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
         scores[own, own + first] = -torch.inf
         values, numbers = scores.topk(k, dim=1)
         found.append((numbers, values - (part @ mean)[:, None]))
-    numbers, values = zip(*found, strict=True)
-    return torch.cat(numbers), torch.cat(values)
+    return torch.cat([numbers for numbers, _ in found]), torch.cat([cosines for _, cosines in found])
 
 
 def beyond_chance(

@@ -101,7 +101,8 @@ class Gpa:
             return turned
         with torch.no_grad():
             directions: Tensor = self._corrected(turned.float())
-        return (directions * turned.norm(dim=1, keepdim=True)).to(x.dtype)
+        long: Tensor = directions * turned.norm(dim=1, keepdim=True)
+        return long.to(x.dtype)
 
     def diagnostics(self) -> dict[str, Any]:
         """Tell the dimension, the rounds, the mean squared distance to the reference, of length 1 at most."""
@@ -178,7 +179,8 @@ def fit_correction(turned: Tensor, seed: int) -> tuple[Correction, int]:
     def loss(rows: Tensor) -> Tensor:
         made = correction(u[:, rows])
         apart, drift = 1 - (made * target[rows]).sum(2), 1 - (made * u[:, rows]).sum(2)
-        return (apart + TRUST * (drift - SLACK).clamp_min(0)).mean()
+        mean: Tensor = (apart + TRUST * (drift - SLACK).clamp_min(0)).mean()
+        return mean
 
     best, kept, since, step = float("inf"), correction.state_dict(), 0, 0
     while since < PATIENCE and step < STEPS:
@@ -191,7 +193,7 @@ def fit_correction(turned: Tensor, seed: int) -> tuple[Correction, int]:
             drawn = torch.randperm(len(seen), generator=draw)[:BATCH].to(u.device)
             optimiser.zero_grad()
             with torch.enable_grad():
-                loss(seen[drawn]).backward()  # type: ignore[no-untyped-call]  # torch's
+                loss(seen[drawn]).backward()
             optimiser.step()
         step += CHECK
     correction.load_state_dict(kept)

@@ -67,7 +67,8 @@ class Keys:
     def rounding(self, moved: Tensor) -> Tensor:
         """Bound what float32 makes of a query's products with the columns; q - nu [b, k] -> [b]."""
         product = ROUNDING * moved.shape[1] ** 0.5 * moved.norm(dim=1) * self.reach
-        return EPS * (product + 4 * self.lift) + 64 * EPS64
+        bound: Tensor = EPS * (product + 4 * self.lift) + 64 * EPS64
+        return bound
 
 
 @dataclass(frozen=True)

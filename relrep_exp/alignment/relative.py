@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 import torch
 from torch import Tensor
@@ -164,7 +164,8 @@ class RelativeSpace:
                 support by default.
         """
         support = wide(support)
-        measured = metric if isinstance(metric, Space) else Space(support if metric is None else metric)
+        rows = support if metric is None else metric
+        measured = rows if isinstance(rows, Space) else Space(cast(Tensor, rows))  # of files, slices are read
         return self._add(name, support, measured, self._joining_shrinkage(name, support, measured))
 
     def transform(self, x: Tensor, encoder: str) -> Tensor:

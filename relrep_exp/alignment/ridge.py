@@ -11,7 +11,7 @@ from torch import Tensor
 from relrep_exp.alignment.parallel import SMALLEST, Parallel
 
 Ridge = float | Literal["auto"]
-RIDGES = tuple(10.0 ** (power / 2) for power in range(-12, 3))  # 1e-6 to 10, two a decade
+RIDGES: tuple[float, ...] = tuple(10.0 ** (power / 2) for power in range(-12, 5))  # 1e-6 to 100, two a decade
 
 
 def settled(ridge: Ridge, choose: Callable[[], float]) -> tuple[float, dict[str, float]]:
@@ -29,7 +29,8 @@ def settled(ridge: Ridge, choose: Callable[[], float]) -> tuple[float, dict[str,
 
 def mean_square(x: Tensor) -> Tensor:
     """Average the squared singular values of x [n, d], to which a ridge is relative; no dead columns'."""
-    return x.square().sum() / min(len(x), int((x != 0).any(0).sum()))
+    mean: Tensor = x.square().sum() / min(len(x), int((x != 0).any(0).sum()))
+    return mean
 
 
 def choose_linear(anchors: Parallel) -> float:
@@ -102,6 +103,7 @@ def inverse_errors(x: Tensor, y: Tensor, ridges: tuple[float, ...]) -> Tensor:
 
 def _principal(x: Tensor) -> Tensor:
     """Turn x [n, d] to its principal axes, [n, min(n, d)]: columns are orthogonal, rows as long as before."""
-    if len(x) < x.shape[1]:
-        return x @ torch.linalg.svd(x, full_matrices=False).Vh.T
-    return x @ torch.linalg.eigh(x.T @ x).eigenvectors
+    few = len(x) < x.shape[1]
+    axes = torch.linalg.svd(x, full_matrices=False).Vh.T if few else torch.linalg.eigh(x.T @ x).eigenvectors
+    turned: Tensor = x @ axes
+    return turned

@@ -14,7 +14,7 @@ def mean_error(x: Tensor) -> float:
 
     It is the standard deviation of the mean over bootstrap samples, in closed form.
     """
-    return float(x.double().std(correction=0)) / len(x) ** 0.5
+    return float(x.double().std(correction=0) / len(x) ** 0.5)
 
 
 def weighted_f1_error(predicted: Tensor, labels: Tensor, seed: int, draws: int = DRAWS) -> float:

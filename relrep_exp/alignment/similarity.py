@@ -107,7 +107,8 @@ def change_of_basis(x: Tensor, anchors: Tensor) -> Tensor:
     """
     computed = max(anchors.shape) * torch.finfo(torch.float64).eps
     rounding = max(computed, 2 * torch.finfo(anchors.dtype).eps)
-    return (x.double() @ torch.linalg.pinv(anchors.double(), rtol=rounding)).to(x.dtype)
+    solved: Tensor = x.double() @ torch.linalg.pinv(anchors.double(), rtol=rounding)
+    return solved.to(x.dtype)
 
 
 SIMILARITIES = {

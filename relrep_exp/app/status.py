@@ -195,17 +195,16 @@ def reuse(runs: Sequence[Run]) -> list[Reuse]:
         needed: dict[str, set[str]] = {}
         if not isinstance(config.zoo, PrecomputedZoo):
             needed[EMBEDDINGS] = {*paired.values(), *own.values()}
-        # a shrinkage that is chosen is not known before
-        known_before = isinstance(aligner, RelativeConfig) and aligner.shrinkage != "auto"
-        if known_before and config.task.aligned:
-            settings = aligner.shrinkage, aligner.eps
+        shrinkage = aligner.shrinkage if isinstance(aligner, RelativeConfig) else "auto"
+        if isinstance(aligner, RelativeConfig) and config.task.aligned and shrinkage != "auto":
+            settings = shrinkage, aligner.eps  # one that is chosen is not known before
             needed[STATISTICS] = {content_key(statistics_identity(k, *settings)) for k in own.values()}
             if isinstance(config.anchors, ParamAnchors):
                 needed[PARAM] = {
                     content_key(
                         param_identity(
                             config,
-                            {paired[n]: aligner.shrinkage for n in fit},
+                            {paired[n]: shrinkage for n in fit},
                             [own[n] for n in fit],
                         )
                     )
