@@ -65,7 +65,7 @@ class Aligner(ABC):
         return {}
 
     def points(self) -> int:
-        """Count the parallel samples of an encoder that others need in order to read it."""
+        """Count the parallel samples that it takes to fit, and to read an encoder that joins."""
         return 0
 
     def diagnostics(self) -> dict[str, Any]:
@@ -138,7 +138,7 @@ class RelativeAligner(Aligner):
         return space
 
     def points(self) -> int:
-        """Count the support samples that the anchors of any decoder mix."""
+        """Count the parallel samples that the anchors of any decoder take, to be chosen and to be mixed."""
         return max(space.anchor_set.used_points for space in self._fits.values())
 
     def curves(self) -> dict[str, dict[str, list[float]]]:
@@ -251,7 +251,7 @@ class PairwiseAligner(Aligner):
         return self._maps[target, source](x)
 
     def points(self) -> int:
-        """Count the samples in the anchors."""
+        """Count the samples in the anchors, and those that they were chosen by."""
         return 0 if self._anchor_set is None else self._anchor_set.used_points
 
     def diagnostics(self) -> dict[str, Any]:

@@ -33,15 +33,22 @@ class AnchorSet:
         ids: row numbers of the support samples in the parallel set, int64, [K].
         weights: P, row-stochastic, [m, K].
         curves: loss per epoch where the anchors were learned, by name; empty otherwise.
+        paired: how many samples were compared across encoders to choose the anchors, parallel ones therefore.
 
     Attributes:
-        used_points: how many support samples have any part in the anchors.
+        used_points: how many parallel samples it takes: those that have any part in the anchors, or `paired`.
 
     Raises:
         ValueError: P has other than K columns, or is not row-stochastic.
     """
 
-    def __init__(self, ids: Tensor, weights: Tensor, curves: Mapping[str, list[float]] | None = None):
+    def __init__(
+        self,
+        ids: Tensor,
+        weights: Tensor,
+        curves: Mapping[str, list[float]] | None = None,
+        paired: int = 0,
+    ):
         if weights.ndim != 2 or ids.shape != weights.shape[1:]:
             raise ValueError(f"P is {tuple(weights.shape)} for {len(ids)} support ids")
         sums = weights.sum(1)
@@ -51,14 +58,14 @@ class AnchorSet:
         mixes = bool((weights.amax(1) != 1).any())
         self._picks = None if mixes else weights.argmax(1)
         self._weights: Tensor | None = weights
-        self.used_points = int((weights > 0).any(0).sum())
+        self.used_points = max(paired, int((weights > 0).any(0).sum()))
 
     @classmethod
-    def picking(cls, ids: Tensor, columns: Tensor) -> Self:
+    def picking(cls, ids: Tensor, columns: Tensor, paired: int = 0) -> Self:
         """Pick the support samples `columns` [m] as anchors; what `one_hot` says, without m K numbers."""
         made = cls.__new__(cls)
         made.ids, made.curves, made._picks, made._weights = ids, {}, columns, None
-        made.used_points = len(columns.unique())
+        made.used_points = max(paired, len(columns.unique()))
         return made
 
     @property
@@ -146,6 +153,10 @@ class WhitenedSpace:
     def whitening(self) -> Whitening:
         """Statistics of x."""
         return self._statistics if isinstance(self._statistics, Whitening) else self._statistics()
+
+    def only(self, rows: Tensor) -> WhitenedSpace:
+        """Leave out all but some rows [n], with the statistics of all."""
+        return WhitenedSpace(self.x[rows.to(self.x.device)], self.whitening)
 
     @cached_property
     def whitened(self) -> Tensor:

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from relrep_exp.alignment import agreement
 from relrep_exp.alignment.agreement import Auto, Choice, Features, MadeRows, Solution, ridge_maps
-from relrep_exp.alignment.aligner import Aligner
-from relrep_exp.alignment.anchors import Space, common_rows, draw_support
+from relrep_exp.alignment.anchors import common_rows
 from relrep_exp.alignment.relative import check_dimension, check_joined
 from relrep_exp.alignment.saved import FileFormat
 from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Moments, folded, united
@@ -159,6 +158,16 @@ class Consensus:
         check_dimension(encoder, x, len(features.mean))
         return ((features(x) - mean) @ matrix).to(x.dtype)
 
+    def diagnostics(self) -> dict[str, Any]:
+        """Tell its size, what was chosen with which held-out R^2, how far each dimension is agreed on."""
+        found = self.solution
+        return {
+            "m": found.choice.m,
+            "ridge": found.choice.ridge,
+            "score": found.choice.score,
+            "eigenvalues": [round(value, 4) for value in found.agreement.values[: found.choice.m].tolist()],
+        }
+
     def save(self, path: str | Path) -> None:
         """Write everyone's support embeddings and the settings as one safetensors file.
 
@@ -239,47 +248,3 @@ class Consensus:
             cross = seen.covariance("own", "consensus")
         [matrix] = ridge_maps(covariance, cross, [solution.choice.ridge])
         return mean, matrix
-
-
-class ConsensusAligner(Aligner):
-    """Every decoder reads the training encoders' consensus; a joining encoder gives K support embeddings.
-
-    Args:
-        method: the name in tables.
-        space: a fresh consensus.
-        support: K, at most.
-        seed: draws the support set.
-    """
-
-    def __init__(self, method: str, space: Consensus, support: int, seed: int):
-        self.method, self._space, self._support, self._seed = method, space, support, seed
-        self._ids = torch.empty(0, dtype=torch.int64)
-
-    def fit(self, spaces: Mapping[str, Space]) -> Self:
-        """Solve for the consensus of the training encoders' support embeddings."""
-        self._ids = draw_support(common_rows(spaces), self._support, self._seed)
-        self._space.fit({name: space.x[self._ids.to(space.x.device)] for name, space in spaces.items()})
-        return self
-
-    def join(self, name: str, space: Space) -> None:
-        """Regress the consensus on the support embeddings."""
-        self._space.join(name, space.x[self._ids.to(space.x.device)])
-
-    def carry(self, x: Tensor, source: str, target: str) -> Tensor:
-        """Represent the target's x in the consensus, [N, m]: every decoder reads the same space."""
-        return self._space.transform(x, target)
-
-    def points(self) -> int:
-        """Count the support set."""
-        return len(self._ids)
-
-    def diagnostics(self) -> dict[str, Any]:
-        """Tell its size, what was chosen with which held-out R^2, how far each dimension is agreed on."""
-        found = self._space.solution
-        return {
-            "support_size": len(self._ids),
-            "m": found.choice.m,
-            "ridge": found.choice.ridge,
-            "score": found.choice.score,
-            "eigenvalues": [round(value, 4) for value in found.agreement.values[: found.choice.m].tolist()],
-        }

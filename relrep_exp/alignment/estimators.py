@@ -20,6 +20,7 @@ from torch import Tensor
 
 from relrep_exp.alignment.inverse import InverseRelativeMap, Pruning, inverse_relative
 from relrep_exp.alignment.parallel import Preprocessing
+from relrep_exp.alignment.ridge import Ridge
 from relrep_exp.alignment.translation import Descent, Kind, TranslationMap, translation
 
 Array = NDArray[np.floating[Any]]
@@ -95,7 +96,8 @@ class Translation(_Pairwise):
     Args:
         kind: what the map may be.
         scaling: of both spaces, by the anchors' statistics: `standard`, `center`, `l2` or `none`.
-        ridge: of all but `ortho`: added to the squared singular values, as a share of their mean.
+        ridge: of all but `ortho`: added to the squared singular values, as a share of their mean; `auto`:
+            chosen by leaving out one anchor after the other.
         solver: of `affine`: `closed`, or `gradient`, full-batch Adam as in the paper.
         steps: of gradient descent.
         lr: of Adam.
@@ -108,7 +110,7 @@ class Translation(_Pairwise):
         kind: Kind = "ortho",
         *,
         scaling: Preprocessing = "standard",
-        ridge: float = 0.0,
+        ridge: Ridge = 0.0,
         solver: str = "closed",
         steps: int = 300,
         lr: float = 1e-3,
@@ -146,7 +148,8 @@ class InverseRelative(_Pairwise):
     Args:
         scaling: before norms are taken away, by the anchors' statistics: `center`, `standard`, `l2`, `none`.
         ridge: of the pseudo-inverse, added to the squared singular values, as a share of their mean. Where
-            spaces are not rotations of each other, .1 to 1 is much better than 0.
+            spaces are not rotations of each other, .1 to 1 is much better than 0, and
+            `auto` chooses by leaving out one anchor after the other.
         delta: the paper's way instead: of anchors that are inverted together no two are nearer to each other
             than this, by 1 - |cosine|; 0 inverts all.
         subspaces: so many sets of such anchors, whose results are averaged; no matter where delta is 0.
@@ -159,7 +162,7 @@ class InverseRelative(_Pairwise):
         self,
         *,
         scaling: Preprocessing = "center",
-        ridge: float = 0.0,
+        ridge: Ridge = 0.0,
         delta: float = 0.0,
         subspaces: int = 1,
         seed: int = 0,

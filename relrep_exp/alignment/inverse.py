@@ -17,6 +17,7 @@ from relrep_exp.alignment.parallel import (
     Scaler,
     rounding_share,
 )
+from relrep_exp.alignment.ridge import Ridge, choose_inverse, settled
 from relrep_exp.alignment.translation import linear
 from relrep_exp.training.seeding import generator
 
@@ -99,7 +100,7 @@ def inverse_relative(
     x: Tensor,
     y: Tensor,
     scaling: Preprocessing = "center",
-    ridge: float = 0.0,
+    ridge: Ridge = 0.0,
     pruning: Pruning | None = None,
 ) -> InverseRelativeMap:
     """Estimate the map from the space of x [n, d1] to that of y [n, d2] on these parallel anchors alone.
@@ -115,22 +116,26 @@ def inverse_relative(
         x: anchors of the space to leave.
         y: the same samples in the space to reach.
         scaling: before norms are taken away, by the anchors' statistics; undone on the side of y.
-        ridge: added to the squared singular values of B, as a share of their mean; 0 is the pseudo-inverse.
+        ridge: added to the squared singular values of B, as a share of their mean; 0 is the pseudo-inverse;
+            `auto`: chosen by leaving out one anchor after the other.
         pruning: of the anchors; without, all are inverted together.
 
     Raises:
         AnchorsError: fewer than two, unequal numbers, not finite, or all the same.
+        ValueError: no ridge.
     """
     anchors = Parallel.of(x, y, scaling)
     scaled_x, scaled_y = anchors.scaled()
     unit_x, unit_y = F.normalize(scaled_x, dim=1), F.normalize(scaled_y, dim=1)
-    matrix, told = _through(unit_x, unit_y, ridge, pruning or Pruning(), anchors.tolerance)
+    added, chosen = settled(ridge, lambda: choose_inverse(unit_x, unit_y))
+    matrix, told = _through(unit_x, unit_y, added, pruning or Pruning(), anchors.tolerance)
+    told = {**anchors.told(), **chosen, **told}
     length = float(scaled_y.norm(dim=1).mean())
-    return InverseRelativeMap(anchors.before, matrix, anchors.after, length, {**anchors.told(), **told})
+    return InverseRelativeMap(anchors.before, matrix, anchors.after, length, told)
 
 
 def reconstruction(
-    x: Tensor, anchors: Tensor, ridge: float = 0.0, pruning: Pruning | None = None
+    x: Tensor, anchors: Tensor, ridge: Ridge = 0.0, pruning: Pruning | None = None
 ) -> dict[str, float]:
     """Recover directions from their own cosines to anchors, which are all that is kept, and measure how well.
 
@@ -151,7 +156,8 @@ def reconstruction(
     """
     tolerance = rounding_share(anchors, x)
     unit, points = F.normalize(anchors.double(), dim=1), F.normalize(x.double(), dim=1)
-    matrix, told = _through(unit, unit, ridge, pruning or Pruning(), tolerance)
+    added, _ = settled(ridge, lambda: choose_inverse(unit, unit))
+    matrix, told = _through(unit, unit, added, pruning or Pruning(), tolerance)
     recovered = points @ matrix
     error = (recovered - points).norm() / points.norm()
     cosine = F.cosine_similarity(recovered, points, dim=1).mean()

@@ -62,6 +62,7 @@ class Parallel:
             as behind a LayerNorm, would be blown up by an inverse.
         xx: scaled x^T x, [d1, d1], where n >= d1.
         xy: scaled x^T y, [d1, d2], where n is not below both d1 and d2.
+        centred: whether the scalings take the anchors' means away.
     """
 
     x: Tensor
@@ -71,6 +72,7 @@ class Parallel:
     tolerance: float
     xx: Tensor | None = None
     xy: Tensor | None = None
+    centred: bool = False
 
     @classmethod
     def of(
@@ -119,7 +121,7 @@ class Parallel:
             xx = before.gain[:, None] * xx * before.gain + len(x) * torch.outer(left_x, left_x)
         if xy is not None:
             xy = before.gain[:, None] * xy * after.gain + len(x) * torch.outer(left_x, left_y)
-        return cls(x, y, before, after, tolerance, xx, xy)
+        return cls(x, y, before, after, tolerance, xx, xy, centre or scaling not in ("l2", "none"))
 
     def scaled(self) -> tuple[Tensor, Tensor]:
         """Scale the anchors, in float64, [n, d1] and [n, d2]."""

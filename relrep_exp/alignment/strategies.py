@@ -34,7 +34,7 @@ def farthest_point_anchors(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: 
         nearest = torch.minimum(nearest, (points - points[chosen[-1]]).square().sum(1))
         nearest[chosen] = -1.0
         chosen.append(int(nearest.argmax()))
-    return AnchorSet.picking(ids, torch.tensor(chosen))
+    return AnchorSet.picking(ids, torch.tensor(chosen), _paired(spaces, ids))
 
 
 def kmeans_anchors(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
@@ -66,7 +66,7 @@ def collinear_anchors(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, 
     drawn = far.nonzero()[torch.randint(int(far.sum()), (1,), generator=generator(seed, "collinear anchors"))]
     directions = F.normalize(points, dim=1).cpu()
     nearest = ((directions @ directions[drawn.item()]).abs() + far).topk(m).indices
-    return AnchorSet.picking(ids, nearest)
+    return AnchorSet.picking(ids, nearest, _paired(spaces, ids))
 
 
 def _fill_empty(members: Tensor, seed: int) -> Tensor:
@@ -82,6 +82,11 @@ def _fill_empty(members: Tensor, seed: int) -> Tensor:
 def _side_by_side(spaces: Mapping[str, WhitenedSpace], ids: Tensor) -> Tensor:
     """Put the whitened support embeddings of all training encoders side by side, [K, sum d]."""
     return torch.cat([space.whitened[ids.to(space.whitened.device)] for space in spaces.values()], dim=1)
+
+
+def _paired(spaces: Mapping[str, WhitenedSpace], ids: Tensor) -> int:
+    """Count the samples whose embeddings stand side by side: they must be paired where there are several."""
+    return len(ids) if len(spaces) > 1 else 0
 
 
 def _require_enough(m: int, ids: Tensor) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from relrep_exp.alignment.parallel import SMALLEST, Parallel, Preprocessing, Scaler
+from relrep_exp.alignment.ridge import Ridge, choose_linear, settled
 from relrep_exp.errors import nearest
 
 Kind = Literal["affine", "linear", "l_ortho", "ortho"]
@@ -21,7 +22,13 @@ QUICK_FROM = 10**10  # multiplications from which float32 products are tried fir
 QUICK_LIMIT = 1e3  # by how much a map may amplify their error, about 1e-7, and stand
 GRAM_LIMIT = 1e10  # of x^T x: beyond, less than half of float64's digits are left, and the SVD of x keeps all
 # aligners of the command line that are no translation, and what they are in Python
-OTHERS = {"relative": "RelativeSpace", "consensus": "Consensus", "inverse_relative": "InverseRelative"}
+OTHERS = {
+    "relative": "RelativeSpace",
+    "consensus": "Consensus",
+    "gpa": "Gpa",
+    "ridge_cca": "RidgeCca",
+    "inverse_relative": "InverseRelative",
+}
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,7 @@ def translation(
     x: Tensor,
     y: Tensor,
     scaling: Preprocessing = "standard",
-    ridge: float = 0.0,
+    ridge: Ridge = 0.0,
     descent: Descent | None = None,
 ) -> TranslationMap:
     """Estimate the map from the space of x [n, d1] to that of y [n, d2] on these parallel anchors alone.
@@ -105,13 +112,14 @@ def translation(
         x: anchors of the space to leave.
         y: the same samples in the space to reach.
         scaling: of both spaces, by the anchors' statistics; undone on the side of y.
-        ridge: of all but `ortho`: added to the squared singular values of scaled x, as a share of their mean.
+        ridge: of all but `ortho`: added to the squared singular values of scaled x, as a share of their mean;
+            `auto`: chosen by leaving out one anchor after the other, for `l_ortho` that of the linear map.
         descent: of `affine`: by gradient descent; in closed form without.
 
     Raises:
         AnchorsError: fewer than two, unequal numbers, not finite, or all the same.
-        ValueError: an unknown kind or scaling, a ridge below 0, one with `ortho`, or `descent` with another
-            kind than `affine`.
+        ValueError: an unknown kind or scaling, no ridge, one with `ortho`, or `descent` with another kind
+            than `affine`.
     """
     if kind in OTHERS:
         raise ValueError(f"{kind!r} is no translation: in Python it is relrep_exp.{OTHERS[kind]}")
@@ -120,16 +128,18 @@ def translation(
     if (descent and kind != "affine") or (ridge and kind == "ortho"):
         raise ValueError(f"{kind}: gradient descent is for affine alone, and ortho has no ridge")
 
-    def estimate(exact: bool) -> tuple[Parallel, Estimate]:
+    def estimate(exact: bool) -> tuple[Parallel, Estimate, dict[str, Any]]:
         anchors = Parallel.of(x, y, scaling, exact=exact, centre=kind == "affine")
-        return anchors, _descend(anchors, ridge, descent) if descent else _ESTIMATES[kind](anchors, ridge)
+        added, chosen = settled(ridge, lambda: choose_linear(anchors))
+        found = _descend(anchors, added, descent) if descent else _ESTIMATES[kind](anchors, added)
+        return anchors, found, chosen
 
     work = len(x) * x.shape[-1] * (x.shape[-1] + y.shape[-1])
     quick = descent is None and work >= QUICK_FROM and x.dtype == y.dtype == torch.float32
-    anchors, found = estimate(exact=not quick)
+    anchors, found, chosen = estimate(exact=not quick)
     if quick and not found.amplifies <= QUICK_LIMIT:
-        anchors, found = estimate(exact=True)
-    told = {"kind": kind, **anchors.told(), **found.told}
+        anchors, found, chosen = estimate(exact=True)
+    told = {"kind": kind, **anchors.told(), **chosen, **found.told}
     return TranslationMap(anchors.before, found.matrix, anchors.after, told)
 
 
@@ -173,12 +183,7 @@ def least_squares(anchors: Parallel, ridge: float) -> tuple[Tensor, Estimate]:
 
     Returns:
         W as orthonormal columns [d1, k] times a core [k, d2].
-
-    Raises:
-        ValueError: a ridge below 0.
     """
-    if not ridge >= 0:
-        raise ValueError(f"ridge={ridge}: it must be 0 or more")
     if anchors.xx is not None and anchors.xy is not None:
         # features that are all zero, as dead units are once centred, have no part: that is the least norm
         alive = (anchors.xx.diagonal() > 0).nonzero()[:, 0]

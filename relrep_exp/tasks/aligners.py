@@ -30,21 +30,26 @@ from relrep_exp.alignment.anchors import (
     choose_anchors,
     get_anchor_strategy,
 )
-from relrep_exp.alignment.consensus import Consensus, ConsensusAligner
+from relrep_exp.alignment.consensus import Consensus
+from relrep_exp.alignment.gpa import Gpa
 from relrep_exp.alignment.inverse import Pruning, inverse_relative
 from relrep_exp.alignment.parallel import AnchorsError
 from relrep_exp.alignment.relative import RelativeSpace
+from relrep_exp.alignment.ridge_cca import RidgeCca
+from relrep_exp.alignment.shared import SharedSpace, SharedSpaceAligner
 from relrep_exp.alignment.similarity import SIMILARITIES
 from relrep_exp.alignment.translation import Descent, translation
 from relrep_exp.config.schema import (
     AffineConfig,
     ConsensusConfig,
+    GpaConfig,
     InverseRelativeConfig,
     LinearMapConfig,
     OrthoConfig,
     PairwiseConfig,
     ParamAnchors,
     RelativeConfig,
+    RidgeCcaConfig,
 )
 from relrep_exp.errors import user_error
 from relrep_exp.store.keys import content_key
@@ -96,15 +101,17 @@ def kept_param(work: Work) -> AnchorStrategy:
             return done[key]
 
         def compute() -> tuple[dict[str, Tensor], dict[str, Any]]:
-            fit, told = "+".join(spaces), partial(work.on_curve, "+".join(spaces))
-            how = replace(work.training, checkpoint=root / f"{key}.ckpt", on_epoch=told)
+            fit, watch = "+".join(spaces), partial(work.on_curve, "+".join(spaces))
+            how = replace(work.training, checkpoint=root / f"{key}.ckpt", on_epoch=watch)
             param = cast("Param", get_anchor_strategy("param"))  # Lightning, which takes seconds to import
             learn = param.configured(asdict(config.anchors), similarity, how, config.runtime.precision)
             anchors = learn(spaces, ids, m, seed)
-            return {"ids": anchors.ids, "weights": anchors.weights}, {"fit": fit, "curves": anchors.curves}
+            told = {"fit": fit, "curves": anchors.curves, "paired": anchors.used_points}
+            return {"ids": anchors.ids, "weights": anchors.weights}, told
 
         entry = store.get_or_compute(key, compute, recompute=config.overwrite == "always")
-        done[key] = AnchorSet(entry.tensors["ids"], entry.tensors["weights"], entry.describe["curves"])
+        known = entry.describe["curves"], entry.describe["paired"]
+        done[key] = AnchorSet(entry.tensors["ids"], entry.tensors["weights"], *known)
         return done[key]
 
     return learned
@@ -136,15 +143,18 @@ def pruning_of(work: Work) -> Pruning:
     return Pruning(settings.delta, settings.subspaces, work.config.seed)
 
 
-def consensus(work: Work) -> MakeAligner:
-    """Find a consensus of the training encoders."""
-    settings, seed = cast(ConsensusConfig, work.config.aligner), work.config.seed
+def shared(work: Work) -> MakeAligner:
+    """Make a space of all training encoders: consensus, Procrustes mean or canonical variates."""
+    settings, seed = cast(ConsensusConfig | GpaConfig | RidgeCcaConfig, work.config.aligner), work.config.seed
     chosen = {name: value for name, value in asdict(settings).items() if name not in ("name", "support")}
-
-    def make() -> Aligner:
-        return ConsensusAligner(settings.name, Consensus(**chosen, seed=seed), settings.support, seed)
-
-    return make
+    drawn = {} if isinstance(settings, RidgeCcaConfig) else {"seed": seed}
+    kinds: dict[str, Callable[..., SharedSpace]] = {
+        "consensus": Consensus,
+        "gpa": Gpa,
+        "ridge_cca": RidgeCca,
+    }
+    space = kinds[settings.name]
+    return lambda: SharedSpaceAligner(settings.name, space(**chosen, **drawn), settings.support, seed)
 
 
 def parallel_anchors(work: Work) -> Callable[[Mapping[str, Space]], AnchorSet]:

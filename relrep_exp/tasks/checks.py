@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from relrep_exp.config.schema import Config, ConsensusConfig, HeadConfig, PickedAnchors
+from relrep_exp.config.schema import Config, ConsensusConfig, HeadConfig, PickedAnchors, RidgeCcaConfig
 from relrep_exp.config.views import encoder_problems
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.errors import Problem, UserError
@@ -29,7 +29,7 @@ def require(config: Config, embeddings: Embeddings) -> None:
         what = f"anchors.m={anchors.m}: {anchors.name} picks from {support} support samples"
         other = "use anchors=param" if "sim" in aligner.uses else "anchors.m=all"
         problems.append(Problem(what, f"set anchors.m={support} or less, or {other}"))
-    if isinstance(aligner, ConsensusConfig) and aligner.m != "auto" and support >= least:
+    if isinstance(aligner, ConsensusConfig | RidgeCcaConfig) and aligner.m != "auto" and support >= least:
         problems += _too_many_dimensions(config, aligner.m, support, embeddings)
     problems += _label_problems(config, embeddings)
     if config.task.aligned:
@@ -60,7 +60,7 @@ def _equal(embeddings: Embeddings) -> list[Problem]:
 
 
 def _too_many_dimensions(config: Config, m: int, support: int, embeddings: Embeddings) -> list[Problem]:
-    """Find a consensus of more dimensions than the training encoders have in their parallel samples."""
+    """Find a shared space of more dimensions than the training encoders have in their parallel samples."""
     paired = {name: corpus.x[corpus.is_train] for name, corpus in embeddings.paired.items()}
     live = {name: int((x != x[0]).any(0).sum()) for name, x in paired.items()}  # dead units give no dimension
     tested = config.task.test_encoders or list(paired)

@@ -80,7 +80,7 @@ def param_identity(config: Config, encoders: Sequence[str], own: Sequence[str]) 
     settings = {k: v for k, v in anchors.items() if k not in ("name", "learned_on")}
     several = len(encoders) > 1
     return {
-        "param": settings if several else {k: v for k, v in settings.items() if k[:4] != "nce_"},
+        "param": {k: v for k, v in settings.items() if several or (k[:4] != "nce_" and k != "pairs")},
         "sim": config.sim.name if several else None,
         "plugins": _plugins(sim=config.sim.name),
         "aligner": aligner,

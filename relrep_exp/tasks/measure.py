@@ -39,7 +39,7 @@ ALIGNERS = Registry(
         "relative": "relrep_exp.tasks.aligners:relative",
         **dict.fromkeys(("ortho", "linear", "l_ortho", "affine"), "relrep_exp.tasks.aligners:translated"),
         "inverse_relative": "relrep_exp.tasks.aligners:inverse",
-        "consensus": "relrep_exp.tasks.aligners:consensus",
+        **dict.fromkeys(("consensus", "gpa", "ridge_cca"), "relrep_exp.tasks.aligners:shared"),
     },
 )
 # Name -> work -> what fits decoders: of classes, FitDecoders, or of images, FitImageDecoder

@@ -8,13 +8,19 @@ import torch
 from omegaconf import OmegaConf
 
 import relrep_exp
-from relrep_exp import Consensus, InverseRelative, RelativeSpace, Translation
+from relrep_exp import Consensus, Gpa, InverseRelative, RelativeSpace, RidgeCca, Translation
 from relrep_exp.store.tensors import TensorStore
 
 from . import literal
 
 CONF = Path(__file__).parents[2] / "conf"
-OTHERS = {"relative": RelativeSpace, "consensus": Consensus, "inverse_relative": InverseRelative}
+OTHERS = {
+    "relative": RelativeSpace,
+    "consensus": Consensus,
+    "gpa": Gpa,
+    "ridge_cca": RidgeCca,
+    "inverse_relative": InverseRelative,
+}
 
 
 def names(group):

@@ -6,7 +6,8 @@ import torch
 
 from relrep_exp.alignment import whitening as moments
 from relrep_exp.alignment.anchors import Space
-from relrep_exp.alignment.consensus import Consensus, ConsensusAligner
+from relrep_exp.alignment.consensus import Consensus
+from relrep_exp.alignment.shared import SharedSpaceAligner
 
 from .literal import inverse_root, rotation, shrunk
 
@@ -156,7 +157,7 @@ def test_the_choice_is_the_same_again_and_blind_to_the_encoder_that_joins_and_to
     changed = {name: Space(torch.cat([x, x])) for name, x in X.items()}
     seen = []
     for scale in (1.0, 1e3):
-        aligner = ConsensusAligner("consensus", Consensus(features=10), 40, seed=0)
+        aligner = SharedSpaceAligner("consensus", Consensus(features=10), 40, seed=0)
         aligner.fit({name: changed[name] for name in "abc"})
         outside = torch.ones(2 * K, dtype=torch.bool)
         outside[aligner._ids] = False

@@ -17,6 +17,7 @@ CHOICES = {
     "aligner.statistics": ("param", "train", "support", False),
     "anchors.learned_on": ("param_single", "decoder", "first", False),
     "anchors.init_std": ("param", "1.0", "0.3", True),
+    "anchors.pairs": ("param", "support", "all", True),
     "decoder.scaling": ("param", "std", "per_feature", False),
 }
 
@@ -80,12 +81,17 @@ def test_every_key_is_varied_around_the_default_which_is_among_its_values(sensit
     table_5 |= {"anchors.epochs", "anchors.lr", "anchors.batch", "anchors.m", "anchors.init_std"}
     table_5 |= {"anchors.start"}
     table_5 |= {"aligner.support", "aligner.shrinkage", "aligner.eps"}
-    assert hyperparameters == table_5 | {"anchors.learned_on", "aligner.statistics"}
+    assert hyperparameters == table_5 | {"anchors.learned_on", "anchors.pairs", "aligner.statistics"}
     assert {one for _, one in groups} - hyperparameters == {"anchors", "decoder", "decoder.scaling"}
     own = {m: [v for n, v, _ in sensitivity if n == m and v] for m in ("param_single-wip", "param-wip-k256")}
     assert own == {  # a method with variations of its own has no others
         "param_single-wip": [("anchors.learned_on", "decoder"), ("anchors.learned_on", "first")],
-        "param-wip-k256": [("aligner.statistics", "train"), ("aligner.statistics", "support")],
+        "param-wip-k256": [
+            ("aligner.statistics", "train"),
+            ("aligner.statistics", "support"),
+            ("anchors.pairs", "all"),
+            ("anchors.pairs", "support"),
+        ],
     }
     keys = {(method, varied): key for method, varied, key in sensitivity}  # some need no run of their own
     assert keys["param-wip", ("anchors", "param_single")] == base["param_single-wip"]

@@ -251,6 +251,8 @@ def changed(name, value):
     """Another valid value of a key."""
     if name.endswith(".architecture"):
         return "gru" if value != "gru" else "mlp"
+    if name == "anchors.pairs":
+        return "support" if value == "all" else "all"
     if name in CHOICES:
         return CHOICES[name]
     if name.endswith((".dim", ".heads")):

@@ -41,7 +41,7 @@ class ParamSettings:
 
     Attributes:
         temperature: T of the softmax over each row of logits.
-        epochs: passes over the training samples.
+        epochs: passes over the training samples; with `pairs=support` as many steps, of passes over those.
         lr: Adam's learning rate.
         batch: samples in a step.
         coverage_chunk: samples whose soft assignments are held at once; bounds memory.
@@ -55,6 +55,8 @@ class ParamSettings:
             are equal and their gradients too: all anchors start as the support's mean and stay one.
         start: `normal`, or `consensus`: half of the anchors begin in pairs on both sides of the mean, along
             the leading dimensions of the training encoders' consensus; the others as without it.
+        pairs: of which samples several encoders are compared, and the other losses are taken then: `all`, as
+            in Algorithm 1, or those of the support alone, the only ones then that must be parallel.
     """
 
     temperature: float = _TABLE_5["temperature"]
@@ -70,6 +72,7 @@ class ParamSettings:
     length_weight: float = _TABLE_5["length_weight"]
     init_std: float = _TABLE_5["init_std"]
     start: Literal["normal", "consensus"] = _TABLE_5["start"]
+    pairs: Literal["all", "support"] = "support"
 
     def weights(self) -> dict[str, float]:
         """Name the weight of each loss, in the order of `LOSSES`."""
@@ -121,16 +124,23 @@ class Param:
         """
         if self.single:
             spaces = dict(islice(spaces.items(), 1))
-        module = ParamModule(spaces, ids, m, seed, self)
+        s, several, count = self.settings, len(spaces) > 1, len(next(iter(spaces.values())).x)
+        columns = ids
+        if s.pairs == "support" and several:  # the other rows have a part in the statistics alone
+            spaces = {name: space.only(ids) for name, space in spaces.items()}
+            columns = torch.arange(len(ids))
+        module = ParamModule(spaces, columns, m, seed, self)
         device = module.whitened.device
         if module.products.emulated(device):
             warn_of_rounding()
         with module.products.on(device):
-            batches = EpochBatches(len(module.whitened), self.settings.batch, [seed], device)
-            fit(module, batches, self.settings.epochs, self.training)
+            batches = EpochBatches(len(module.whitened), s.batch, [seed], device)
+            steps = s.epochs * -(-count // s.batch)
+            fit(module, batches, -(-steps // len(batches)), self.training)
         with torch.no_grad():
             weights = module.mixture().cpu()
-        return AnchorSet(ids.cpu(), weights, module.losses.curves)
+        paired = len(module.whitened) if several and s.nce_weight else 0
+        return AnchorSet(ids.cpu(), weights, module.losses.curves, paired)
 
 
 @cache

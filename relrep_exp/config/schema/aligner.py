@@ -11,6 +11,7 @@ from relrep_exp.config.schema.types import Count, Kinds, NonNegative, Positive, 
 
 Support = Annotated[int, Field(ge=2)]
 Preprocessing = Literal["standard", "center", "l2", "none"]
+Ridge = NonNegative | Literal["auto"]
 
 
 @dataclass(frozen=True, config=strict)
@@ -61,7 +62,7 @@ class LinearMapConfig(PairwiseConfig):
     """conf/aligner/linear and l_ortho."""
 
     name: Literal["linear", "l_ortho"]
-    ridge: NonNegative = 0.0
+    ridge: Ridge = 0.0
 
 
 @dataclass(frozen=True, config=strict)
@@ -69,7 +70,7 @@ class AffineConfig(PairwiseConfig):
     """conf/aligner/affine."""
 
     name: Literal["affine"]
-    ridge: NonNegative = 0.0
+    ridge: Ridge = 0.0
     solver: Literal["closed", "gradient"] = "closed"
     steps: Count = 300
     lr: Positive = 1e-3
@@ -81,7 +82,7 @@ class InverseRelativeConfig(PairwiseConfig):
 
     name: Literal["inverse_relative"]
     scaling: Preprocessing = "center"
-    ridge: NonNegative = 0.0
+    ridge: Ridge = 0.0
     delta: Share = 0.0
     subspaces: Count = 1
 
@@ -102,6 +103,32 @@ class ConsensusConfig:
     eps: NonNegative = 5e-8
 
 
+@dataclass(frozen=True, config=strict)
+class GpaConfig:
+    """conf/aligner/gpa."""
+
+    uses: ClassVar[tuple[str, ...]] = ()
+    least_parallel: ClassVar[int] = 2
+
+    name: Literal["gpa"]
+    support: Support = 5000
+    scaling: Preprocessing = "standard"
+    correction: Literal["none", "directions"] = "none"
+
+
+@dataclass(frozen=True, config=strict)
+class RidgeCcaConfig:
+    """conf/aligner/ridge_cca."""
+
+    uses: ClassVar[tuple[str, ...]] = ()
+    least_parallel: ClassVar[int] = 4
+
+    name: Literal["ridge_cca"]
+    support: Annotated[int, Field(ge=4)] = 5000
+    m: Count | Literal["auto"] = "auto"
+    ridge: Positive | Literal["auto"] = "auto"
+
+
 ALIGNERS = Kinds(
     "name",
     {
@@ -113,8 +140,12 @@ ALIGNERS = Kinds(
         "affine": AffineConfig,
         "inverse_relative": InverseRelativeConfig,
         "consensus": ConsensusConfig,
+        "gpa": GpaConfig,
+        "ridge_cca": RidgeCcaConfig,
     },
     room="relrep_exp.tasks",
     has={"uses": (), "least_parallel": 1},
 )
-AlignerConfig = Annotated[AbsoluteConfig | RelativeConfig | PairwiseConfig | ConsensusConfig, ALIGNERS]
+AlignerConfig = Annotated[
+    AbsoluteConfig | RelativeConfig | PairwiseConfig | ConsensusConfig | GpaConfig | RidgeCcaConfig, ALIGNERS
+]

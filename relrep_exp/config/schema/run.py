@@ -116,6 +116,7 @@ class ParamAnchors:
     length_weight: NonNegative
     init_std: Positive  # at 0 the rows of P are equal, their gradients too: all anchors stay one
     start: Literal["normal", "consensus"]
+    pairs: Literal["all", "support"]
 
 
 @dataclass(frozen=True, config=strict)

@@ -39,9 +39,9 @@ def learn(
     training: Training | None = None,
     precision: Precision = "float32",
     single: bool = False,
-    **settings: float,
+    **settings: float | str,
 ) -> AnchorSet:
-    """PARAM on small spaces: 6 epochs of 4 steps unless told otherwise."""
-    chosen = ParamSettings(**{"epochs": 6, "batch": 16, **settings})
+    """PARAM on small spaces: 6 epochs of 4 steps, all samples paired, unless told otherwise."""
+    chosen = ParamSettings(**{"epochs": 6, "batch": 16, "pairs": "all", **settings})
     strategy = Param(chosen, get_similarity(similarity), training or Training(), precision, single)
     return strategy(whitened(spaces or views()), torch.arange(k), m, seed)
