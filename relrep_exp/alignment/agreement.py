@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from relrep_exp.alignment.whitening import Moments, inverse_root, moments, shrunk, united
+from relrep_exp.alignment.whitening import Eps, Moments, inverse_root, moments, shrunk, united
 from relrep_exp.training.seeding import generator
 
 Auto = Literal["auto"]
@@ -42,7 +42,7 @@ class Features:
     phases: Tensor
 
     @classmethod
-    def fit(cls, x: Tensor, count: int, shrinkage: float, eps: float, seed: int) -> Features:
+    def fit(cls, x: Tensor, count: int, shrinkage: float, eps: Eps, seed: int) -> Features:
         """Estimate the statistics of x [K, d] and draw F = count frequencies.
 
         Raises:

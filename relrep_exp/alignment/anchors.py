@@ -19,8 +19,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Whitening
+from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Eps, Whitening
 from relrep_exp.errors import nearest
+from relrep_exp.training.numbers import wide
 from relrep_exp.training.seeding import generator
 
 
@@ -98,7 +99,7 @@ class AnchorSet:
 
 
 # (x [n, d], shrinkage, eps, which rows of an encoder's training samples x is; None: all) -> its statistics
-Statistics = Callable[[Tensor, float, float, Tensor | None], Whitening]
+Statistics = Callable[[Tensor, float, Eps, Tensor | None], Whitening]
 
 
 @dataclass(eq=False)
@@ -106,7 +107,7 @@ class Space:
     """The training embeddings of one encoder, with its statistics computed once and kept.
 
     Attributes:
-        x: embeddings of the parallel training samples, [N, d].
+        x: embeddings of the parallel training samples, float32 or wider, [N, d].
         statistics: what computes or keeps them; by default they are computed.
         rows: which rows of a whole space these are, [N]; None: all.
         metric: where mean and covariance are of other samples than x (Appendix B's metric set), their space.
@@ -116,13 +117,16 @@ class Space:
     statistics: Statistics | None = None
     rows: Tensor | None = None
     metric: Space | None = None
-    _whitenings: dict[tuple[float, float], Whitening] = field(default_factory=dict)
+    _whitenings: dict[tuple[float, Eps], Whitening] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.x = wide(self.x)
 
     def __len__(self) -> int:
         """N."""
         return len(self.x)
 
-    def whitening(self, shrinkage: float = SHRINKAGE, eps: float = EPS) -> Whitening:
+    def whitening(self, shrinkage: float = SHRINKAGE, eps: Eps = EPS) -> Whitening:
         """Estimate the whitening of this space; the same object for the same arguments."""
         if self.metric is not None:
             return self.metric.whitening(shrinkage, eps)
@@ -213,7 +217,7 @@ def draw_support(n: int, size: int, seed: int) -> Tensor:
 
 def one_hot(columns: Tensor, size: int) -> Tensor:
     """Make the P whose r-th row picks support sample columns[r]. columns [m] -> [m, size]."""
-    weights = torch.zeros(len(columns), size)
+    weights = torch.zeros(len(columns), size, dtype=torch.float32)
     weights[torch.arange(len(columns)), columns] = 1.0
     return weights
 
@@ -226,7 +230,7 @@ def choose_anchors(
     support: int,
     seed: int,
     shrinkage: float = SHRINKAGE,
-    eps: float = EPS,
+    eps: Eps = EPS,
 ) -> AnchorSet:
     """Choose m anchors among `support` samples, by a strategy that sees these encoders.
 

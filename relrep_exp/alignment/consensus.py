@@ -14,7 +14,8 @@ from relrep_exp.alignment.agreement import Auto, Choice, Features, MadeRows, Sol
 from relrep_exp.alignment.anchors import common_rows
 from relrep_exp.alignment.relative import check_dimension, check_joined
 from relrep_exp.alignment.saved import FileFormat
-from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Moments, folded, united
+from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Eps, Moments, folded, united
+from relrep_exp.training.numbers import as_shipped, wide
 
 FOLDS = 5
 FORMAT = FileFormat("relrep_exp.consensus/1", "consensus", "a consensus")
@@ -39,7 +40,7 @@ class Consensus:
         features: F, random Fourier features that the maps have beside the whitened embedding; 0: the maps
             are linear.
         shrinkage: lambda of the shrunk covariance (Appendix B).
-        eps: its additive constant.
+        eps: its additive constant; `auto`: 5e-8 of the mean variance.
         seed: draws the random features.
 
     Raises:
@@ -53,7 +54,7 @@ class Consensus:
         *,
         features: int = 400,
         shrinkage: float = SHRINKAGE,
-        eps: float = EPS,
+        eps: Eps = EPS,
         seed: int = 0,
     ):
         if m != "auto" and (not isinstance(m, int) or m < 1):
@@ -85,6 +86,7 @@ class Consensus:
         """The encoders that `transform` knows: voters and those that joined."""
         return tuple(self._maps)
 
+    @as_shipped()
     def fit(self, support: Mapping[str, Tensor]) -> Self:
         """Solve for the consensus of these encoders and map each of them to it.
 
@@ -105,6 +107,7 @@ class Consensus:
         self._solve(self._folds())
         return self
 
+    @as_shipped()
     def join(self, name: str, support: Tensor) -> Self:
         """Map one more encoder to the consensus, by its embeddings [K, d] of the support samples.
 
@@ -123,6 +126,7 @@ class Consensus:
         self._maps[name] = self._map(name)
         return self
 
+    @as_shipped()
     def leave(self, name: str) -> Self:
         """Take an encoder out. Where it is a voter, the others' consensus takes the place of theirs together.
 
@@ -147,8 +151,11 @@ class Consensus:
         self._maps.pop(name, None)
         return self
 
+    @as_shipped()
     def transform(self, x: Tensor, encoder: str) -> Tensor:
-        """Map x [N, d] of an encoder to the consensus, [N, m], in the dtype of x; the support's mean is 0.
+        """Map x [N, d] of an encoder to the consensus, [N, m]; the support's mean is 0.
+
+        It comes in the dtype of x, float32 at least.
 
         Raises:
             ValueError: the encoder is unknown or x has another dimension.
@@ -156,7 +163,7 @@ class Consensus:
         check_joined(encoder, self._maps)
         features, (mean, matrix) = self._encoders[encoder][0], self._maps[encoder]
         check_dimension(encoder, x, len(features.mean))
-        return ((features(x) - mean) @ matrix).to(x.dtype)
+        return ((features(x) - mean) @ matrix).to(wide(x[:0]).dtype)
 
     def diagnostics(self) -> dict[str, Any]:
         """Tell its size, what was chosen with which held-out R^2, how far each dimension is agreed on."""
@@ -184,6 +191,7 @@ class Consensus:
         FORMAT.write(path, {f"{i}": self._encoders[name][1] for i, name in enumerate(self._maps)}, header)
 
     @classmethod
+    @as_shipped()
     def load(cls, path: str | Path) -> Consensus:
         """Read what `save` wrote, solve again with the m and the ridge of then; nothing in it is executed.
 

@@ -22,6 +22,7 @@ from relrep_exp.alignment.inverse import InverseRelativeMap, Pruning, inverse_re
 from relrep_exp.alignment.parallel import Preprocessing
 from relrep_exp.alignment.ridge import Ridge
 from relrep_exp.alignment.translation import Descent, Kind, TranslationMap, translation
+from relrep_exp.training.numbers import wide
 
 Array = NDArray[np.floating[Any]]
 FLOATS = (np.float64, np.float32)
@@ -29,6 +30,8 @@ FLOATS = (np.float64, np.float32)
 
 class _Pairwise(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # untyped
     """The part that translations share. Arrays come out in the dtype that goes in, float32 or float64.
+
+    Half precision is read as wider, tensors as arrays.
 
     Attributes:
         map_: the map, with its matrices as tensors.
@@ -49,8 +52,8 @@ class _Pairwise(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """
         if Y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
-        x: Array = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
-        y: Array = check_array(Y, dtype=FLOATS, ensure_2d=False, input_name="Y")
+        x: Array = validate_data(self, _read(X), dtype=FLOATS, ensure_min_samples=2)
+        y: Array = check_array(_read(Y), dtype=FLOATS, ensure_2d=False, input_name="Y")
         self.map_ = self._estimate(_tensor(x), _tensor(y.reshape(len(y), -1)))
         return self
 
@@ -62,7 +65,7 @@ class _Pairwise(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             ValueError: another number of features, NaN or infinite values.
         """
         check_is_fitted(self)
-        x: Array = validate_data(self, X, dtype=FLOATS, reset=False)
+        x: Array = validate_data(self, _read(X), dtype=FLOATS, reset=False)
         return _array(self.map_(_tensor(x)))
 
     @property
@@ -127,7 +130,7 @@ class Translation(_Pairwise):
             ValueError: Y has another number of features than the space that `transform` reaches.
         """  # noqa: D205  # the first sentence needs two lines
         check_is_fitted(self)
-        y: Array = check_array(Y, dtype=FLOATS, input_name="Y")
+        y: Array = check_array(_read(Y), dtype=FLOATS, input_name="Y")
         d = self.map_.matrix.shape[1]
         if y.shape[1] != d:
             raise ValueError(f"Y has {y.shape[1]} features, the space that is left has {d}")
@@ -175,6 +178,11 @@ class InverseRelative(_Pairwise):
             raise ValueError(f"delta={self.delta}, subspaces={self.subspaces}: in [0, 1], and 1 or more")
         pruning = Pruning(self.delta, self.subspaces, self.seed)
         return inverse_relative(x, y, self.scaling, self.ridge, pruning)
+
+
+def _read(x: Any) -> Any:
+    """Make an array of a tensor, of which numpy knows no bfloat16; leave all else to scikit-learn."""
+    return wide(x.detach()).numpy(force=True) if isinstance(x, Tensor) else x
 
 
 def _tensor(x: Array) -> Tensor:

@@ -18,7 +18,8 @@ from relrep_exp.alignment.parallel import (
     rounding_share,
 )
 from relrep_exp.alignment.ridge import Ridge, choose_inverse, settled
-from relrep_exp.alignment.translation import linear
+from relrep_exp.alignment.translation import linear, shifted_product
+from relrep_exp.training.numbers import as_shipped, wide
 from relrep_exp.training.seeding import generator
 
 
@@ -84,10 +85,12 @@ class InverseRelativeMap:
     length: float
     told: dict[str, Any]
 
+    @as_shipped()
     def __call__(self, x: Tensor) -> Tensor:
-        """Map x [N, d1] -> [N, d2], in the dtype of x."""
+        """Map x [N, d1] -> [N, d2], in the dtype of x, float32 at least."""
+        x = wide(x)
         matrix = self.before.gain[:, None] * self.matrix  # with l2 nothing is centred, and norms play no part
-        moved = torch.addmm((-self.before.mean @ matrix).to(x), x, matrix.to(x))
+        moved = shifted_product(x, self.before.mean, matrix, -self.before.mean @ matrix)
         norms = moved.norm(dim=1, keepdim=True).clamp_min(SMALLEST).div_(self.length)
         return moved.div_(norms).mul_(self.after.slope().to(x)).add_(self.after.level().to(x))
 
@@ -96,6 +99,7 @@ class InverseRelativeMap:
         return self.told
 
 
+@as_shipped()
 def inverse_relative(
     x: Tensor,
     y: Tensor,
@@ -124,7 +128,7 @@ def inverse_relative(
         AnchorsError: fewer than two, unequal numbers, not finite, or all the same.
         ValueError: no ridge.
     """
-    anchors = Parallel.of(x, y, scaling)
+    anchors = Parallel.of(wide(x), wide(y), scaling)
     scaled_x, scaled_y = anchors.scaled()
     unit_x, unit_y = F.normalize(scaled_x, dim=1), F.normalize(scaled_y, dim=1)
     added, chosen = settled(ridge, lambda: choose_inverse(unit_x, unit_y))
@@ -154,7 +158,7 @@ def reconstruction(
     Raises:
         AnchorsError: fewer than two anchors, not finite, or all the same.
     """
-    tolerance = rounding_share(anchors, x)
+    tolerance = rounding_share(wide(anchors), wide(x))
     unit, points = F.normalize(anchors.double(), dim=1), F.normalize(x.double(), dim=1)
     added, _ = settled(ridge, lambda: choose_inverse(unit, unit))
     matrix, told = _through(unit, unit, added, pruning or Pruning(), tolerance)

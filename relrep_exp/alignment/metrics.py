@@ -1,18 +1,15 @@
-"""Measures of classification, retrieval between spaces, and the geometry of representations.
-
-Retrieval compares rows by cosine and never holds more than a block of the N x N matrix.
-"""
+"""Measures of classification, retrieval between spaces, and the geometry of representations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BLOCK_ELEMENTS = 2**23
+from relrep_exp.alignment.neighbours import DEVICE_BLOCK, nearest, ranks
 
 
 def weighted_f1(predicted: Tensor, labels: Tensor) -> float:
@@ -46,39 +43,18 @@ class Retrieval:
         return float(self.ranks.reciprocal().mean())
 
 
-def retrieve(queries: Tensor, keys: Tensor, block_elements: int = BLOCK_ELEMENTS) -> Retrieval:
-    """Rank key i among all keys for query i, by cosine.
+def retrieve(queries: Tensor, keys: Tensor, block_elements: int | None = None) -> Retrieval:
+    """Rank key i among all keys for query i, by cosine, as float64 has it.
 
     Args:
         queries: [N, k], row i belongs to row i of keys.
         keys: [N, k].
-        block_elements: scores held at once; bounds memory, never changes a rank.
+        block_elements: cosines held at once, by default as many as the device is fast with; changes no rank.
     """
-    q, c = F.normalize(queries, dim=1), F.normalize(keys, dim=1)
-    ranks = [_ranks(scores, first) for first, scores in _score_blocks(q, c, block_elements)]
-    return Retrieval(torch.cat(ranks))
+    return Retrieval(ranks(queries, keys, block_elements))
 
 
-def _ranks(scores: Tensor, first: int) -> Tensor:
-    """Rank the diagonal entries of scores [b, N], whose rows begin at number `first`.
-
-    Cosines closer than rounding count as equal. A query without a direction (NaN) has rank NaN.
-    """
-    own = scores.gather(1, torch.arange(first, first + len(scores), device=scores.device)[:, None])
-    rounding = 8.0 * torch.finfo(scores.dtype).eps
-    above = (scores > own + rounding).sum(1)
-    tied = (scores >= own - rounding).sum(1) - above - 1
-    ranks = 1.0 + above.double() + 0.5 * tied.double()
-    return ranks.masked_fill(own[:, 0].isnan(), torch.nan)
-
-
-def _score_blocks(queries: Tensor, keys: Tensor, block_elements: int) -> Iterator[tuple[int, Tensor]]:
-    rows = max(1, block_elements // max(len(keys), 1))
-    for first in range(0, len(queries), rows):
-        yield first, queries[first : first + rows] @ keys.T
-
-
-def neighbourhood_overlap(a: Tensor, b: Tensor, k: int = 10, block_elements: int = BLOCK_ELEMENTS) -> float:
+def neighbourhood_overlap(a: Tensor, b: Tensor, k: int = 10, block_elements: int = DEVICE_BLOCK) -> float:
     """Average the share of common members of a row's k nearest rows (by cosine) in both spaces, mutual k-NN.
 
     Args:
@@ -90,19 +66,9 @@ def neighbourhood_overlap(a: Tensor, b: Tensor, k: int = 10, block_elements: int
     k = min(k, len(a) - 1)
     if k < 1:
         return float("nan")
-    near_a, near_b = (_neighbours(F.normalize(x, dim=1), k, block_elements) for x in (a, b))
+    near_a, near_b = (nearest(x, k, block_elements) for x in (a, b))
     common = torch.cat([near_a, near_b], dim=1).sort(dim=1).values
     return float((common[:, 1:] == common[:, :-1]).double().sum(1).mean() / k)
-
-
-def _neighbours(x: Tensor, k: int, block_elements: int) -> Tensor:
-    """Find the k most similar other rows of unit rows x, [N, k]."""
-    found = []
-    for first, scores in _score_blocks(x, x, block_elements):
-        rows = torch.arange(len(scores), device=x.device)
-        scores[rows, rows + first] = -torch.inf
-        found.append(scores.topk(k, dim=1).indices)
-    return torch.cat(found)
 
 
 def normalised_mse(a: Tensor, b: Tensor) -> float:

@@ -20,9 +20,11 @@ from relrep_exp.alignment.anchors import (
 )
 from relrep_exp.alignment.parallel import SMALLEST
 from relrep_exp.alignment.saved import FileFormat
+from relrep_exp.alignment.scale import check_eps
 from relrep_exp.alignment.similarity import Similarity, get_similarity, inner_product
-from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Rows, Whitening, blocks_of, centred_product
+from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Eps, Rows, Whitening, blocks_of, centred_product
 from relrep_exp.store.files import write_npy
+from relrep_exp.training.numbers import as_shipped, wide
 
 FORMAT = FileFormat("relrep_exp.relative_space/1", "space", "a relative space")
 
@@ -66,7 +68,7 @@ class RelativeSpace:
         m: number of anchors.
         support: K, at most this many samples are mixed into anchors.
         shrinkage: lambda of Appendix B.
-        eps: additive constant of Appendix B.
+        eps: additive constant of Appendix B; `auto`: 5e-8 of an encoder's mean variance, tr(Sigma)/d.
         seed: draws the support set and whatever the strategy draws.
 
     Raises:
@@ -81,7 +83,7 @@ class RelativeSpace:
         m: int = 300,
         support: int = 5000,
         shrinkage: float = SHRINKAGE,
-        eps: float = EPS,
+        eps: Eps = EPS,
         seed: int = 0,
     ):
         self.similarity = get_similarity(similarity) if isinstance(similarity, str) else similarity
@@ -115,6 +117,7 @@ class RelativeSpace:
         """Row numbers [K] of the parallel samples whose embeddings a joining encoder must give."""
         return self.anchor_set.ids
 
+    @as_shipped()
     def fit(self, spaces: Mapping[str, Tensor | Space]) -> Self:
         """Choose the anchors on these encoders and admit them.
 
@@ -141,11 +144,13 @@ class RelativeSpace:
             self.admit(name, space)
         return self
 
+    @as_shipped()
     def admit(self, name: str, space: Space) -> Self:
         """Let in an encoder by its embeddings of all N training samples, of which the support is taken."""
         ids = self.support_ids.to(space.x.device)
         return self._add(name, space.x[ids], space.whitening(self.shrinkage, self.eps))
 
+    @as_shipped()
     def join(self, name: str, support: Tensor, metric: Rows | Space | None = None) -> Self:
         """Let in an encoder that the anchors were not chosen on.
 
@@ -155,6 +160,7 @@ class RelativeSpace:
             metric: its own unlabelled embeddings for mean and covariance, [N, d], a tensor or `FileRows`; the
                 support by default.
         """
+        support = wide(support)
         measured = support if metric is None else metric
         if isinstance(measured, Space):
             whitening = measured.whitening(self.shrinkage, self.eps)
@@ -165,10 +171,13 @@ class RelativeSpace:
     def transform(self, x: Tensor, encoder: str) -> Tensor:
         """Compute relative representations RR(x) (Eq. 1). x [N, d] -> [N, m].
 
+        x is cast to the type of the encoder's anchors, as embeddings were when it joined: float32 at least.
+
         Raises:
             ValueError: the encoder is unknown or x has another dimension.
         """
-        return self._reader(encoder, x).project(x)
+        member = self._reader(encoder, x)
+        return member.project(x.to(member.anchors.dtype))
 
     def transform_blocks(self, x: Rows, encoder: str) -> Iterator[Tensor]:
         """Do the same with any number of rows, block after block, [n, m]; memory does not grow with N.
@@ -237,6 +246,8 @@ class RelativeSpace:
             raise ValueError(
                 f"{name!r}: support has dimension {support.shape[1]}, its metric set {len(whitening.mean)}"
             )
+        if self.similarity.prepare == "whitened":
+            check_eps(name, support, self.eps)
         self.members[name] = self._member(self.anchor_set.mix(support), whitening)
         return self
 
@@ -273,8 +284,8 @@ def bind(similarity: Similarity, anchors: Tensor, whitening: Whitening) -> Calla
     points = similarity.points(anchors, whitening)
     if similarity.prepare == "whitened" and similarity.compare is inner_product:
         folded = (points @ whitening.matrix).T.contiguous()
-        return lambda x: centred_product(x, whitening.mean, folded)
+        return as_shipped()(lambda x: centred_product(x, whitening.mean, folded))
     if similarity.prepare == "unit" and similarity.compare is inner_product:
         unit = points.T.contiguous()
-        return lambda x: (x @ unit) / x.norm(dim=1, keepdim=True).clamp_min(SMALLEST)
-    return lambda x: similarity.compare(similarity.points(x, whitening), points)
+        return as_shipped()(lambda x: (x @ unit) / x.norm(dim=1, keepdim=True).clamp_min(SMALLEST))
+    return as_shipped()(lambda x: similarity.compare(similarity.points(x, whitening), points))

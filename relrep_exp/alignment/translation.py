@@ -15,7 +15,9 @@ from torch import Tensor
 
 from relrep_exp.alignment.parallel import SMALLEST, Parallel, Preprocessing, Scaler
 from relrep_exp.alignment.ridge import Ridge, choose_linear, settled
+from relrep_exp.alignment.whitening import centred_product
 from relrep_exp.errors import nearest
+from relrep_exp.training.numbers import as_shipped, wide
 
 Kind = Literal["affine", "linear", "l_ortho", "ortho"]
 QUICK_FROM = 10**10  # multiplications from which float32 products are tried first
@@ -47,13 +49,14 @@ class TranslationMap:
     after: Scaler
     told: dict[str, Any]
 
+    @as_shipped()
     def __call__(self, x: Tensor) -> Tensor:
-        """Map x [N, d1] -> [N, d2], in the dtype of x."""
-        matrix, offset = (part.to(x) for part in self.folded())
-        if self.before.length is None:
-            return torch.addmm(offset, x, matrix)
-        norms = x.norm(dim=1, keepdim=True).clamp_min(SMALLEST)
-        return (x @ matrix).div_(norms).add_(offset)
+        """Map x [N, d1] -> [N, d2], in the dtype of x, float32 at least."""
+        x, (matrix, offset) = wide(x), self.folded()
+        if self.before.length is not None:
+            norms = x.norm(dim=1, keepdim=True).clamp_min(SMALLEST)
+            return (x @ matrix.to(x)).div_(norms).add_(offset.to(x))
+        return shifted_product(x, self.before.mean, matrix, offset)
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """Fold both scalings and the matrix into W [d1, d2] and b [d2]; with l2 of rows of norm 1."""
@@ -69,6 +72,22 @@ class TranslationMap:
     def diagnostics(self) -> dict[str, Any]:
         """Tell anchors, rank and condition number, constant features, how it was solved."""
         return self.told
+
+
+def shifted_product(x: Tensor, mean: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
+    """Multiply x matrix + offset in the dtype of x, the mean taken off first: far from 0 the sum cancels.
+
+    Args:
+        x: [N, d1].
+        mean: of such rows, float64, [d1].
+        matrix: float64, [d1, d2].
+        offset: float64, [d2].
+    """
+    shift = mean.to(x)  # as x is rounded, and the product gets back what that leaves of the mean
+    left = (offset + shift.double() @ matrix).to(x)
+    if not bool(shift.any()):
+        return torch.addmm(left, x, matrix.to(x))
+    return centred_product(x, shift, matrix.to(x)).add_(left)
 
 
 @dataclass(frozen=True)
@@ -94,6 +113,7 @@ class Descent:
     lr: float
 
 
+@as_shipped()
 def translation(
     kind: Kind,
     x: Tensor,
@@ -127,6 +147,8 @@ def translation(
         raise ValueError(f"no translation {kind!r}: {nearest(kind, _ESTIMATES)}")
     if (descent and kind != "affine") or (ridge and kind == "ortho"):
         raise ValueError(f"{kind}: gradient descent is for affine alone, and ortho has no ridge")
+
+    x, y = wide(x), wide(y)
 
     def estimate(exact: bool) -> tuple[Parallel, Estimate, dict[str, Any]]:
         anchors = Parallel.of(x, y, scaling, exact=exact, centre=kind == "affine")

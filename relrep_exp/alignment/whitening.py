@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
+
+from relrep_exp.training.numbers import as_shipped, wide
+
+Eps = float | Literal["auto"]
 
 SHRINKAGE = 0.15
 EPS = 5e-8
@@ -48,8 +52,9 @@ class Whitening:
     count: int
 
     @classmethod
-    def fit(cls, x: Rows, shrinkage: float = SHRINKAGE, eps: float = EPS) -> Whitening:
-        """Estimate mean and shrunk covariance in float64, then cast to the dtype of x.
+    @as_shipped()
+    def fit(cls, x: Rows, shrinkage: float = SHRINKAGE, eps: Eps = EPS) -> Whitening:
+        """Estimate mean and shrunk covariance in float64, then cast to the dtype of x, float32 at least.
 
         x is read once, block by block: a tensor, or the rows of files in memory that N does not enter.
 
@@ -60,7 +65,7 @@ class Whitening:
         Args:
             x: the metric set, [N, d], N >= 2: a tensor or `FileRows`.
             shrinkage: lambda in [0, 1].
-            eps: additive constant >= 0.
+            eps: additive constant >= 0; `auto`: 5e-8 of tr(Sigma)/d, whatever the scale of x.
 
         Raises:
             ValueError: x is not a finite matrix of at least two rows, or all its rows are equal.
@@ -74,6 +79,7 @@ class Whitening:
         """Move the map to a device."""
         return replace(self, mean=self.mean.to(device), matrix=self.matrix.to(device))
 
+    @as_shipped()
     def __call__(self, x: Tensor) -> Tensor:
         """Whitened coordinates x_w = L (x - mu). x [N, d] -> [N, d]."""
         return centred_product(x, self.mean, self.matrix)
@@ -91,12 +97,13 @@ def centred_product(x: Tensor, mean: Tensor, matrix: Tensor) -> Tensor:
     return product
 
 
-def shrunk(covariance: Tensor, shrinkage: float, eps: float) -> Tensor:
+def shrunk(covariance: Tensor, shrinkage: float, eps: Eps) -> Tensor:
     """Shrink to Sigma_lambda of Appendix B. covariance [d, d] -> [d, d]."""
     d = len(covariance)
     identity = torch.eye(d, dtype=covariance.dtype, device=covariance.device)
     isotropic = covariance.diagonal().sum() / d
-    return (1 - shrinkage) * covariance + (shrinkage * isotropic + eps) * identity
+    added = EPS * isotropic if eps == "auto" else eps
+    return (1 - shrinkage) * covariance + (shrinkage * isotropic + added) * identity
 
 
 def inverse_root(sigma: Tensor) -> tuple[Tensor, float, int]:
@@ -142,7 +149,7 @@ def _checked_dtype(x: Rows) -> torch.dtype:
     if head.ndim != 2 or len(x) < 2:
         shape = (len(x), *head.shape[1:])
         raise ValueError(f"statistics need a matrix [N, d] with N >= 2, not {shape}")
-    return head.dtype
+    return wide(head).dtype
 
 
 @dataclass(frozen=True)

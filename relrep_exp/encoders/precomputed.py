@@ -135,12 +135,15 @@ def _read_npz(path: Path) -> Arrays:
 
 
 def _read_safetensors(path: Path) -> Arrays:
+    import torch
     from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors.torch import load_file
 
     try:
-        return load_file(path)
-    except (SafetensorError, KeyError, OSError) as error:
+        # numpy has no bfloat16, whose numbers are float32's
+        tensors = {name: x.float() if x.dtype == torch.bfloat16 else x for name, x in load_file(path).items()}
+        return {name: x.numpy() for name, x in tensors.items()}
+    except (SafetensorError, KeyError, OSError, TypeError) as error:
         remedy = "write it again with safetensors.numpy.save_file; float32 is safe"
         raise user_error(f"{path} is not a readable .safetensors: {error}", remedy) from None
 
@@ -203,7 +206,10 @@ def _space_problems(
     if not finite.all():
         bad, first = int((~finite).sum()), int(np.flatnonzero(~finite)[0])
         what = f"encoder {name!r}: NaN, infinity or beyond 1e18 in {bad} rows, the first is row {first}"
-        return [Problem(what, "remove these samples from every array, or mend the encoder")]
+        remedy = "remove these samples from every array, or mend the encoder"
+        if x.dtype == np.float16:
+            remedy += "; float16 ends at 65,504, which float32 does not"
+        return [Problem(what, remedy)]
     seen = x if train is None else x[train]  # statistics see training rows only
     constant = np.flatnonzero(seen.max(axis=0) == seen.min(axis=0))
     if len(constant) == x.shape[1]:

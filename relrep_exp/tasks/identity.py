@@ -93,13 +93,15 @@ def param_identity(config: Config, encoders: Sequence[str], own: Sequence[str]) 
     }
 
 
-def statistics_identity(encoder: str, shrinkage: float, eps: float, rows: str = TRAIN) -> dict[str, Any]:
+def statistics_identity(
+    encoder: str, shrinkage: float, eps: float | str, rows: str = TRAIN
+) -> dict[str, Any]:
     """List what determines the statistics of an encoder.
 
     Args:
         encoder: the key of its embeddings.
         shrinkage: lambda of Appendix B.
-        eps: additive constant of Appendix B.
+        eps: additive constant of Appendix B, or `auto`.
         rows: `TRAIN`, or the digest of the numbers of some training samples.
     """
     parts = {"encoder": encoder, "rows": rows, "shrinkage": shrinkage, "eps": eps}

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from relrep_exp.alignment.anchors import Space
-from relrep_exp.alignment.whitening import Whitening
+from relrep_exp.alignment.whitening import Eps, Whitening
 from relrep_exp.config.schema import Config
 from relrep_exp.data.sources import Dataset
 from relrep_exp.encoders.embeddings import Embeddings
@@ -47,7 +47,7 @@ class StatisticsCache:
     _made: set[str] = field(default_factory=set)
 
     def whitening(
-        self, embeddings: str, x: Tensor, shrinkage: float, eps: float, rows: Tensor | None
+        self, embeddings: str, x: Tensor, shrinkage: float, eps: Eps, rows: Tensor | None
     ) -> Whitening:
         """Fit or read the statistics of some training rows of an encoder.
 

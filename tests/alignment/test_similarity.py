@@ -171,3 +171,42 @@ def test_a_similarity_of_ones_own_reaches_the_relative_space(monkeypatch):
     torch.testing.assert_close(
         relative("tanh", lambda x: x), torch.tanh(relative("wip", lambda x: x)), rtol=1e-9, atol=1e-9
     )
+
+
+FAR = 1000.0 + torch.randn(90, 64, generator=torch.Generator().manual_seed(1))  # spreads from the origin
+
+
+def angle_of_directions(x, a):
+    u, v = x / np.sqrt(x @ x), a / np.sqrt(a @ a)
+    return 2 * np.arcsin(np.sqrt(np.sum((u - v) ** 2)) / 2) / np.pi
+
+
+@pytest.mark.parametrize(
+    "name, formula",
+    [
+        ("euclidean", lambda x, a: np.sqrt(np.sum((x - a) ** 2))),
+        ("l1", lambda x, a: np.sum(np.abs(x - a))),
+        ("angular", angle_of_directions),
+    ],
+)
+def test_distances_are_exact_and_the_same_in_any_batch_far_from_the_origin(name, formula):
+    anchors = FAR[:40]
+    x = torch.cat([FAR, FAR[:5].nextafter(torch.full((), torch.inf))])  # and beside an anchor
+    space = RelativeSpace(AnchorSet.picking(torch.arange(40), torch.arange(40)), name).join("a", anchors)
+    got = space.transform(x, "a")
+    exact_x, exact_anchors = (points.numpy().astype(np.longdouble) for points in (x, anchors))
+    expected = [[formula(row, a) for a in exact_anchors] for row in exact_x]
+    np.testing.assert_allclose(got, np.array(expected, dtype=np.float64), rtol=1e-5)
+    assert torch.equal(torch.cat([space.transform(rows, "a") for rows in x.split(1)]), got)
+    assert torch.equal(torch.cat([space.transform(rows, "a") for rows in x.split(7)]), got)
+
+
+@pytest.mark.parametrize("m", [20, 64, 80])
+def test_the_change_of_basis_is_solved_exactly_far_from_the_origin(m):
+    anchors, x = FAR[:m], FAR[80:]
+    space = RelativeSpace(AnchorSet.picking(torch.arange(m), torch.arange(m)), "change_of_basis")
+    got = space.join("a", anchors).transform(x, "a").numpy()
+    expected = np.linalg.lstsq(anchors.double().numpy().T, x.double().numpy().T, rcond=None)[0].T
+    assert np.linalg.norm(got - expected) < 1e-5 * np.linalg.norm(expected)
+    batches = torch.cat([space.transform(rows, "a") for rows in x.split(1)]).numpy()
+    np.testing.assert_allclose(batches, got, rtol=1e-5)

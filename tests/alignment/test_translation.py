@@ -235,3 +235,13 @@ def test_anchors_that_differ_by_rounding_alone_are_refused(scaling):
 def test_requests_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValueError, match=r"scaling|translation|ridge|descent"):
         translation(**({"kind": "linear", "x": FINE, "y": FINE} | wrong))
+
+
+@pytest.mark.parametrize("scaling", ["standard", "center"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_maps_of_float32_are_those_of_float64_a_thousand_spreads_from_the_origin(kind, scaling):
+    g = torch.Generator().manual_seed(0)
+    x, y = 1000 + torch.randn(400, 64, generator=g), torch.randn(400, 48, generator=g)
+    found = translation(kind, x[:300], y[:300], scaling)
+    exact = translation(kind, x[:300].double(), y[:300].double(), scaling)(x[300:].double())
+    assert (found(x[300:]) - exact).norm() < 1e-5 * exact.norm()

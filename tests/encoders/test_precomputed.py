@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as torch_save_file
 
 from relrep_exp.app.plan import make_plan
 from relrep_exp.app.run import run as make_record
@@ -232,6 +233,22 @@ def test_npz_and_safetensors_give_the_same_numbers(run, tmp_path, arrays, file):
     first, second = run("anchors=random"), run("anchors=random", f"zoo.path={path}")
     assert second.fresh and second.record.key != first.record.key
     assert second.record.rows == first.record.rows
+
+
+def test_bfloat16_is_read_as_float32(tmp_path, arrays):
+    path = tmp_path / "mine.safetensors"
+    tensors = {name: torch.from_numpy(x) for name, x in arrays.items()}
+    low = {name: tensors[name].bfloat16() for name in "abc"}
+    torch_save_file({**tensors, **low}, path)
+    for name, x in spaces(load(path)).items():
+        assert torch.equal(x, low[name].float())
+
+
+def test_float16_that_ended_at_its_largest_number_is_told_of(tmp_path, arrays):
+    with np.errstate(over="ignore"):
+        path = saved(tmp_path, arrays, a=(1e5 * arrays["a"]).astype(np.float16))
+    with pytest.raises(UserError, match=r"infinity.*float16 ends at 65,504"):
+        load(path)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 0.0), (np.float16, 1e-2), (">f4", 0.0)])

@@ -23,6 +23,7 @@ from relrep_exp.errors import UserError, user_error
 from relrep_exp.store.files import CONF
 from relrep_exp.training.device import Training
 from relrep_exp.training.fit import CurvesModule, EpochBatches, fit
+from relrep_exp.training.numbers import as_shipped
 from relrep_exp.training.seeding import generator
 
 _LOG = logging.getLogger("relrep_exp")
@@ -116,6 +117,7 @@ class Param:
         chosen = {name: value for name, value in hyperparameters.items() if name in names}
         return Param(ParamSettings(**chosen), similarity, training, precision)
 
+    @as_shipped()
     def __call__(self, spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
         """Learn P [m, K] on the given spaces.
 
@@ -183,7 +185,7 @@ class ParamModule(CurvesModule):
             mixed += [space.x[ids] - space.whitening.mean for space in spaces.values()]
             self.points = [self.similarity.points(space.x, space.whitening) for space in spaces.values()]
         self.support = self.products.operand(torch.cat(mixed, dim=1))
-        normal = torch.randn(m, len(ids), generator=generator(seed, "param logits"))
+        normal = torch.randn(m, len(ids), generator=generator(seed, "param logits"), dtype=torch.float32)
         start = (self.settings.init_std * normal).to(self.squares)
         if self.settings.start == "consensus":
             parallel = {name: space.whitened[ids] for name, space in spaces.items()}
@@ -224,9 +226,12 @@ class ParamModule(CurvesModule):
 
     def diverged(self, names: str) -> UserError:
         """Tell which losses are not finite; nothing is recorded."""
+        precision = self.products.precision
+        precise = "" if precision == "float32" else f"learn in float32 (now runtime.precision={precision}), "
         return user_error(
             f"PARAM diverged in epoch {self.current_epoch}: {names} is not finite",
-            f"lower anchors.lr (now {self.settings.lr:g}) or raise the temperatures; nothing is recorded",
+            f"{precise}lower anchors.lr (now {self.settings.lr:g}) or raise the temperatures; "
+            "nothing is recorded",
         )
 
 

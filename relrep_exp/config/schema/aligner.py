@@ -34,7 +34,7 @@ class RelativeConfig:
     name: Literal["relative"]
     support: Support = 5000
     shrinkage: Share = 0.15
-    eps: NonNegative = 5e-8
+    eps: NonNegative | Literal["auto"] = 5e-8
     statistics: Literal["train", "support"] = "train"
 
 
@@ -100,7 +100,7 @@ class ConsensusConfig:
     ridge: Positive | Literal["auto"] = "auto"
     features: Annotated[int, Field(ge=0)] = 400
     shrinkage: Share = 0.15
-    eps: NonNegative = 5e-8
+    eps: NonNegative | Literal["auto"] = 5e-8
 
 
 @dataclass(frozen=True, config=strict)
