@@ -12,13 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from relrep_exp.alignment import metrics
+from relrep_exp.alignment import chance, metrics, sampling
 from relrep_exp.alignment.aligner import Aligner, Readings
 from relrep_exp.tasks.identity import method_name
 from relrep_exp.tasks.measure import ALIGNERS
 from relrep_exp.tasks.pictures import anchor_view
 from relrep_exp.tasks.work import Result, Work
+from relrep_exp.training.seeding import generator
 
+PERMUTED_ROWS = 500  # up to which `task.permutations=auto` permutes
 _LOG = logging.getLogger("relrep_exp")
 
 
@@ -87,7 +89,12 @@ def describe(work: Work, aligners: Mapping[str, Aligner], read: Readings) -> Res
             "recall@5": nearest.recall(5),
             "nmse": metrics.normalised_mse(native, carried),
             "cka": metrics.linear_cka(native, carried),
+            "cka_debiased": chance.debiased_cka(native, carried),
             "overlap": metrics.neighbourhood_overlap(native, carried, work.config.task.neighbours),
+            "mrr_se": sampling.mean_error(nearest.ranks.reciprocal()),
+            "recall@1_se": sampling.mean_error(nearest.ranks <= 1),
+            "recall@5_se": sampling.mean_error(nearest.ranks <= 5),
+            **_beyond_chance(work, native, carried),
         }
     for (source, target), found in values.items():
         result.add(source, target, aligners[target].method, found)
@@ -98,6 +105,17 @@ def describe(work: Work, aligners: Mapping[str, Aligner], read: Readings) -> Res
     if work.config.task.view_anchors:
         result.views += anchor_view(work, aligners[target], source, target)
     return result
+
+
+def _beyond_chance(work: Work, native: Tensor, carried: Tensor) -> dict[str, float]:
+    """Compare the agreement of parallel rows with that of permuted ones; all pairs have the same orders."""
+    task, n = work.config.task, len(native)
+    few = chance.LEAST_PERMUTATIONS if n <= PERMUTED_ROWS else 0
+    permutations = task.permutations if isinstance(task.permutations, int) else few
+    if not permutations or n < 2:
+        return {}
+    draws = generator(work.config.seed, "permutations")
+    return chance.beyond_chance(native, carried, task.neighbours, permutations, draws)
 
 
 def _samples_view(work: Work, aligner: Aligner, source: str, target: str) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from relrep_exp.alignment import metrics
+from relrep_exp.alignment import metrics, sampling
 from relrep_exp.alignment.aligner import Aligner, Readings
 from relrep_exp.tasks.decoders.classifiers import Job, fit_decoders
 from relrep_exp.tasks.held_out import describe
 from relrep_exp.tasks.work import Result, Work
+from relrep_exp.training.seeding import scoped_seed
 
 
 def stitching(work: Work, aligners: Mapping[str, Aligner]) -> Result:
@@ -48,9 +49,12 @@ def stitching(work: Work, aligners: Mapping[str, Aligner]) -> Result:
                 if aligner.carries(source, target):
                     decoder = decoders[wanted[source, target]]
                     predicted = decoder.predict(read_test(aligner, source, target))
+                    draws = scoped_seed(work.config.seed, "test samples")  # the same for every pair
                     values = {
                         "f1_weighted": metrics.weighted_f1(predicted, labels),
+                        "f1_weighted_se": sampling.weighted_f1_error(predicted, labels, draws),
                         "accuracy": metrics.accuracy(predicted, labels),
+                        "accuracy_se": sampling.mean_error(predicted == labels),
                     }
                     result.add(source, target, aligner.method, values)
     return result

@@ -27,10 +27,12 @@ from relrep_exp.tasks.held_out import fit_aligners
 from relrep_exp.tasks.measure import measure
 
 TASK = StitchingTask(name="test_stitch", kind="stitching", neighbours=5, view_samples=12)
-CLASSIFICATION = {"f1_weighted", "accuracy"}
-AGREEMENT = {"mrr", "recall@1", "recall@5", "nmse", "cka", "overlap"}
+CLASSIFICATION = {"f1_weighted", "accuracy", "f1_weighted_se", "accuracy_se"}
+AGREEMENT = {"mrr", "recall@1", "recall@5", "mrr_se", "recall@1_se", "recall@5_se", "nmse", "cka", "overlap"}
+NULL = {f"{one}_{what}" for one in ("cka", "overlap", "cknna") for what in ("null", "calibrated")}
+CHANCE = {"cka_debiased", "cknna", *NULL}
 OF_TARGET = {"rr_std", "effective_rank", "parallel_points"}
-UNBOUNDED = {"nmse", "effective_rank", "rr_std", "parallel_points"}
+UNBOUNDED = {"nmse", "effective_rank", "rr_std", "parallel_points", "cka_debiased", "cknna_null"}
 DECODERS = [LinearConfig(name="linear"), HeadConfig(name="mlp", epochs=1), SvmConfig(name="svm")]
 RESCALED = [LinearConfig(name="linear", scaling="std"), replace(DECODERS[1], scaling="per_feature")]
 KINDS = {RelativeAligner: 9, FirstRelativeAligner: 6, SingleRelativeAligner: 3}  # different decoders of each
@@ -215,7 +217,7 @@ def test_rows_of_every_pair(embeddings, anchors):
     assert found.keys() == {(source, target) for source in "abc" for target in "abc"}
     for (source, target), values in found.items():
         own = CLASSIFICATION | OF_TARGET
-        assert values.keys() == (own if source == target else CLASSIFICATION | AGREEMENT)
+        assert values.keys() == (own if source == target else CLASSIFICATION | AGREEMENT | CHANCE)
         bounded = [v for metric, v in values.items() if metric not in UNBOUNDED]
         assert all(0 <= value <= 1 for value in bounded)
     assert {row.method for row in rows} == {"method"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
 from relrep_exp.config.schema.aligner import AlignerConfig
@@ -25,6 +25,17 @@ from relrep_exp.config.schema.types import (
 )
 from relrep_exp.config.schema.zoos import ZooConfig
 
+LEAST_PERMUTATIONS = 19
+
+
+def _enough_to_show(permutations: int) -> int:
+    if 0 < permutations < LEAST_PERMUTATIONS:
+        raise ValueError(f"of so few none shows anything at 5 %: {LEAST_PERMUTATIONS} or more, or 0 for none")
+    return permutations
+
+
+Permutations = Annotated[int, Field(ge=0), AfterValidator(_enough_to_show)]
+
 
 @dataclass(frozen=True, config=strict)
 class TaskConfig:
@@ -38,6 +49,7 @@ class TaskConfig:
     name: Name
     kind: Name
     neighbours: Count = 10
+    permutations: Literal["auto"] | Permutations = "auto"
     view_samples: Count = 60
     view_anchors: Annotated[int, Field(ge=0)] = 0
     test_encoders: Annotated[list[Name], Field(min_length=1)] | None = None

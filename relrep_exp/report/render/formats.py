@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Iterable
 
 from relrep_exp.report.render.terminal import cell_text, cells_of, paper_text, without_repeats
+from relrep_exp.report.tables.noise import interquartile_mean
 from relrep_exp.report.tables.table import Cell, Table
 
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*<>|\[\]])")
@@ -21,8 +23,14 @@ _LATEX_SPECIAL = {
     "↓": r"$\downarrow$",
     **{char: f"\\{char}" for char in "&%$#_{}"},
 }
-_COMPARED = ["change", "default"]
-_PAPER = ["paper_mean", "paper_std", "paper_n", "difference", "p", "verdict"]
+# Columns of a CSV that stand there if any of them has a value.
+_ASIDE = (
+    ("change", "default"),
+    ("best", "p_best"),
+    ("test_se",),
+    ("iqm", "iqm_low", "iqm_high"),
+    ("paper_mean", "paper_std", "paper_n", "difference", "p", "verdict"),
+)
 
 
 def to_markdown(table: Table) -> str:
@@ -97,28 +105,31 @@ def to_csv(table: Table) -> str:
     A cell without a value has n = 0 and empty fields; `reason` says why, or why the paper's number beside it
     is not tested. The closing rows are left out: a reader who averages a column must not average averages.
     """
-    lines = [line for line in table.rows if not line.closing]
-    cells = [cell for line in lines for cell in line.cells if cell]
-    fields = [
-        *table.fields,
-        *(["method"] if "method" not in table.fields else []),
-        "metric",
-        "mean",
-        "std",
-        "n",
+    first, second = table.fields
+    rows = [
+        {
+            "method": line.method_in(column),
+            "metric": line.measure_in(column).name,
+            "n": 0,
+            first: line.target,
+            second: line.source,
+            **_numbers(cell),
+        }
+        for line in table.rows
+        if not line.closing
+        for cell, column in cells_of(line, table)
     ]
-    fields += _COMPARED if any(cell.change is not None for cell in cells) else []
-    fields += _PAPER if any(cell.beside for cell in cells) else []
+    known = {name for row in rows for name, value in row.items() if value is not None}
+    fields = [*table.fields, *(["method"] if "method" not in table.fields else [])]
+    fields += ["metric", "mean", "std", "n"]
+    for group in _ASIDE:
+        fields += group if known.intersection(group) else ()
     stream = io.StringIO()
     writer = csv.DictWriter(
         stream, [*fields, "reason"], restval="", extrasaction="ignore", lineterminator="\n"
     )
     writer.writeheader()
-    for line in lines:
-        for cell, column in cells_of(line, table):
-            first, second = table.fields
-            row = {"method": line.method_in(column), "metric": line.measure_in(column).name, "n": 0}
-            writer.writerow({**row, first: line.target, second: line.source, **_numbers(cell)})
+    writer.writerows(rows)
     return stream.getvalue()
 
 
@@ -131,6 +142,12 @@ def _numbers(cell: Cell | None) -> dict[str, object]:
         found |= {"mean": cell.mean, "std": cell.std, "n": cell.n}
     if cell.change is not None:
         found |= {"change": cell.change, "default": int(cell.default)}
+    if cell.best or cell.p is not None:
+        found |= {"best": int(cell.best), "p_best": cell.p}
+    if not math.isnan(cell.error):
+        found["test_se"] = cell.error
+    if middle := interquartile_mean(cell):
+        found |= dict(zip(("iqm", "iqm_low", "iqm_high"), middle, strict=True))
     if beside := cell.beside:
         found |= {"paper_mean": beside.mean, "paper_std": beside.std, "paper_n": beside.n}
         found |= {"difference": beside.difference, "p": beside.p, "verdict": beside.verdict}

@@ -112,6 +112,7 @@ def to_terminal(table: Table, stream: TextIO | None = None) -> None:
         console.width = TERMINAL_WIDTH
     grid = _rich_table(table, console)
     least = sum((column.width or column.min_width or 0) + _COLUMN_GAP for column in grid.columns)
+    least -= 1  # the gap after the last column is its padding alone
     console.width = max(console.width, least)
     with console.capture() as captured:
         console.print(grid)

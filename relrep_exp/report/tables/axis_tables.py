@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from relrep_exp.report.tables.best import Contest, contests_of_rows, mark_best, with_uncertainty
 from relrep_exp.report.tables.effects import BASE, effects_of
 from relrep_exp.report.tables.measures import JOIN, measure_of
 from relrep_exp.report.tables.points import (
@@ -18,17 +19,7 @@ from relrep_exp.report.tables.points import (
     runs_of_methods,
     series_of,
 )
-from relrep_exp.report.tables.table import (
-    RANKING,
-    Cell,
-    Column,
-    Line,
-    Table,
-    mark_best,
-    seeds_legend,
-    winners,
-    with_best,
-)
+from relrep_exp.report.tables.table import Cell, Column, Line, Table, seeds_legend
 
 if TYPE_CHECKING:
     from typing import Any
@@ -94,24 +85,21 @@ def methods_table(experiment: ExperimentConfig, points: Sequence[Point], gaps: S
     methods = methods_of(experiment, points, gaps)
     own = {method for method in methods if is_absolute(experiment, method)}
     rows: list[Line] = []
+    contests: list[Contest] = []
     for place, cells in _cells_along(experiment, points, gaps, methods).items():
-        lines = [
+        rivals = [len(rows) + number for number, method in enumerate(methods) if method not in own]
+        contests += [
+            Contest(column.measure, tuple((row, number) for row in rivals), closing=False)
+            for number, column in enumerate(columns)
+        ]
+        rows += [
             Line(str(place), m, tuple(cells[m, column.measure.name] for column in columns), method=m)
             for m in methods
         ]
-        for number, column in enumerate(columns):
-            rivals = {
-                row: cell.mean
-                for row, line in enumerate(lines)
-                if (cell := line.cells[number]) and line.method not in own
-            }
-            for row in winners(column.measure, rivals):
-                lines[row] = with_best(lines[row], [number])
-        rows += lines
     x = str(experiment.x)
     title = f"{_tasks(points)}: {', '.join(column.measure.label for column in columns)}"
-    ranking = RANKING.replace("per row", f"per {x}")
-    table = Table(title, columns, tuple(rows), "", (x, "method"), (x, "method"), ranking)
+    marked, ranking = mark_best(rows, contests, per=x)
+    table = with_uncertainty(Table(title, columns, marked, "", (x, "method"), (x, "method"), ranking))
     alone = f" ({', '.join(sorted(own))}: each with itself)" if own else ""
     told = [_TOLD[metric] for metric in experiment.metrics if metric in _TOLD]
     return replace(table, legend=seeds_legend(table, "; ".join([f"{_OVER}{alone}", *told])))
@@ -198,13 +186,12 @@ def _table(
 ) -> Table:
     """Lay out lines that hold several measures, or columns that do."""
     held = list(dict.fromkeys(line.measure_in(column) for line in lines for column in columns))
-    rows = tuple(mark_best(line, columns) for line in lines)
-    ranked = any(cell.best for line in rows for cell in line.cells if cell)
+    rows, ranking = mark_best(lines, contests_of_rows(lines, columns))
     if len({column.measure for column in columns}) > 1:  # each column says its own
         columns = tuple(replace(c, label=f"{c.label}, {c.measure.unit}") for c in columns)
     tasks = _tasks(points)
     title = f"{tasks}: {', '.join(measure.label for measure in held)}" if held else tasks
-    table = Table(title, columns, rows, "", names, fields, RANKING if ranked else "")
+    table = with_uncertainty(Table(title, columns, rows, "", names, fields, ranking))
     alone = bool(held) and all(measure.per_encoder for measure in held)
     what = _ALONE if alone else _OVER
     if len(held) == 1:

@@ -82,4 +82,4 @@ def effects_of(experiment: ExperimentConfig, points: Sequence[Point]) -> list[Ef
 
 def _scores(records: dict[int, Record], measure: Measure) -> dict[int, float]:
     scores = {seed: score(record, measure.name) for seed, record in records.items()}
-    return {seed: value for seed, value in scores.items() if value is not None}
+    return {seed: found.value for seed, found in scores.items() if found is not None}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 JOIN = "join_seconds"  # of a record's timings, not of its rows: seconds until a new encoder can be read
 RESCALED = "accuracy@"  # followed by the factor
+ERROR = "_se"  # after a metric's name: its standard error over test samples
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Measure:
         return f"{self.label} in %" if self.percent else self.label
 
 
+_AGREEMENT = {"cka": "CKA", "overlap": "overlap", "cknna": "CKNNA"}
+
 # In the order of the columns of a run's table.
 _KNOWN = (
     Measure("f1_weighted", "weighted F1", percent=True, decimals=2, short="F1 %"),
@@ -87,13 +90,22 @@ _KNOWN = (
 )
 MEASURES = {measure.name: measure for measure in _KNOWN}
 
+# What no table shows that does not ask for it: agreement beside chance, a part above it of 0 to 1.
+_ON_DEMAND = (
+    Measure("cka_debiased", "debiased CKA"),
+    Measure("cknna", "CKNNA"),
+    *(Measure(f"{one}_null", f"{label} by chance", better=0) for one, label in _AGREEMENT.items()),
+    *(Measure(f"{one}_calibrated", f"{label} above chance") for one, label in _AGREEMENT.items()),
+)
+
 
 def measure_of(metric: str) -> Measure:
     """Look up a measure by name; an unknown metric prints under its own name and is not ranked."""
     if metric.startswith(RESCALED):
         label = f"accuracy at {metric.removeprefix(RESCALED)}x"
         return Measure(metric, label, percent=True, decimals=2, better=0, per_encoder=True)
-    return MEASURES.get(metric) or Measure(metric, metric, better=0)
+    demanded = (measure for measure in _ON_DEMAND if measure.name == metric)
+    return MEASURES.get(metric) or next(demanded, Measure(metric, metric, better=0))
 
 
 def mean_of(values: Sequence[float]) -> float:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from relrep_exp.report.tables.measures import Measure, mean_of, measure_of
+from relrep_exp.report.tables.best import contests_of_rows, mark_best, with_uncertainty
+from relrep_exp.report.tables.measures import ERROR, Measure, mean_of, measure_of
 from relrep_exp.report.tables.paper_numbers import paper_table
 from relrep_exp.report.tables.points import (
     base_points,
@@ -32,13 +33,12 @@ from relrep_exp.report.tables.run_table import (
 )
 from relrep_exp.report.tables.table import (
     ABSOLUTE,
-    RANKING,
     Cell,
     Column,
     Line,
+    Score,
     Table,
     cell_of,
-    mark_best,
     seeds_legend,
 )
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from relrep_exp.store.records import Record
 
 Values = Mapping[str, Mapping[Pair, float]]  # metric -> pair -> value
-Runs = Mapping[str, Mapping[str, Values]]  # method -> key of the record, one a seed -> its values
+Runs = Mapping[str, Mapping[tuple[str, Any], Values]]  # method -> key of the record and seed -> its values
 
 
 def comparison(records: Sequence[Record], metric: str = "f1_weighted") -> Table:
@@ -149,23 +149,27 @@ def _table(
             rows.append(Line(MEAN, kind, cells(of_kind, kind == OFF_DIAGONAL), closing=True))
     first, second = (field.removesuffix("_encoder").replace("_", "-") for field in fields)
     names = (first, "zero-shot encoder") if fields == RETRIEVAL else (f"{first} encoder", second)
-    ranking = RANKING if any(measure.better for measure in measures) else ""
     title = f"{tasks[0]}: {', '.join(measure.label for measure in measures)}"
-    marked = tuple(mark_best(line, columns) for line in rows)
-    table = Table(title, columns, marked, "", names, fields, ranking)
+    marked, ranking = mark_best(rows, contests_of_rows(rows, columns))
+    table = with_uncertainty(Table(title, columns, marked, "", names, fields, ranking))
     return replace(table, legend=seeds_legend(table, ", ".join(measure.unit for measure in measures)))
 
 
-def _cell(runs: Mapping[str, Values], metric: str, pairs: Sequence[Pair]) -> Cell | None:
+def _cell(runs: Mapping[tuple[str, Any], Values], metric: str, pairs: Sequence[Pair]) -> Cell | None:
     """Take the mean over the pairs within a run, then over the runs that have any of them.
 
     A run that has some of the pairs only yields no value: it is not comparable with the others.
     """
-    found = {key: values.get(metric, {}) for key, values in runs.items()}
-    having = {key: run for key, run in found.items() if any(pair in run for pair in pairs)}
-    if any(pair not in run for run in having.values() for pair in pairs):
-        return Cell(math.nan, math.nan, 0, missing="missing: some runs lack pairs")
-    return cell_of([mean_of([run[pair] for pair in pairs]) for run in having.values()], list(having))
+    scores = []
+    for (key, seed), values in runs.items():
+        run, errors = values.get(metric, {}), values.get(metric + ERROR, {})
+        if not any(pair in run for pair in pairs):
+            continue
+        if not all(pair in run for pair in pairs):
+            return Cell(math.nan, math.nan, 0, missing="missing: some runs lack pairs")
+        error = mean_of([errors.get(pair, math.nan) for pair in pairs])
+        scores.append(Score(key, seed, {pair: run[pair] for pair in pairs}, error))
+    return cell_of(scores)
 
 
 def _fields(records: Sequence[Record]) -> Pair:
@@ -175,10 +179,10 @@ def _fields(records: Sequence[Record]) -> Pair:
     return "test_encoder", f"{source_role(records)}_encoder"
 
 
-def _runs(records: Sequence[Record]) -> dict[str, dict[str, Values]]:
+def _runs(records: Sequence[Record]) -> dict[str, dict[tuple[str, Any], Values]]:
     """Sort the runs by method, one per seed; `absolute` first, then in order of appearance."""
     seen: dict[tuple[str, str], str] = {}
-    runs: dict[str, dict[str, Values]] = {ABSOLUTE: {}}
+    runs: dict[str, dict[tuple[str, Any], Values]] = {ABSOLUTE: {}}
     for record in records:
         claim = (record.method, repr(record.config.get("seed")))
         if seen.setdefault(claim, record.key) != record.key:
@@ -189,7 +193,7 @@ def _runs(records: Sequence[Record]) -> dict[str, dict[str, Values]]:
         values: dict[str, dict[Pair, float]] = {}
         for row in record.rows:
             values.setdefault(row.metric, {})[row.target, row.source] = row.value
-        runs.setdefault(record.method, {})[record.key] = values
+        runs.setdefault(record.method, {})[record.key, record.config.get("seed")] = values
     return {method: own for method, own in runs.items() if own}
 
 

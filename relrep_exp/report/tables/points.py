@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from relrep_exp.report.tables.measures import JOIN, mean_of
-from relrep_exp.report.tables.table import ABSOLUTE, Cell, cell_of
+from relrep_exp.report.tables.measures import ERROR, JOIN, mean_of
+from relrep_exp.report.tables.table import ABSOLUTE, Cell, Score, cell_of
 
 if TYPE_CHECKING:
     from relrep_exp.config.schema import ExperimentConfig
@@ -99,7 +99,7 @@ def runs_of_methods(points: Sequence[Point]) -> dict[str, list[Record]]:
     return {method: list(by_seed(own).values()) for method, own in of_methods(base_points(points)).items()}
 
 
-def score(record: Record, metric: str) -> float | None:
+def score(record: Record, metric: str) -> Score | None:
     """Take one number of a run: the mean over pairs of different encoders, or over each encoder with itself.
 
     The latter where the run has nothing else: `absolute`, and metrics that describe one encoder. The time to
@@ -109,17 +109,24 @@ def score(record: Record, metric: str) -> float | None:
     if metric == JOIN:
         joined = {row.target for row in record.rows if row.metric == "parallel_points"}
         seconds = record.timings.get("join")
-        return seconds / len(joined) if joined and seconds is not None else None
-    rows = [row for row in record.rows if row.metric == metric]
-    across = [row.value for row in rows if row.source != row.target]
-    values = across or [row.value for row in rows]
-    return mean_of(values) if values else None
+        if not joined or seconds is None:
+            return None
+        return Score(record.key, record.config.get("seed"), {"": seconds / len(joined)})
+    found, errors = (_over_pairs(record, name) for name in (metric, metric + ERROR))
+    error = mean_of([errors.get(pair, math.nan) for pair in found]) if found else math.nan
+    return Score(record.key, record.config.get("seed"), found, error) if found else None
+
+
+def _over_pairs(record: Record, metric: str) -> dict[tuple[str, str], float]:
+    rows = {(row.target, row.source): row.value for row in record.rows if row.metric == metric}
+    across = {(target, source): value for (target, source), value in rows.items() if target != source}
+    return across or rows
 
 
 def mean_cell(records: Iterable[Record], metric: str) -> Cell | None:
     """Average over the seeds of the runs that have the metric, one record a seed."""
-    scores = {record.key: value for record in records if (value := score(record, metric)) is not None}
-    return cell_of(list(scores.values()), list(scores))
+    unique = {record.key: record for record in records}.values()
+    return cell_of([found for record in unique if (found := score(record, metric)) is not None])
 
 
 def view_of(record: Record, kind: str) -> dict[str, Any] | None:

@@ -1,15 +1,15 @@
-"""Make tables of cells, columns and lines; mark the best cells."""
+"""Make tables of cells, columns and lines."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from relrep_exp.report.tables.measures import Measure, mean_of, std_of
 
 ABSOLUTE = "absolute"
-RANKING = "best per row besides absolute"
 
 _SHOWN_MISSING = 6
 WITHIN, HIGHER, LOWER = "within noise", "higher", "lower"
@@ -39,6 +39,28 @@ class Beside:
     reason: str = ""
 
 
+class Score(NamedTuple):
+    """What one run adds to a cell.
+
+    Attributes:
+        key: of its record.
+        seed: of the run.
+        pairs: the numbers that it averages, by pair of encoders.
+        error: their standard error over test samples, the mean over the pairs: these share their samples, so
+            that their mean's is at most that. NaN where it was not measured.
+    """
+
+    key: str
+    seed: Any
+    pairs: Mapping[Any, float]
+    error: float = math.nan
+
+    @property
+    def value(self) -> float:
+        """The run's number."""
+        return mean_of([*self.pairs.values()])
+
+
 @dataclass(frozen=True)
 class Cell:
     """The seeds of one method on one pair of encoders.
@@ -47,10 +69,11 @@ class Cell:
         mean: over the seeds; NaN as soon as one seed is, because a run that failed must not be averaged away.
         std: the sample standard deviation (ddof=1); NaN for a single seed.
         n: how many seeds; 0 where every run that belongs here is missing.
-        best: whether it is the best of its row.
+        best: whether it is the best of its row, or noise does not tell it from the best.
+        p: of the test against the best, corrected for the number of tests; None where there was none.
         change: where a setting was changed, the mean difference to the same seeds without the change.
         default: whether the setting is the method's own, so that nothing was changed.
-        keys: the records that it averages.
+        scores: the runs that it averages.
         missing: why there is no value, e.g. `missing: not run`; "" where there is one.
         beside: the paper's number; None where it has none.
     """
@@ -59,11 +82,22 @@ class Cell:
     std: float
     n: int
     best: bool = False
+    p: float | None = None
     change: float | None = None
     default: bool = False
-    keys: tuple[str, ...] = ()
+    scores: tuple[Score, ...] = ()
     missing: str = ""
     beside: Beside | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The records that it averages."""
+        return tuple(score.key for score in self.scores)
+
+    @property
+    def error(self) -> float:
+        """The standard error over test samples: the runs' mean, as all of them are tested on the same."""
+        return mean_of([score.error for score in self.scores]) if self.scores else math.nan
 
 
 @dataclass(frozen=True)
@@ -124,6 +158,7 @@ class Table:
         names: the headings of the two columns of names.
         fields: the same in a CSV.
         ranking: what a mark on a cell means; empty if nothing is ranked.
+        uncertainty: how sure the numbers are, a sentence each.
         beside: what stands under a cell's value, and how it was tested; empty if nothing does.
         missing: the runs that should be in the table and have no record, with reason and command.
         remarks: what else a reader should know, a sentence each.
@@ -136,6 +171,7 @@ class Table:
     names: tuple[str, str]
     fields: tuple[str, str]
     ranking: str = ""
+    uncertainty: tuple[str, ...] = ()
     beside: str = ""
     missing: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -165,7 +201,7 @@ class Table:
     def notes(self, mark: str) -> list[str]:
         """List what to print under the table, a line each; `mark` is how the best cells are marked."""
         lines = [f"{self.legend}; {mark}: {self.ranking}" if self.ranking else self.legend]
-        lines += [self.beside] * bool(self.beside) + list(self.remarks)
+        lines += [*self.uncertainty, *[self.beside] * bool(self.beside), *self.remarks]
         if self.missing:
             rest = len(self.missing) - _SHOWN_MISSING
             lines += [f"No record of {len(self.missing)} run(s):", *self.missing[:_SHOWN_MISSING]]
@@ -173,9 +209,10 @@ class Table:
         return lines
 
 
-def cell_of(values: Sequence[float], keys: Sequence[str] = ()) -> Cell | None:
-    """Make the cell of one value for each seed, with the keys of their records; None where there is none."""
-    return Cell(mean_of(values), std_of(values), len(values), keys=tuple(keys)) if values else None
+def cell_of(scores: Sequence[Score]) -> Cell | None:
+    """Make the cell of one run for each seed; None where there is none."""
+    values = [score.value for score in scores]
+    return Cell(mean_of(values), std_of(values), len(values), scores=tuple(scores)) if values else None
 
 
 def seeds_legend(table: Table, what: str) -> str:
@@ -187,36 +224,3 @@ def seeds_legend(table: Table, what: str) -> str:
         return f"one seed, {what}"
     fewer = " (n where it is fewer)" if len(counts) > 1 else ""
     return f"mean ± std over {table.seeds} seeds{fewer}, {what}"
-
-
-def mark_best(line: Line, columns: Sequence[Column]) -> Line:
-    """Mark the best cells besides those of `absolute`, which is not zero-shot; equal as printed is a tie.
-
-    Columns that hold different measures are ranked apart, and only where a measure has a choice.
-    """
-    held = [line.measure_in(column) for column in columns]
-    for measure in dict.fromkeys(held):
-        if len(set(held)) > 1 and held.count(measure) == 1:
-            continue
-        rivals = {
-            index: cell.mean
-            for index, (cell, column) in enumerate(zip(line.cells, columns, strict=True))
-            if cell and not column.own and held[index] == measure
-        }
-        line = with_best(line, winners(measure, rivals))
-    return line
-
-
-def winners(measure: Measure, means: Mapping[int, float]) -> set[int]:
-    """Find the best of these numbers, equal as printed; none where the measure is no score."""
-    finite = [mean for mean in means.values() if math.isfinite(mean)]
-    if not finite or not measure.better:
-        return set()
-    best = measure.text(max(finite, key=lambda mean: measure.better * mean))
-    return {index for index, mean in means.items() if measure.text(mean) == best}
-
-
-def with_best(line: Line, won: Collection[int]) -> Line:
-    """Mark the cells at these places."""
-    marked = (replace(c, best=True) if c and index in won else c for index, c in enumerate(line.cells))
-    return replace(line, cells=tuple(marked))

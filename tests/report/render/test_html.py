@@ -32,7 +32,10 @@ class Tags(HTMLParser):
 
 
 def test_names_are_escaped_and_the_best_is_marked():
-    table = comparison([single("<script>", 0, 0.5, ("<b>", '"&')), single("y", 0, 0.6, ("<b>", '"&'))])
+    pair = ("<b>", '"&')
+    table = comparison(
+        [single(m, seed, v, pair) for m, v in (("<script>", 0.5), ("y", 0.6)) for seed in range(5)]
+    )
     page = Tags(to_html(replace(table, title="<i>", missing=("<u>",)), Runs()))
     known = {"div", "table", "caption", "span", "thead", "tbody", "tr", "th", "td", "strong", "p"}
     assert {tag for tag, _ in page.opened} == known

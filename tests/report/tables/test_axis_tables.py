@@ -11,7 +11,7 @@ from relrep_exp.report.tables.axis_tables import axis_table, metrics_table, vari
 from report.reading import csv_of, note_of
 from report.synthetic_points import along, experiment, point
 
-CHANGE = ["change", "default", "reason"]
+CHANGE = ["change", "default", "best", "p_best", "iqm", "iqm_low", "iqm_high", "reason"]
 METRICS = experiment(metrics=["mrr", "nmse", "rr_std"], table="metrics")
 AXIS = experiment(
     metrics=["accuracy", "nmse"],
@@ -51,7 +51,7 @@ def test_a_mean_is_over_pairs_of_different_encoders_and_of_absolute_over_matchin
         [point("x", 0, {"accuracy": 0.5}), point("absolute", 0, {"accuracy": 0.9})],
     )
     assert table.header[2:] == ("absolute", "x")
-    assert "| accuracy in % | pairs | 90.00 | **50.00** |" in to_markdown(table)
+    assert "| accuracy in % | pairs | 90.00 | 50.00 |" in to_markdown(table)
     assert "absolute: each with itself" in table.legend
 
 
@@ -120,7 +120,7 @@ def test_methods_of_different_tasks_are_each_measured_in_their_own_metric_and_no
     assert table.header[2:] == ("x, weighted F1 in %", "y, R@1 in %")
     text = to_markdown(table)
     assert "| k | 1 | 60.00 (+10.00) | 70.00 (-10.00) |" in text
-    assert "**60" not in text and "best" not in note_of(table)
+    assert "**60" not in text and "bold" not in note_of(table)
     assert {row["metric"] for row in csv_of(table)} == {"f1_weighted", "recall@1"}
 
 
