@@ -103,17 +103,17 @@ def not_the_papers(record: Record) -> list[str]:
 @lru_cache
 def _printed(group: str, name: str) -> dict[str, Any]:
     """Read conf/GROUP/NAME.yaml, on top of the file that it begins with; {} where there is no such file."""
-    from yaml import safe_load  # what has no numbers of a paper beside it does without
+    from omegaconf import OmegaConf  # what has no numbers of a paper beside it does without
 
     path = CONF / group / f"{name}.yaml"
-    values: dict[str, Any] = safe_load(path.read_text()) if path.is_file() else {}
+    values: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else {}
     for base in values.pop("defaults", []):
         if isinstance(base, str) and base != "_self_":
-            values = {**_printed(group, base), **values}
+            values = _printed(group, base) | values
     batch = str(values.get("batch"))
     if batch.startswith("${param_batch:"):  # the first argument is Table 5's
         values["batch"] = int(batch.removeprefix("${param_batch:").partition(",")[0])
-    return values
+    return dict(values)
 
 
 @dataclass(frozen=True)
