@@ -11,7 +11,7 @@ from torch import Tensor
 from relrep_exp.alignment.parallel import SMALLEST, Parallel
 
 Ridge = float | Literal["auto"]
-RIDGES = tuple(10.0 ** (power / 2) for power in range(-12, 3))  # 1e-6 to 10, two a decade
+RIDGES = tuple(10.0 ** (power / 2) for power in range(-12, 5))  # 1e-6 to 100, two a decade
 
 
 def settled(ridge: Ridge, choose: Callable[[], float]) -> tuple[float, dict[str, float]]:

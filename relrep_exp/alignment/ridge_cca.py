@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from relrep_exp.alignment.agreement import (
-    ALONE_RIDGE,
-    FLOOR,
-    Agreement,
-    Auto,
-    Choice,
-    Features,
-    agree,
-    choose,
-    held_out,
-)
+from relrep_exp.alignment.agreement import ALONE_RIDGE, ALONE_SHARE, FLOOR, Auto, Choice, Features
 from relrep_exp.alignment.anchors import common_rows
 from relrep_exp.alignment.relative import check_dimension, check_joined
-from relrep_exp.alignment.whitening import Moments, folded, united
 
-FOLDS = 5
-RIDGES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
-ALL_RIDGE = (1e8,)  # of a map from whitened coordinates, which have the ridge in them: it is w^T C then
+FOLDS = 3
+RIDGES = (3.0, 1.0, 0.3, 0.1, 0.03)
 
 
 class RidgeCca:
@@ -67,11 +55,11 @@ class RidgeCca:
         if (rows := common_rows(support)) < 4:
             raise ValueError(f"canonical variates need four parallel samples or more, not {rows}")
         self._chosen = self._choose(support)
-        solution = _Solution(support, self._chosen.ridge)
-        if self._chosen.m > (most := len(solution.agreement.values)):
-            raise ValueError(f"m = {self._chosen.m}: these encoders have {most} directions in {rows} samples")
-        stacked = torch.cat([solution.features[name](x) for name, x in support.items()], dim=1)
-        self._consensus = stacked @ solution.agreement.directions[:, : self._chosen.m]
+        left, values, _ = directions([whitened(x, self._chosen.ridge)(x) for x in support.values()])
+        if self._chosen.m > len(values):
+            what = f"these encoders have {len(values)} directions in {rows} samples"
+            raise ValueError(f"m = {self._chosen.m}: {what}")
+        self._consensus = (left * values)[:, : self._chosen.m]
         self._maps = {name: self._map(x) for name, x in support.items()}
         return self
 
@@ -105,11 +93,13 @@ class RidgeCca:
         """Choose m and ridge: as many directions as possible that are agreed on half as well as the best."""
         ridges = RIDGES if self.ridge == "auto" else (self.ridge,)
         if len(support) == 1:  # nobody can be left out
-            alone = _Solution(support, ALONE_RIDGE if self.ridge == "auto" else self.ridge)
-            return choose(self.m, alone.ridge, alone.folds, alone.agreement, alone.dims)
+            ridge = ALONE_RIDGE if self.ridge == "auto" else self.ridge
+            shares = directions([whitened(x, ridge)(x) for x in support.values()])[1].square()
+            most = int((shares.cumsum(0) < shares.sum() * ALONE_SHARE).sum()) + 1
+            return Choice(most if self.m == "auto" else self.m, ridge)
         if self.m != "auto" and len(ridges) == 1:
             return Choice(self.m, ridges[0])
-        found = [_Solution(support, ridge).correlations() for ridge in ridges]
+        found = [correlations([whitened(x, ridge)(x) for x in support.values()]) for ridge in ridges]
         shared = min(len(one) for one in found)
         squares = torch.stack([one[:shared] for one in found])
         gains = (squares - FLOOR * squares.max()).cumsum(1)
@@ -128,21 +118,35 @@ class RidgeCca:
         return features.mean, features.matrix @ (matrix / (w @ matrix).std(0, correction=0))
 
 
-class _Solution:
-    """The directions of some encoders for one ridge."""
+def directions(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Decompose whitened embeddings [K, d_i], side by side, into singular vectors and values that count."""
+    left, values, right = torch.linalg.svd(torch.cat(list(rows), dim=1), full_matrices=False)
+    kept = values > values[0] * max(left.shape[0], right.shape[1]) * torch.finfo(values.dtype).eps
+    return left[:, kept], values[kept], right[kept]
 
-    def __init__(self, support: Mapping[str, Tensor], ridge: float):
-        self.ridge = ridge
-        self.features = {name: whitened(x, ridge) for name, x in support.items()}
-        self.dims = {name: len(one.mean) for name, one in self.features.items()}
-        rows = {name: self.features[name](x) for name, x in support.items()}
-        self.folds: list[Moments] = folded(rows, min(FOLDS, common_rows(rows) // 2))
-        self.agreement: Agreement = agree(united(self.folds), self.dims)
 
-    def correlations(self) -> Tensor:
-        """Square the correlations of held-out encoders with the others' directions, on held-out samples."""
-        variance, cross, power = held_out(self.folds, self.dims, ALL_RIDGE)
-        return (cross[0].clamp_min(0).square() / (variance * power[0])).nan_to_num(0.0)
+def correlations(rows: Sequence[Tensor]) -> Tensor:
+    """Square the correlations of left-out encoders with the others' directions, on samples left out of both.
+
+    Args:
+        rows: whitened support embeddings of two encoders or more, [K, d_i].
+
+    Returns:
+        For each direction, over all folds and encoders, [r].
+    """
+    found = []
+    for fold in range(folds := min(FOLDS, len(rows[0]) // 2)):
+        held = torch.arange(len(rows[0]), device=rows[0].device) % folds == fold
+        centred = [w - w[~held].mean(0) for w in rows]
+        for number, own in enumerate(centred):
+            others = [w for other, w in enumerate(centred) if other != number]
+            left, values, right = directions([w[~held] for w in others])
+            agreed = torch.cat([w[held] for w in others], dim=1) @ right.T
+            said = own[held] @ (own[~held].T @ (left * values))  # the ridge is in the whitening
+            found.append(torch.stack([agreed.square(), agreed * said, said.square()]).sum(1))
+    r = min(one.shape[1] for one in found)
+    variance, cross, power = torch.stack([one[:, :r] for one in found]).sum(0)
+    return (cross.clamp_min(0).square() / (variance * power)).nan_to_num(0.0)
 
 
 def whitened(x: Tensor, ridge: float) -> Features:
