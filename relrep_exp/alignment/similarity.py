@@ -22,9 +22,7 @@ from relrep_exp.alignment.whitening import Whitening
 from relrep_exp.errors import nearest
 from relrep_exp.training.numbers import wide
 
-CLOSE = (
-    1e-6  # of |u|^2 + |v|^2: a smaller |u - v|^2 has lost six of float64's digits, of which float32 needs ten
-)
+CLOSE = 1e-6  # of |u|^2 + |v|^2: a smaller |u - v|^2 has lost six of float64's sixteen digits
 SMALLEST_SQUARE = torch.finfo(torch.float64).tiny
 Compare = Callable[[Tensor, Tensor], Tensor]
 Coordinates = Literal["raw", "unit", "whitened"]

@@ -103,9 +103,8 @@ def test_the_matrix_of_all_pairs_is_never_held(measure):
     with Largest() as largest:
         measure(x, x + 0.1, block_elements=600 * 5)
     assert largest.numbers <= 600 * 2 * 10  # k = 10 neighbours in both spaces, and 600 x 600 nowhere
-    assert (
-        max(neighbours.CACHE_BLOCK, neighbours.DEVICE_BLOCK) <= 2**23
-    )  # 32 MiB of float32, where 16,000 x 16,000 are 977
+    # 32 MiB of float32, where 16,000 x 16,000 are 977
+    assert max(neighbours.CACHE_BLOCK, neighbours.DEVICE_BLOCK) <= 2**23
 
 
 @pytest.mark.parametrize("block", [2**24, 30 * 4, 1])
@@ -144,6 +143,13 @@ def test_normalised_mse_and_std_are_their_definitions():
     assert metrics.normalised_mse(*map(torch.from_numpy, (a, b))) == pytest.approx(expected, rel=1e-12)
     std = np.mean([np.std(a[:, j], ddof=1) for j in range(3)])
     assert metrics.feature_std(torch.from_numpy(a)) == pytest.approx(std, rel=1e-12)
+
+
+def test_normalised_mse_of_float32_a_thousand_spreads_from_the_origin_is_that_of_float64():
+    a, b = (1000 + normal(seed, 300, 16).float() for seed in (0, 1))
+    x, y = (z.numpy().astype(np.longdouble) for z in (a, b))
+    expected = np.mean((x - y) ** 2) / np.mean([np.var(z, axis=0, ddof=1) for z in (x, y)])
+    assert metrics.normalised_mse(a, b) == pytest.approx(float(expected), rel=1e-9)
 
 
 @pytest.mark.parametrize("k", [1, 3, 6])

@@ -57,6 +57,7 @@ def test_every_problem_of_a_request_is_in_one_message(python_run, words, outputs
         ([BASE, "anchors.batch=-1"], ["anchors.batch=-1", "greater than or equal to 2"]),
         ([BASE, "anchors.m=0"], ["anchors.m=0", "greater than or equal to 1"]),
         ([BASE, "anchors.lr=nan"], ["anchors.lr=nan", "finite"]),
+        ([BASE, "aligner.eps=automatic"], ["aligner.eps='automatic'", "or 'auto'"]),
         ([BASE, "aligner.shrinkage=1.5"], ["aligner.shrinkage=1.5", "less than or equal to 1"]),
         ([BASE, "task.permutations=18"], ["task.permutations=18", "19 or more, or 0 for none"]),
         ([BASE, "seed=abc"], ["seed='abc'", "integer"]),

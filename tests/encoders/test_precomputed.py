@@ -247,7 +247,7 @@ def test_bfloat16_is_read_as_float32(tmp_path, arrays):
 def test_float16_that_ended_at_its_largest_number_is_told_of(tmp_path, arrays):
     with np.errstate(over="ignore"):
         path = saved(tmp_path, arrays, a=(1e5 * arrays["a"]).astype(np.float16))
-    with pytest.raises(UserError, match=r"infinity.*float16 ends at 65,504"):
+    with pytest.raises(UserError, match=r"(?s)infinity.*float16 ends at 65,504"):
         load(path)
 
 
