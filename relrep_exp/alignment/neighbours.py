@@ -22,7 +22,7 @@ from relrep_exp.training.numbers import as_shipped
 EPS, EPS64 = torch.finfo(torch.float32).eps, torch.finfo(torch.float64).eps
 ROUNDING = 2.0  # of a sum of k products, in eps sqrt(k) |q| |c|: seven standard deviations of the worst
 UNIT_ROWS = 512  # brought to length one at a time, in float64
-CACHE_BLOCK = 2**18  # cosines that are counted while they are in a processor's cache
+CACHE_BLOCK = 2**20  # cosines that are counted while they are in a processor's cache
 DEVICE_BLOCK = 2**23  # and where a call takes longer than what it does
 CHUNK = 64  # cosines of which the largest is found first
 PAIRS = 2**12  # compared at a time in float64
@@ -139,6 +139,7 @@ class _Count:
         self._block, self._keys = block, keys
         self._above, self._tied = torch.zeros_like(block.own), torch.zeros_like(block.own)
         self._near: list[Tensor] = []  # pairs [P, 2] of queries and keys that float32 cannot tell apart
+        self._waiting = 0
 
     def add(self, beyond: Tensor, start: int) -> None:
         """Count a block [b, n] of keys from `start` on: 1 is above the partner, -1 below, between is near."""
@@ -150,7 +151,8 @@ class _Count:
             rows = rows[which]
             beyond[rows, columns] = -1.0
             self._near.append(torch.stack([rows, columns + start], dim=1))
-            if sum(map(len, self._near)) > PAIRS:
+            self._waiting += len(rows)
+            if self._waiting > PAIRS:
                 self._decide()
         self._above += ((beyond.sum(1) + width) / 2).round()
 
@@ -163,7 +165,7 @@ class _Count:
         """Compare the pairs that are near in float64."""
         if not self._near:
             return
-        pairs, self._near = torch.cat(self._near), []
+        pairs, self._near, self._waiting = torch.cat(self._near), [], 0
         numbers, query = pairs[:, 0].unique(return_inverse=True)
         others, key = pairs[:, 1].unique(return_inverse=True)
         if len(numbers) * len(others) < 8 * len(pairs):  # nearly all of them: as one product
