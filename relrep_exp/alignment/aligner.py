@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from relrep_exp.alignment.anchors import AnchorSet, Space
-from relrep_exp.alignment.relative import Member, RelativeSpace, check_dimension, check_joined
+from relrep_exp.alignment.members import Member, check_dimension, check_joined
+from relrep_exp.alignment.relative import RelativeSpace
 
 MakeSpace = Callable[[], RelativeSpace]
 Statistics = Literal["train", "support"]
@@ -153,6 +154,8 @@ class RelativeAligner(Aligner):
                 "support_size": len(space.support_ids),
                 "effective_points": float(torch.median(space.anchor_set.effective_points())),
                 "condition": {one: member.whitening.condition for one, member in space.members.items()},
+                "shrinkage": {one: member.shrinkage for one, member in space.members.items()},
+                "shrinkage_scores": {str(each): score for each, score in space.choice.scores.items()},
                 "dims": {one: len(member.whitening.mean) for one, member in space.members.items()},
             }
             for name, space in self._fits.items()
@@ -164,11 +167,11 @@ class FirstRelativeAligner(RelativeAligner):
 
     def fit(self, spaces: Mapping[str, Space]) -> Self:
         """Choose the anchors on the first encoder; the other training encoders enter with all they have."""
-        first = min(spaces)
-        super().fit({first: spaces[first]})
+        first, made = min(spaces), self._make_space()
+        self._fits = {first: made.fit({first: spaces[first]}, made.choose_shrinkage(spaces))}
         for name, space in spaces.items():
             if name != first:
-                self._fits[first].admit(name, space)
+                made.admit(name, space)
         return self
 
 
@@ -177,14 +180,15 @@ class SingleRelativeAligner(RelativeAligner):
 
     def fit(self, spaces: Mapping[str, Space]) -> Self:
         """Choose anchors on each training encoder, for its own decoder."""
-        self._fits = {}
-        for name, space in spaces.items():
-            self.fit_own(name, space)
+        self._fits = {name: self._make_space() for name in spaces}
+        self._choice = next(iter(self._fits.values())).choose_shrinkage(spaces)
+        for name, made in self._fits.items():
+            made.fit({name: spaces[name]}, self._choice)
         return self
 
     def fit_own(self, name: str, space: Space) -> None:
         """Choose anchors on one encoder alone, for its own decoder."""
-        self._fits[name] = self._make_space().fit({name: space})
+        self._fits[name] = self._make_space().fit({name: space}, self._choice)
 
     def space(self, source: str) -> RelativeSpace:
         """Give the space whose anchors are chosen on the source."""

@@ -19,7 +19,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Eps, Whitening
+from relrep_exp.alignment.geometry import Split
+from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Eps, Moments, Whitening, gathered
 from relrep_exp.errors import nearest
 from relrep_exp.training.numbers import wide
 from relrep_exp.training.seeding import generator
@@ -118,9 +119,11 @@ class Space:
     rows: Tensor | None = None
     metric: Space | None = None
     _whitenings: dict[tuple[float, Eps], Whitening] = field(default_factory=dict)
+    _splits: dict[tuple[bytes, bytes], Split] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.x = wide(self.x)
+        if isinstance(self.x, Tensor):  # rows of files are made wide block by block
+            self.x = wide(self.x)
 
     def __len__(self) -> int:
         """N."""
@@ -133,8 +136,32 @@ class Space:
         key = (shrinkage, eps)
         if key not in self._whitenings:
             kept = self.statistics
-            self._whitenings[key] = kept(self.x, *key, self.rows) if kept else Whitening.fit(self.x, *key)
+            made = kept or (lambda x, *how: Whitening.of(self.moments, x[:1].dtype, *how[:2]))
+            self._whitenings[key] = made(self.x, *key, self.rows)
         return self._whitenings[key]
+
+    @cached_property
+    def moments(self) -> Moments:
+        """First and second moments of the metric set."""
+        return gathered(self.measured)
+
+    @property
+    def measured(self) -> Tensor:
+        """The metric set, of which mean and covariance are, [N, d]."""
+        return self.x if self.metric is None else self.metric.x
+
+    def split(self, held: Tensor, anchors: Tensor) -> Split:
+        """Hold out rows of x for a choice of the shrinkage; the same object for the same row numbers.
+
+        Args:
+            held: row numbers of the held-out rows, [H].
+            anchors: of other rows, [m].
+        """
+        key = (held.numpy().tobytes(), anchors.numpy().tobytes())
+        if key not in self._splits:
+            rows = [self.x[ids.to(self.x.device)] for ids in (held, anchors)]
+            self._splits[key] = Split.of(self.moments, *rows, counted=self.metric is None)
+        return self._splits[key]
 
     def picked(self, rows: Tensor) -> Space:
         """Take some rows of a whole space, [n, d], as a space with statistics of its own."""
@@ -148,10 +175,13 @@ class WhitenedSpace:
     Args:
         x: embeddings of all parallel training samples, [N, d].
         statistics: their whitening, or what gives it when it is asked for.
+        shrinkage: lambda of the whitening.
     """
 
-    def __init__(self, x: Tensor, statistics: Whitening | Callable[[], Whitening]):
-        self.x, self._statistics = x, statistics
+    def __init__(
+        self, x: Tensor, statistics: Whitening | Callable[[], Whitening], shrinkage: float = SHRINKAGE
+    ):
+        self.x, self._statistics, self.shrinkage = x, statistics, shrinkage
 
     @cached_property
     def whitening(self) -> Whitening:
@@ -229,19 +259,28 @@ def choose_anchors(
     *,
     support: int,
     seed: int,
-    shrinkage: float = SHRINKAGE,
+    shrinkage: Mapping[str, float] | None = None,
     eps: Eps = EPS,
 ) -> AnchorSet:
     """Choose m anchors among `support` samples, by a strategy that sees these encoders.
+
+    Args:
+        strategy: what chooses.
+        spaces: embeddings of the same training samples by each encoder.
+        m: number of anchors.
+        support: K, at most.
+        seed: draws the support set and whatever the strategy draws.
+        shrinkage: lambda of each encoder; by default the paper's.
+        eps: additive constant of Appendix B.
 
     Raises:
         ValueError: no encoder, or rows that are not parallel.
     """
     rows = common_rows(spaces)
-    seen = {
-        name: WhitenedSpace(space.x, partial(space.whitening, shrinkage, eps))
-        for name, space in spaces.items()
-    }
+    seen = {}
+    for name, space in spaces.items():
+        own = SHRINKAGE if shrinkage is None else shrinkage[name]
+        seen[name] = WhitenedSpace(space.x, partial(space.whitening, own, eps), own)
     return strategy(seen, draw_support(rows, support, seed), m, seed)
 
 

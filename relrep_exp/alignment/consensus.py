@@ -12,7 +12,7 @@ from torch import Tensor
 from relrep_exp.alignment import agreement
 from relrep_exp.alignment.agreement import Auto, Choice, Features, MadeRows, Solution, ridge_maps
 from relrep_exp.alignment.anchors import common_rows
-from relrep_exp.alignment.relative import check_dimension, check_joined
+from relrep_exp.alignment.members import check_dimension, check_joined
 from relrep_exp.alignment.saved import FileFormat
 from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Eps, Moments, folded, united
 from relrep_exp.training.numbers import as_shipped, wide

@@ -151,8 +151,8 @@ class InverseRelative(_Pairwise):
     Args:
         scaling: before norms are taken away, by the anchors' statistics: `center`, `standard`, `l2`, `none`.
         ridge: of the pseudo-inverse, added to the squared singular values, as a share of their mean. Where
-            spaces are not rotations of each other, .1 to 1 is much better than 0, and
-            `auto` chooses by leaving out one anchor after the other.
+            spaces are not rotations of each other, .1 to 1 is much better than 0, and `auto` chooses by
+            leaving out one anchor after the other.
         delta: the paper's way instead: of anchors that are inverted together no two are nearer to each other
             than this, by 1 - |cosine|; 0 inverts all.
         subspaces: so many sets of such anchors, whose results are averaged; no matter where delta is 0.

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from relrep_exp.alignment.anchors import common_rows
+from relrep_exp.alignment.members import check_dimension, check_joined
 from relrep_exp.alignment.parallel import Parallel, Preprocessing, Scaler, rounding_share
-from relrep_exp.alignment.relative import check_dimension, check_joined
 from relrep_exp.alignment.translation import TranslationMap, ortho
 from relrep_exp.training.seeding import generator, scoped_seed
 

@@ -2,53 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
 import torch
 from torch import Tensor
 
+from relrep_exp.alignment import geometry
 from relrep_exp.alignment.anchors import (
     AnchorSet,
     AnchorStrategy,
     Space,
     choose_anchors,
     common_rows,
+    draw_support,
     get_anchor_strategy,
 )
-from relrep_exp.alignment.parallel import SMALLEST
+from relrep_exp.alignment.geometry import Auto, Choice, Split
+from relrep_exp.alignment.members import Member, check_dimension, check_joined
 from relrep_exp.alignment.saved import FileFormat
 from relrep_exp.alignment.scale import check_eps
-from relrep_exp.alignment.similarity import Similarity, get_similarity, inner_product
-from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Eps, Rows, Whitening, blocks_of, centred_product
+from relrep_exp.alignment.similarity import Similarity, bind, get_similarity
+from relrep_exp.alignment.standard import Standard, Standardise
+from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Eps, Rows, Whitening, blocks_of
 from relrep_exp.store.files import write_npy
 from relrep_exp.training.numbers import as_shipped, wide
 
 FORMAT = FileFormat("relrep_exp.relative_space/1", "space", "a relative space")
-
-
-@dataclass(frozen=True, eq=False)
-class Member:
-    """One encoder of the space.
-
-    Attributes:
-        whitening: its statistics.
-        anchors: its anchors P X_sub, [m, d].
-        project: x [N, d] -> relative representations [N, m].
-    """
-
-    whitening: Whitening
-    anchors: Tensor
-    project: Callable[[Tensor], Tensor]
-
-    def same(self, other: Member) -> bool:
-        """Tell whether another member, of a space with the same similarity, projects alike."""
-        one, two = self.whitening, other.whitening
-        if one is not two and not (torch.equal(one.mean, two.mean) and torch.equal(one.matrix, two.matrix)):
-            return False
-        return torch.equal(self.anchors, other.anchors)
 
 
 class RelativeSpace:
@@ -67,7 +48,11 @@ class RelativeSpace:
         similarity: the name of a similarity as on the command line, `sim=NAME`, or one.
         m: number of anchors.
         support: K, at most this many samples are mixed into anchors.
-        shrinkage: lambda of Appendix B.
+        shrinkage: lambda of Appendix B (0.15 there); `auto`: of each encoder, by how well held-out rows of
+            the support find each other between encoders; the paper's where nothing is whitened, an encoder
+            is alone or the support has fewer than 100 rows.
+        standardise: relative representations, by those of each encoder's own rows: `mean_variance`, `mean`
+            or, as in the papers, `none`.
         eps: additive constant of Appendix B; `auto`: 5e-8 of an encoder's mean variance, tr(Sigma)/d.
         seed: draws the support set and whatever the strategy draws.
 
@@ -82,7 +67,8 @@ class RelativeSpace:
         *,
         m: int = 300,
         support: int = 5000,
-        shrinkage: float = SHRINKAGE,
+        shrinkage: float | Auto = "auto",
+        standardise: Standardise = "mean_variance",
         eps: Eps = EPS,
         seed: int = 0,
     ):
@@ -98,7 +84,8 @@ class RelativeSpace:
         elif not isinstance(anchors, AnchorSet):
             self._strategy = anchors
         self.m, self.support, self.seed = m, support, seed
-        self.shrinkage, self.eps = shrinkage, eps
+        self.shrinkage, self.standardise, self.eps = shrinkage, standardise, eps
+        self.choice = Choice(SHRINKAGE if shrinkage == "auto" else shrinkage)
         self.members: dict[str, Member] = {}
 
     @property
@@ -118,11 +105,12 @@ class RelativeSpace:
         return self.anchor_set.ids
 
     @as_shipped()
-    def fit(self, spaces: Mapping[str, Tensor | Space]) -> Self:
+    def fit(self, spaces: Mapping[str, Tensor | Space], choice: Choice | None = None) -> Self:
         """Choose the anchors on these encoders and admit them.
 
         Args:
             spaces: embeddings [N, d_i] of the same N training samples, row by row, for each encoder.
+            choice: of the shrinkage, where it was made on more encoders than these.
 
         Raises:
             ValueError: no encoder, rows that are not parallel, or embeddings without variance.
@@ -130,6 +118,7 @@ class RelativeSpace:
         held = {name: x if isinstance(x, Space) else Space(x.detach()) for name, x in spaces.items()}
         common_rows(held)
         self.members = {}  # of an earlier fit, over other anchors
+        self.choice = choice or self.choose_shrinkage(held)
         if self._strategy is not None:
             self._anchor_set = choose_anchors(
                 self._strategy,
@@ -137,18 +126,32 @@ class RelativeSpace:
                 self.m,
                 support=self.support,
                 seed=self.seed,
-                shrinkage=self.shrinkage,
+                shrinkage={name: self.choice.of(name) for name in held},
                 eps=self.eps,
             )
         for name, space in held.items():
-            self.admit(name, space)
+            support = space.x[self.support_ids.to(space.x.device)]
+            self._add(name, support, space, self.choice.of(name), voter=self.shrinkage == "auto")
         return self
 
-    @as_shipped()
+    def choose_shrinkage(self, spaces: Mapping[str, Space]) -> Choice:
+        """Choose the shrinkage of these encoders on the support set, where it is `auto`."""
+        if self.shrinkage != "auto":
+            return Choice(self.shrinkage)
+        rows = common_rows(spaces)
+        ids = draw_support(rows, self.support, self.seed) if self._strategy else self.support_ids
+        if len(spaces) < 2 or self.similarity.prepare != "whitened" or len(ids) < geometry.LEAST_ROWS:
+            return Choice(SHRINKAGE)
+        parts = [
+            (ids[held], ids[anchors])
+            for held, anchors in geometry.held_out_parts(len(ids), self.m, self.seed)
+        ]
+        splits = {name: [space.split(*part) for part in parts] for name, space in spaces.items()}
+        return geometry.choose(splits, self.similarity, self.eps)
+
     def admit(self, name: str, space: Space) -> Self:
         """Let in an encoder by its embeddings of all N training samples, of which the support is taken."""
-        ids = self.support_ids.to(space.x.device)
-        return self._add(name, space.x[ids], space.whitening(self.shrinkage, self.eps))
+        return self.join(name, space.x[self.support_ids.to(space.x.device)], space)
 
     @as_shipped()
     def join(self, name: str, support: Tensor, metric: Rows | Space | None = None) -> Self:
@@ -161,12 +164,8 @@ class RelativeSpace:
                 support by default.
         """
         support = wide(support)
-        measured = support if metric is None else metric
-        if isinstance(measured, Space):
-            whitening = measured.whitening(self.shrinkage, self.eps)
-        else:
-            whitening = Whitening.fit(measured, self.shrinkage, self.eps)
-        return self._add(name, support, whitening.to(support.device))
+        measured = metric if isinstance(metric, Space) else Space(support if metric is None else metric)
+        return self._add(name, support, measured, self._joining_shrinkage(name, support, measured))
 
     def transform(self, x: Tensor, encoder: str) -> Tensor:
         """Compute relative representations RR(x) (Eq. 1). x [N, d] -> [N, m].
@@ -219,9 +218,16 @@ class RelativeSpace:
             tensors[f"{number}.anchors"] = member.anchors
             tensors[f"{number}.mean"] = member.whitening.mean
             tensors[f"{number}.matrix"] = member.whitening.matrix
+            if member.standard is not None:
+                tensors[f"{number}.standard"] = torch.stack([member.standard.mean, member.standard.std])
+            if member.support is not None:
+                tensors[f"{number}.support"] = member.support
             w = member.whitening
-            members.append({"name": name, "condition": w.condition, "rank": w.rank, "count": w.count})
-        settings = {name: getattr(self, name) for name in ("m", "support", "shrinkage", "eps", "seed")}
+            told = {"condition": w.condition, "rank": w.rank, "count": w.count}
+            members.append({"name": name, "shrinkage": member.shrinkage, "whitening": told})
+        names = ("m", "support", "shrinkage", "standardise", "eps", "seed")
+        settings = {name: getattr(self, name) for name in names}
+        settings["common"] = self.choice.common
         header = {"similarity": self.similarity.name, "settings": settings, "members": members}
         FORMAT.write(path, tensors, header)
 
@@ -234,58 +240,58 @@ class RelativeSpace:
         """
         tensors, header = FORMAT.read(path)
         anchors = AnchorSet(tensors["ids"], tensors["weights"])
+        common = header["settings"].pop("common")
         space = cls(anchors, header["similarity"], **header["settings"])
         for i, member in enumerate(header["members"]):
-            name = member.pop("name")
-            whitening = Whitening(tensors[f"{i}.mean"], tensors[f"{i}.matrix"], **member)
-            space.members[name] = space._member(tensors[f"{i}.anchors"], whitening)
+            whitening = Whitening(tensors[f"{i}.mean"], tensors[f"{i}.matrix"], **member["whitening"])
+            standard = Standard(*tensors[f"{i}.standard"]) if f"{i}.standard" in tensors else None
+            rest = member["shrinkage"], standard, tensors.get(f"{i}.support")
+            space.members[member["name"]] = space._member(tensors[f"{i}.anchors"], whitening, *rest)
+        own = {name: member.shrinkage for name, member in space.members.items() if member.support is not None}
+        space.choice = Choice(common, own)
         return space
 
-    def _add(self, name: str, support: Tensor, whitening: Whitening) -> Self:
+    def _joining_shrinkage(self, name: str, support: Tensor, metric: Space) -> float:
+        """Choose the shrinkage of an encoder that joins beside those that the space was fitted on."""
+        voters = [(v.support, v.whitening) for v in self.members.values() if v.support is not None]
+        if self.shrinkage != "auto" or name in self.choice.own or not voters:
+            return self.choice.of(name)
+        enough = geometry.LEAST_ROWS <= len(support) == len(self.support_ids)
+        if self.similarity.prepare != "whitened" or not enough:
+            return self.choice.common
+        first = int(self.support_ids[0])
+        same = metric.x is support or torch.equal(metric.x[first : first + 1], support[:1])
+        own = same and metric.metric is None  # whether the metric set has the support in it
+        parts = geometry.held_out_parts(len(support), self.m, self.seed, geometry.FOLDS)
+        splits = [Split.of(metric.moments, support[h], support[a], counted=own) for h, a in parts]
+        seen = [[self.similarity(x[h], x[a], whitening).float() for h, a in parts] for x, whitening in voters]
+        return geometry.choose_joining(splits, seen, self.choice.common, self.similarity, self.eps)
+
+    def _add(self, name: str, support: Tensor, metric: Space, shrinkage: float, voter: bool = False) -> Self:
+        whitening = metric.whitening(shrinkage, self.eps).to(support.device)
         if support.shape[1:] != whitening.mean.shape:
             raise ValueError(
                 f"{name!r}: support has dimension {support.shape[1]}, its metric set {len(whitening.mean)}"
             )
         if self.similarity.prepare == "whitened":
             check_eps(name, support, self.eps)
-        self.members[name] = self._member(self.anchor_set.mix(support), whitening)
+        anchors, standard = self.anchor_set.mix(support), None
+        if self.standardise != "none":
+            project = bind(self.similarity, anchors, whitening)
+            blocks = (project(block.to(anchors)) for _, block in blocks_of(metric.measured, anchors.device))
+            standard = Standard.fit(blocks, self.standardise)
+        kept = support if voter else None
+        self.members[name] = self._member(anchors, whitening, shrinkage, standard, kept)
         return self
 
-    def _member(self, anchors: Tensor, whitening: Whitening) -> Member:
-        return Member(whitening, anchors, bind(self.similarity, anchors, whitening))
-
-
-def check_joined(name: str, members: Collection[str]) -> None:
-    """Refuse an encoder that is none of the members.
-
-    Raises:
-        ValueError: it never joined; the message lists those that did.
-    """
-    if name not in members:
-        raise ValueError(f"encoder {name!r} never joined; there are {', '.join(members) or 'none'}")
-
-
-def check_dimension(name: str, x: Tensor, d: int) -> None:
-    """Refuse what cannot be embeddings [N, d] of an encoder.
-
-    Raises:
-        ValueError: x is no matrix or has another dimension.
-    """
-    if x.ndim != 2 or x.shape[1] != d:
-        raise ValueError(f"{name!r} has dimension {d}, x is {tuple(x.shape)}")
-
-
-def bind(similarity: Similarity, anchors: Tensor, whitening: Whitening) -> Callable[[Tensor], Tensor]:
-    """Make the map x [N, d] -> [N, m] for fixed anchors, all that depends on them alone computed once.
-
-    WIP folds both whitenings into the anchors: (x - mu) Sigma^-1 (a - mu) is one product per x (Eq. 4).
-    Cosine divides the products by the norms, as there are fewer of them than entries of x.
-    """
-    points = similarity.points(anchors, whitening)
-    if similarity.prepare == "whitened" and similarity.compare is inner_product:
-        folded = (points @ whitening.matrix).T.contiguous()
-        return as_shipped()(lambda x: centred_product(x, whitening.mean, folded))
-    if similarity.prepare == "unit" and similarity.compare is inner_product:
-        unit = points.T.contiguous()
-        return as_shipped()(lambda x: (x @ unit) / x.norm(dim=1, keepdim=True).clamp_min(SMALLEST))
-    return as_shipped()(lambda x: similarity.compare(similarity.points(x, whitening), points))
+    def _member(
+        self,
+        anchors: Tensor,
+        whitening: Whitening,
+        shrinkage: float,
+        standard: Standard | None,
+        support: Tensor | None,
+    ) -> Member:
+        project = bind(self.similarity, anchors, whitening)
+        made = project if standard is None else lambda x: standard(project(x))
+        return Member(whitening, anchors, made, shrinkage, standard, support)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from relrep_exp.alignment.agreement import ALONE_RIDGE, ALONE_SHARE, FLOOR, Auto, Choice, Features
 from relrep_exp.alignment.anchors import common_rows
-from relrep_exp.alignment.relative import check_dimension, check_joined
+from relrep_exp.alignment.members import check_dimension, check_joined
 
 FOLDS = 3
 RIDGES = (3.0, 1.0, 0.3, 0.1, 0.03)

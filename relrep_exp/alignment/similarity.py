@@ -18,9 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from relrep_exp.alignment.whitening import Whitening
+from relrep_exp.alignment.parallel import SMALLEST
+from relrep_exp.alignment.whitening import Whitening, centred_product
 from relrep_exp.errors import nearest
-from relrep_exp.training.numbers import wide
+from relrep_exp.training.numbers import as_shipped, wide
 
 CLOSE = 1e-6  # of |u|^2 + |v|^2: a smaller |u - v|^2 has lost six of float64's sixteen digits
 SMALLEST_SQUARE = torch.finfo(torch.float64).tiny
@@ -121,6 +122,22 @@ SIMILARITIES = {
         Similarity("change_of_basis", "raw", change_of_basis),
     )
 }
+
+
+def bind(similarity: Similarity, anchors: Tensor, whitening: Whitening) -> Callable[[Tensor], Tensor]:
+    """Make the map x [N, d] -> [N, m] for fixed anchors, all that depends on them alone computed once.
+
+    WIP folds both whitenings into the anchors: (x - mu) Sigma^-1 (a - mu) is one product per x (Eq. 4).
+    Cosine divides the products by the norms, as there are fewer of them than entries of x.
+    """
+    points = similarity.points(anchors, whitening)
+    if similarity.prepare == "whitened" and similarity.compare is inner_product:
+        folded = (points @ whitening.matrix).T.contiguous()
+        return as_shipped()(lambda x: centred_product(x, whitening.mean, folded))
+    if similarity.prepare == "unit" and similarity.compare is inner_product:
+        unit = points.T.contiguous()
+        return as_shipped()(lambda x: (x @ unit) / x.norm(dim=1, keepdim=True).clamp_min(SMALLEST))
+    return as_shipped()(lambda x: similarity.compare(similarity.points(x, whitening), points))
 
 
 def similarity(name: str, prepare: Coordinates = "raw") -> Callable[[Compare], Compare]:

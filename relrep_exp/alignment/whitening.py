@@ -70,10 +70,14 @@ class Whitening:
         Raises:
             ValueError: x is not a finite matrix of at least two rows, or all its rows are equal.
         """
-        dtype = _checked_dtype(x)
-        mean, covariance = moments(x)
+        return cls.of(gathered(x), wide(x[:1]).dtype, shrinkage, eps)
+
+    @classmethod
+    def of(cls, seen: Moments, dtype: torch.dtype, shrinkage: float = SHRINKAGE, eps: Eps = EPS) -> Whitening:
+        """Make the map from the moments of the metric set, as `fit` does."""
+        covariance = seen.scatter / (seen.count - 1)
         matrix, condition, rank = inverse_root(shrunk(covariance, shrinkage, eps))
-        return cls(mean.to(dtype), matrix.to(dtype), condition, rank, len(x))
+        return cls(seen.mean.to(dtype), matrix.to(dtype), condition, rank, seen.count)
 
     def to(self, device: torch.device) -> Whitening:
         """Move the map to a device."""
@@ -109,9 +113,15 @@ def shrunk(covariance: Tensor, shrinkage: float, eps: Eps) -> Tensor:
 def inverse_root(sigma: Tensor) -> tuple[Tensor, float, int]:
     """Take the root of the pseudo-inverse, [d, d], its condition number and rank. sigma [d, d], float64."""
     values, vectors = torch.linalg.eigh(sigma)
-    kept = values > values[-1] * len(values) * torch.finfo(torch.float64).eps
-    scale = torch.where(kept, values.clamp_min(torch.finfo(torch.float64).tiny).rsqrt(), 0.0)
+    scale = root_scale(values)
+    kept = scale > 0
     return (vectors * scale) @ vectors.T, float(values[-1] / values[kept][0]), int(kept.sum())
+
+
+def root_scale(values: Tensor) -> Tensor:
+    """Take the inverse roots of ascending eigenvalues [d], 0 where they are no more than rounding."""
+    kept = values > values[-1] * len(values) * torch.finfo(torch.float64).eps
+    return torch.where(kept, values.clamp_min(torch.finfo(torch.float64).tiny).rsqrt(), 0.0)
 
 
 def moments(x: Rows) -> tuple[Tensor, Tensor]:
@@ -120,11 +130,21 @@ def moments(x: Rows) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: numbers that are not finite, or rows that are all equal.
     """
+    seen = gathered(x)
+    return seen.mean, seen.scatter / (seen.count - 1)
+
+
+def gathered(x: Rows) -> Moments:
+    """Gather the moments of one encoder's rows [N, d], in float64, in one pass over blocks.
+
+    Raises:
+        ValueError: x is not a finite matrix of at least two rows, or all its rows are equal.
+    """
+    _check_matrix(x)
     seen = united(_checked_parts(x))
-    covariance = seen.scatter / (seen.count - 1)
-    if not bool(covariance.diagonal().sum() > 0):
+    if not bool(seen.scatter.diagonal().sum() > 0):
         raise ValueError(_ALL_EQUAL)
-    return seen.mean, covariance
+    return seen
 
 
 def _checked_parts(x: Rows) -> Iterator[Moments]:
@@ -141,15 +161,13 @@ def _checked_parts(x: Rows) -> Iterator[Moments]:
         raise ValueError(_ALL_EQUAL)
 
 
-def _checked_dtype(x: Rows) -> torch.dtype:
-    """Give the dtype of what may be a metric set."""
+def _check_matrix(x: Rows) -> None:
     head = x[:1]
     if not isinstance(head, Tensor) or not head.is_floating_point():
         raise ValueError("embeddings must be a torch tensor of floats")
     if head.ndim != 2 or len(x) < 2:
         shape = (len(x), *head.shape[1:])
         raise ValueError(f"statistics need a matrix [N, d] with N >= 2, not {shape}")
-    return wide(head).dtype
 
 
 @dataclass(frozen=True)
@@ -193,6 +211,15 @@ class Moments:
         mean = self.mean + apart * (other.count / count)
         scatter = self.scatter + other.scatter
         scatter.addr_(apart, apart, alpha=self.count * other.count / count)
+        return Moments(self.dims, count, mean, scatter)
+
+    def without(self, part: Moments) -> Moments:
+        """Take out those of some of the rows: the inverse of `merged`."""
+        count = self.count - part.count
+        mean = self.mean + (self.mean - part.mean) * (part.count / count)
+        apart = part.mean - mean
+        scatter = self.scatter - part.scatter
+        scatter.addr_(apart, apart, alpha=-count * part.count / self.count)
         return Moments(self.dims, count, mean, scatter)
 
     def only(self, names: Sequence[str]) -> Moments:

@@ -195,12 +195,20 @@ def reuse(runs: Sequence[Run]) -> list[Reuse]:
         needed: dict[str, set[str]] = {}
         if not isinstance(config.zoo, PrecomputedZoo):
             needed[EMBEDDINGS] = {*paired.values(), *own.values()}
-        if isinstance(aligner, RelativeConfig) and config.task.aligned:
+        # a shrinkage that is chosen is not known before
+        known_before = isinstance(aligner, RelativeConfig) and aligner.shrinkage != "auto"
+        if known_before and config.task.aligned:
             settings = aligner.shrinkage, aligner.eps
             needed[STATISTICS] = {content_key(statistics_identity(k, *settings)) for k in own.values()}
             if isinstance(config.anchors, ParamAnchors):
                 needed[PARAM] = {
-                    content_key(param_identity(config, [paired[n] for n in fit], [own[n] for n in fit]))
+                    content_key(
+                        param_identity(
+                            config,
+                            {paired[n]: aligner.shrinkage for n in fit},
+                            [own[n] for n in fit],
+                        )
+                    )
                     for fit in param_fits(config, list(paired))
                 }
         for kind, keys in needed.items():

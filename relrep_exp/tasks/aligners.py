@@ -38,6 +38,8 @@ from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.ridge_cca import RidgeCca
 from relrep_exp.alignment.shared import SharedSpace, SharedSpaceAligner
 from relrep_exp.alignment.similarity import SIMILARITIES
+from relrep_exp.alignment.standard import Standardise
+from relrep_exp.alignment.standardised import StandardisedAligner
 from relrep_exp.alignment.translation import Descent, translation
 from relrep_exp.config.schema import (
     AffineConfig,
@@ -79,6 +81,7 @@ def relative(work: Work) -> MakeAligner:
         m=m,
         support=settings.support,
         shrinkage=settings.shrinkage,
+        standardise=settings.standardise,
         eps=settings.eps,
         seed=config.seed,
     )
@@ -96,7 +99,8 @@ def kept_param(work: Work) -> AnchorStrategy:
 
     def learned(spaces: Mapping[str, WhitenedSpace], ids: Tensor, m: int, seed: int) -> AnchorSet:
         paired, own = work.embeddings.keys, work.embeddings.own_keys
-        key = content_key(param_identity(config, [paired[n] for n in spaces], [own[n] for n in spaces]))
+        encoders = {paired[name]: space.shrinkage for name, space in spaces.items()}
+        key = content_key(param_identity(config, encoders, [own[name] for name in spaces]))
         if key in done:
             return done[key]
 
@@ -146,7 +150,8 @@ def pruning_of(work: Work) -> Pruning:
 def shared(work: Work) -> MakeAligner:
     """Make a space of all training encoders: consensus, Procrustes mean or canonical variates."""
     settings, seed = cast(ConsensusConfig | GpaConfig | RidgeCcaConfig, work.config.aligner), work.config.seed
-    chosen = {name: value for name, value in asdict(settings).items() if name not in ("name", "support")}
+    others = ("name", "support", "standardise")
+    chosen = {name: value for name, value in asdict(settings).items() if name not in others}
     drawn = {} if isinstance(settings, RidgeCcaConfig) else {"seed": seed}
     kinds: dict[str, Callable[..., SharedSpace]] = {
         "consensus": Consensus,
@@ -154,7 +159,11 @@ def shared(work: Work) -> MakeAligner:
         "ridge_cca": RidgeCca,
     }
     space = kinds[settings.name]
-    return lambda: SharedSpaceAligner(settings.name, space(**chosen, **drawn), settings.support, seed)
+
+    def make() -> Aligner:
+        return SharedSpaceAligner(settings.name, space(**chosen, **drawn), settings.support, seed)
+
+    return standardised(settings.standardise, make)
 
 
 def parallel_anchors(work: Work) -> Callable[[Mapping[str, Space]], AnchorSet]:
@@ -184,4 +193,10 @@ def _pairwise(work: Work, estimate: Callable[[Tensor, Tensor], PairMap]) -> Make
             remedy = f"take other anchors ({chosen}), or leave out an encoder"
             raise user_error(f"aligner={config.aligner.name}, {pair}: {error}", remedy) from error
 
-    return partial(PairwiseAligner, method_name(config), parallel_anchors(work), told)
+    make = partial(PairwiseAligner, method_name(config), parallel_anchors(work), told)
+    return standardised(cast(PairwiseConfig, config.aligner).standardise, make)
+
+
+def standardised(how: Standardise, make: MakeAligner) -> MakeAligner:
+    """Standardise what an aligner's decoders read, where the configuration says so."""
+    return make if how == "none" else lambda: StandardisedAligner(make(), how)

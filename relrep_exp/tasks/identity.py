@@ -66,16 +66,19 @@ def _plugins(**choices: str) -> dict[str, str]:
     return {group: SOURCES[group, name] for group, name in choices.items() if (group, name) in SOURCES}
 
 
-def param_identity(config: Config, encoders: Sequence[str], own: Sequence[str]) -> dict[str, Any]:
+def param_identity(config: Config, encoders: Mapping[str, float], own: Sequence[str]) -> dict[str, Any]:
     """List what determines a PARAM fit; Multi and Single differ by the encoders alone.
 
     Args:
         config: a run with PARAM's anchors.
-        encoders: the keys of the embeddings that it is learned on, in order.
+        encoders: the keys of the embeddings that it is learned on, in order, each with the shrinkage of its
+            statistics.
         own: the keys of those that mean and covariance are of: the same, or of the task's own samples.
     """
     anchors, aligner = asdict(config.anchors), asdict(config.aligner)
-    del aligner["statistics"]  # of encoders that join when P is there
+    del aligner["statistics"], aligner["standardise"]  # of what is there when P is
+    shrinkage = set(encoders.values())
+    aligner["shrinkage"] = shrinkage.pop() if len(shrinkage) == 1 else list(encoders.values())
     m = anchors.pop("m")
     settings = {k: v for k, v in anchors.items() if k not in ("name", "learned_on")}
     several = len(encoders) > 1

@@ -19,8 +19,7 @@ from benchmarking import by_turns, refused
 from torch import Tensor
 
 from relrep_exp.alignment.anchors import Space, choose_anchors, get_anchor_strategy
-from relrep_exp.alignment.relative import bind
-from relrep_exp.alignment.similarity import get_similarity
+from relrep_exp.alignment.similarity import bind, get_similarity
 from relrep_exp.alignment.translation import translation
 from relrep_exp.alignment.whitening import Whitening
 from relrep_exp.errors import UserError, tell

@@ -92,7 +92,7 @@ def relative(name: str, move, shrinkage: float = 0.15) -> torch.Tensor:
     ids = torch.arange(20)
     g = torch.Generator().manual_seed(5)
     p = torch.softmax(torch.randn(8, 20, generator=g, dtype=torch.float64), 1)
-    space = RelativeSpace(AnchorSet(ids, p), name, shrinkage=shrinkage, eps=0.0)
+    space = RelativeSpace(AnchorSet(ids, p), name, shrinkage=shrinkage, standardise="none", eps=0.0)
     return space.fit({"a": move(METRIC)}).transform(move(X), "a")
 
 
@@ -192,7 +192,8 @@ def angle_of_directions(x, a):
 def test_distances_are_exact_and_the_same_in_any_batch_far_from_the_origin(name, formula):
     anchors = FAR[:40]
     x = torch.cat([FAR, FAR[:5].nextafter(torch.full((), torch.inf))])  # and beside an anchor
-    space = RelativeSpace(AnchorSet.picking(torch.arange(40), torch.arange(40)), name).join("a", anchors)
+    given = AnchorSet.picking(torch.arange(40), torch.arange(40))
+    space = RelativeSpace(given, name, standardise="none").join("a", anchors)
     got = space.transform(x, "a")
     exact_x, exact_anchors = (points.numpy().astype(np.longdouble) for points in (x, anchors))
     expected = [[formula(row, a) for a in exact_anchors] for row in exact_x]
@@ -204,7 +205,9 @@ def test_distances_are_exact_and_the_same_in_any_batch_far_from_the_origin(name,
 @pytest.mark.parametrize("m", [20, 64, 80])
 def test_the_change_of_basis_is_solved_exactly_far_from_the_origin(m):
     anchors, x = FAR[:m], FAR[80:]
-    space = RelativeSpace(AnchorSet.picking(torch.arange(m), torch.arange(m)), "change_of_basis")
+    space = RelativeSpace(
+        AnchorSet.picking(torch.arange(m), torch.arange(m)), "change_of_basis", standardise="none"
+    )
     got = space.join("a", anchors).transform(x, "a").numpy()
     expected = np.linalg.lstsq(anchors.double().numpy().T, x.double().numpy().T, rcond=None)[0].T
     assert np.linalg.norm(got - expected) < 1e-5 * np.linalg.norm(expected)

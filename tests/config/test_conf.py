@@ -211,14 +211,25 @@ def test_table_5_stands_in_one_place():
 
 
 def test_a_relative_representation_has_the_papers_constants():
-    paper = {"support": 5000, "shrinkage": SHRINKAGE, "eps": EPS, "statistics": "train"}
-    assert values("aligner", "relative") == {"name": "relative", **paper}
+    paper = {
+        "support": 5000,
+        "shrinkage": SHRINKAGE,
+        "standardise": "none",
+        "eps": EPS,
+        "statistics": "train",
+    }
+    assert asdict(composed("task=digits_stitch")[0].config.aligner) == {"name": "relative", **paper}
     assert (SHRINKAGE, EPS) == (0.15, 5e-8)
 
 
 METHODS = ("aligner", "anchors", "sim", "decoder", "runtime", "logger")
 # What a task may set for itself, so that it is no default.
-TASKS_OWN = {"anchors": {"m", "batch"}, "data": {"param_batch"}, "runtime": {"threads"}}
+TASKS_OWN = {
+    "aligner": {"shrinkage", "standardise"},
+    "anchors": {"m", "batch"},
+    "data": {"param_batch"},
+    "runtime": {"threads"},
+}
 FILES_OWN = {"runtime/ddp": {"devices"}}  # what a file is there for
 
 

@@ -17,6 +17,7 @@ from relrep_exp.config.schema import GeometryTask
 from relrep_exp.encoders.distorted import direction, rotation, scales
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 
+PAPER = {"shrinkage": 0.15, "standardise": "none"}
 TASK = GeometryTask(name="geometry", kind="geometry", neighbours=5, view_samples=20)
 N, TRAIN, D = 160, 100, 4
 
@@ -61,7 +62,7 @@ def compared(spaces, anchors="random", m=6, train=TRAIN, **space):
     corpora = {name: Corpus(x, split, labels) for name, x in spaces.items()}
 
     def aligner():
-        return RelativeAligner("it", lambda: RelativeSpace(anchors, m=m, seed=0, **space))
+        return RelativeAligner("it", lambda: RelativeSpace(anchors, m=m, seed=0, **{**PAPER, **space}))
 
     return measured(Embeddings(corpora, corpora, dict.fromkeys(spaces, "key")), aligner, task=TASK)
 
@@ -86,7 +87,9 @@ def test_a_similarity_is_invariant_to_what_theory_says_and_to_nothing_more(sim, 
 def test_the_cosine_is_the_mean_over_matching_rows_in_both_directions():
     spaces = {"original": X, "mapped": MAPS["translation"](X)}
     result = compared(spaces, similarity="cosine")
-    space = RelativeSpace("random", "cosine", m=6, seed=0).fit({n: x[:TRAIN] for n, x in spaces.items()})
+    space = RelativeSpace("random", "cosine", m=6, seed=0, **PAPER).fit(
+        {n: x[:TRAIN] for n, x in spaces.items()}
+    )
     a, b = (space.transform(x[TRAIN:], name).numpy() for name, x in spaces.items())
     cosines = [p @ q / np.sqrt((p @ p) * (q @ q)) for p, q in zip(a, b, strict=True)]
     for pair in (("original", "mapped"), ("mapped", "original")):
@@ -110,7 +113,7 @@ def test_linearly_dependent_anchors_leave_one_dimension(sim):
 def test_collinear_anchors_stay_on_a_line_in_every_affine_image():
     points = clusters(2)
     maps = {"a": points, "b": points @ normal(4, 2, 2) + 3}
-    space = RelativeSpace("collinear", "wip", m=4, seed=0, shrinkage=0.0, eps=0.0)
+    space = RelativeSpace("collinear", "wip", m=4, seed=0, shrinkage=0.0, standardise="none", eps=0.0)
     space.fit({name: x[:TRAIN] for name, x in maps.items()})
     for name, x in maps.items():
         centred = space.members[name].anchors - x[:TRAIN].mean(0)
@@ -153,7 +156,7 @@ def test_nothing_is_kept_of_spaces_too_wide_to_be_drawn(d, m):
 
 @pytest.mark.parametrize("kind", [RelativeAligner, SingleRelativeAligner])
 def test_an_aligner_gives_the_space_that_it_compares_in(kind):
-    aligner = kind("it", lambda: RelativeSpace("fps", "euclidean", m=3, seed=0))
+    aligner = kind("it", lambda: RelativeSpace("fps", "euclidean", m=3, seed=0, **PAPER))
     aligner.fit({"a": Space(X)}).join("b", Space(2 * X))
     for name, x in (("a", X), ("b", 2 * X)):
         carried = aligner.carry(x, "a", name)

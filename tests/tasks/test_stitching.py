@@ -85,7 +85,8 @@ class Watched:
             strategy = Param(ParamSettings(epochs=1, batch=32), get_similarity(sim))
 
         def make_space():
-            self.spaces.append(RelativeSpace(strategy, sim, m=5, support=40, seed=seed, **space))
+            how = {"shrinkage": 0.15, "standardise": "none", **space}
+            self.spaces.append(RelativeSpace(strategy, sim, m=5, support=40, seed=seed, **how))
             return self.spaces[-1]
 
         def fit(work, jobs, classes):

@@ -52,7 +52,9 @@ def embeddings():
 
 
 def aligner():
-    return RelativeAligner("random-wip", lambda: RelativeSpace("random", "wip", m=8, support=40, seed=0))
+    return RelativeAligner(
+        "random-wip", lambda: RelativeSpace("random", "wip", m=8, support=40, standardise="none")
+    )
 
 
 def stitch(embeddings, decoder=None):

@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 from relrep_exp.config.schema.types import Count, Kinds, NonNegative, Positive, Share, strict
 
 Support = Annotated[int, Field(ge=2)]
+Standardise = Literal["none", "mean", "mean_variance"]
 Preprocessing = Literal["standard", "center", "l2", "none"]
 Ridge = NonNegative | Literal["auto"]
 
@@ -33,7 +34,8 @@ class RelativeConfig:
 
     name: Literal["relative"]
     support: Support = 5000
-    shrinkage: Share = 0.15
+    shrinkage: Share | Literal["auto"] = 0.15
+    standardise: Standardise = "none"
     eps: NonNegative | Literal["auto"] = 5e-8
     statistics: Literal["train", "support"] = "train"
 
@@ -47,6 +49,7 @@ class PairwiseConfig:
 
     name: str
     support: Support = 5000
+    standardise: Standardise = "none"
     scaling: Preprocessing = "standard"
 
 
@@ -100,6 +103,7 @@ class ConsensusConfig:
     ridge: Positive | Literal["auto"] = "auto"
     features: Annotated[int, Field(ge=0)] = 400
     shrinkage: Share = 0.15
+    standardise: Standardise = "none"
     eps: NonNegative | Literal["auto"] = 5e-8
 
 
@@ -114,6 +118,7 @@ class GpaConfig:
     support: Support = 5000
     scaling: Preprocessing = "standard"
     correction: Literal["none", "directions"] = "none"
+    standardise: Standardise = "none"
 
 
 @dataclass(frozen=True, config=strict)
@@ -127,6 +132,7 @@ class RidgeCcaConfig:
     support: Annotated[int, Field(ge=4)] = 5000
     m: Count | Literal["auto"] = "auto"
     ridge: Positive | Literal["auto"] = "auto"
+    standardise: Standardise = "none"
 
 
 ALIGNERS = Kinds(

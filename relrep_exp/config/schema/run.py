@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
-from relrep_exp.config.schema.aligner import AlignerConfig
+from relrep_exp.config.schema.aligner import AlignerConfig, Standardise
 from relrep_exp.config.schema.data import DataConfig
 from relrep_exp.config.schema.experiment import ExperimentConfig, ProfileName
 from relrep_exp.config.schema.parallel import ParallelConfig
@@ -21,6 +21,7 @@ from relrep_exp.config.schema.types import (
     Positive,
     ScalingName,
     Seed,
+    Share,
     strict,
 )
 from relrep_exp.config.schema.zoos import ZooConfig
@@ -268,6 +269,14 @@ DecoderConfig = Annotated[HeadConfig | LinearConfig | SvmConfig | ConvConfig, DE
 
 
 @dataclass(frozen=True, config=strict)
+class GeometryConfig:
+    """What aligners take of these where they are not told otherwise."""
+
+    shrinkage: Share | Literal["auto"] = 0.15
+    standardise: Standardise = "none"
+
+
+@dataclass(frozen=True, config=strict)
 class Config:
     """One run."""
 
@@ -282,6 +291,7 @@ class Config:
     runtime: RuntimeConfig
     logger: LoggerConfig
     paths: PathsConfig
+    geometry: GeometryConfig = field(default_factory=GeometryConfig)
     seed: Seed = 0
     overwrite: Literal["never", "missing", "always"] = "missing"
     plugins: list[str] = field(default_factory=list)

@@ -113,6 +113,10 @@ def _printed(group: str, name: str) -> dict[str, Any]:
     batch = str(values.get("batch"))
     if batch.startswith("${param_batch:"):  # the first argument is Table 5's
         values["batch"] = int(batch.removeprefix("${param_batch:").partition(",")[0])
+    papers: Any = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))
+    for key, value in papers["geometry"].items():
+        if values.get(key) == f"${{geometry.{key}}}":
+            values[key] = value
     return dict(values)
 
 
