@@ -160,7 +160,7 @@ def reconstruction(
     """
     tolerance = rounding_share(wide(anchors), wide(x))
     unit, points = F.normalize(anchors.double(), dim=1), F.normalize(x.double(), dim=1)
-    added = settled(ridge, lambda: choose_inverse(unit, unit))[0]
+    added, _ = settled(ridge, lambda: choose_inverse(unit, unit))
     matrix, told = _through(unit, unit, added, pruning or Pruning(), tolerance)
     recovered = points @ matrix
     error = (recovered - points).norm() / points.norm()

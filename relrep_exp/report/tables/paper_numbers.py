@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from relrep_exp.errors import nearest, user_error
 from relrep_exp.report.tables.measures import measure_of
@@ -103,24 +103,21 @@ def not_the_papers(record: Record) -> list[str]:
 @lru_cache
 def _printed(group: str, name: str) -> dict[str, Any]:
     """Read conf/GROUP/NAME.yaml, on top of the file that it begins with; {} where there is no such file."""
+    from omegaconf import OmegaConf  # what has no numbers of a paper beside it does without
+
     path = CONF / group / f"{name}.yaml"
-    values = _read(path) if path.is_file() else {}
+    values: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else {}
     for base in values.pop("defaults", []):
         if isinstance(base, str) and base != "_self_":
-            values = {**_printed(group, base), **values}
+            values = _printed(group, base) | values
     batch = str(values.get("batch"))
     if batch.startswith("${param_batch:"):  # the first argument is Table 5's
         values["batch"] = int(batch.removeprefix("${param_batch:").partition(",")[0])
-    papers = _read(CONF / "config.yaml")["geometry"]
-    for key in papers.keys() & values.keys():
-        values[key] = papers[key] if values[key] == f"${{geometry.{key}}}" else values[key]
-    return values
-
-
-def _read(path: Path) -> dict[str, Any]:
-    from omegaconf import OmegaConf  # what has no numbers of a paper beside it does without
-
-    return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(path)))
+    papers: Any = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))
+    for key, value in papers["geometry"].items():
+        if values.get(key) == f"${{geometry.{key}}}":
+            values[key] = value
+    return dict(values)
 
 
 @dataclass(frozen=True)
