@@ -82,10 +82,13 @@ def test_the_precision_is_part_of_what_it_changes_and_of_nothing_else(config_of)
     plain = key("anchors=param")
     assert plain == key("anchors=param", "runtime.precision=float32") != key("anchors=param", low)
     assert key("anchors=random", low) == key("anchors=random")
-    one, two = (param_identity(config_of("anchors=param", *more), ["k"], ["k"]) for more in ([], [low]))
+    one, two = (param_identity(config_of("anchors=param", *more), {"k": 0.15}, ["k"]) for more in ([], [low]))
     assert one != two
-    config = config_of("anchors=param")  # learned on paired sentences, with mean and covariance of reviews
-    assert param_identity(config, ["k"], ["reviews"]) != param_identity(config, ["k"], ["others"]) != one
+    k, config = (
+        {"k": 0.15},
+        config_of("anchors=param"),
+    )  # learned on paired sentences, with mean and covariance of reviews
+    assert param_identity(config, k, ["reviews"]) != param_identity(config, k, ["others"]) != one
 
 
 def test_another_run_leaves_records_and_fits_alone(run, outputs):
@@ -230,9 +233,17 @@ CHOICES = {
     "logger.mode": "online",
     "logger.project": "other",
     "logger.entity": "me",
+    "aligner.shrinkage": 0.4,
+    "aligner.standardise": "mean",
+    "geometry.shrinkage": 0.4,
+    "geometry.standardise": "mean",
     "paths.outputs": "elsewhere",
 }
-RELEVANT = ("runtime.precision",)  # of PARAM, though it is of the machine
+RELEVANT = (
+    "runtime.precision",
+    "geometry.shrinkage",
+    "geometry.standardise",
+)  # of PARAM, though it is of the machine
 IRRELEVANT = (
     "runtime.",
     "logger.",

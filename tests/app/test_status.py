@@ -191,7 +191,8 @@ def test_a_folder_that_cannot_be_written_can_be_planned_in(environment, words, r
 
 # What runs share
 
-SWEPT = ["anchors=param,param_single", "anchors.epochs=1", "decoder=linear,svm"]
+GIVEN = "aligner.shrinkage=0.15"  # of one that is chosen nobody knows before which P it needs
+SWEPT = ["anchors=param,param_single", "anchors.epochs=1", "decoder=linear,svm", GIVEN]
 
 
 def shared(out):
@@ -205,7 +206,7 @@ def test_the_plan_says_what_is_shared_and_what_of_it_is_there(any_run, told, sma
     code, out, _ = told("plan", "-m", *small, *SWEPT)
     assert code == 0  # a P for each of three test encoders, and one on each of three encoders
     assert shared(out) == ["6 PARAM fits by 4 runs", "3 encoders' statistics, if large, by 4 runs"]
-    any_run("anchors=param", "anchors.epochs=1")
+    any_run("anchors=param", "anchors.epochs=1", GIVEN)
     _, out, _ = told("plan", "-m", *small, *SWEPT)
     assert shared(out) == [
         "6 PARAM fits by 3 runs (3 there already)",
@@ -236,7 +237,7 @@ def test_the_plan_knows_the_fits_of_a_run(config_of):
 
 def test_a_run_makes_the_fits_that_the_plan_knows(any_run, small):
     for more in (["task.test_encoders=[b]"], ["anchors.learned_on=first"]):
-        words = ["anchors=param_single", "anchors.epochs=1", *more]
+        words = ["anchors=param_single", "anchors.epochs=1", GIVEN, *more]
         [asked] = make_plan([*small, *words, "decoder=linear"], sweep=False)
         [param] = [kind for kind in reuse([asked]) if kind.kind == "checkpoints"]
         any_run(*words)

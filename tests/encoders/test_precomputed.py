@@ -278,7 +278,7 @@ def test_a_split_of_zeros_and_ones_and_column_major_arrays(tmp_path, arrays):
 def test_param_takes_more_anchors_than_dimensions_and_samples(run):
     outcome = run("anchors=param", "anchors.epochs=2", "anchors.m=70", "aligner.support=50")
     values = [row.value for row in outcome.record.rows]
-    assert len(values) == 9 * 2 + 6 * 6 + 3 * 3
+    assert len(values) == 9 * 4 + 6 * 17 + 3 * 3
     assert np.isfinite(values).all()
 
 
