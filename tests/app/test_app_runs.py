@@ -239,12 +239,9 @@ CHOICES = {
     "geometry.standardise": "mean",
     "paths.outputs": "elsewhere",
 }
-RELEVANT = (
-    "runtime.precision",
-    "geometry.shrinkage",
-    "geometry.standardise",
-)  # of PARAM, though it is of the machine
+RELEVANT = ("runtime.precision",)  # of PARAM, though it is of the machine
 IRRELEVANT = (
+    "geometry.",  # aligners have taken theirs from it by now
     "runtime.",
     "logger.",
     "paths.",
