@@ -234,6 +234,7 @@ CHOICES = {
     "logger.project": "other",
     "logger.entity": "me",
     "aligner.shrinkage": 0.4,
+    "task.permutations": 20,
     "aligner.standardise": "mean",
     "geometry.shrinkage": 0.4,
     "geometry.standardise": "mean",
