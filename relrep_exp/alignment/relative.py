@@ -29,7 +29,7 @@ from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Eps, Rows, Whitening,
 from relrep_exp.store.files import write_npy
 from relrep_exp.training.numbers import as_shipped, wide
 
-FORMAT = FileFormat("relrep_exp.relative_space/1", "space", "a relative space")
+FORMAT = FileFormat("relrep_exp.relative_space/2", "space", "a relative space")
 
 
 class RelativeSpace:
