@@ -61,6 +61,7 @@ def test_what_local_experiments_run():
 
 @pytest.mark.parametrize("profile", ["paper", "local"])
 @pytest.mark.parametrize("name", ["table4", "fig3"])
+@pytest.mark.slow
 def test_the_ablation_has_two_sources_and_one_held_out_target(name, profile):
     """Section 7, with the metrics that it names."""
     run, *_ = make_plan([f"experiment={name}", f"profile={profile}", "seed=0"], sweep=False)
@@ -71,6 +72,7 @@ def test_the_ablation_has_two_sources_and_one_held_out_target(name, profile):
 
 
 @pytest.mark.parametrize("profile", ["paper", "local"])
+@pytest.mark.slow
 def test_figure_5_tells_scaling_and_shift_apart_and_shows_ae1s_decoder_on_ae4(profile):
     runs = make_plan(["experiment=fig5", f"profile={profile}", "seed=0"], sweep=False)
     zoos = {run.config.zoo.name: run.config.zoo for run in runs}
