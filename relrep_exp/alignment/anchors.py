@@ -190,7 +190,7 @@ class WhitenedSpace:
 
     def only(self, rows: Tensor) -> WhitenedSpace:
         """Leave out all but some rows [n], with the statistics of all."""
-        return WhitenedSpace(self.x[rows.to(self.x.device)], self.whitening)
+        return WhitenedSpace(self.x[rows.to(self.x.device)], self.whitening, self.shrinkage)
 
     @cached_property
     def whitened(self) -> Tensor:

@@ -122,18 +122,21 @@ def choose(splits: Mapping[str, Sequence[Split]], similarity: Similarity, eps: E
     def represent(name: str, shrinkage: float) -> list[Tensor]:
         return [split.relative(similarity, shrinkage, eps) for split in splits[name]]
 
-    @cache
-    def score(one: str, first: float, other: str, second: float) -> float:
-        return found(represent(one, first), represent(other, second))
+    @cache  # of two encoders, each with a shrinkage, in either order
+    def score(pair: frozenset[tuple[str, float]]) -> float:
+        one, other = pair
+        return found(represent(*one), represent(*other))
 
     pairs = list(combinations(splits, 2))
-    scores = {each: fmean(score(a, each, b, each) for a, b in pairs) for each in GRID}
+    scores = {each: fmean(score(frozenset({(a, each), (b, each)})) for a, b in pairs) for each in GRID}
     common = largest(scores, NEARLY)
     own = dict.fromkeys(splits, common)
     for _ in range(2):
         for name in splits:
             others = [other for other in splits if other != name]
-            beside = {each: fmean(score(name, each, o, own[o]) for o in others) for each in GRID}
+            beside = {
+                each: fmean(score(frozenset({(name, each), (o, own[o])})) for o in others) for each in GRID
+            }
             if max(beside.values()) > beside[own[name]] + GAIN:
                 own[name] = largest(beside, NEARLY_ONE)
     return Choice(common, own, scores)
