@@ -79,7 +79,9 @@ class AnchorSet:
         return one_hot(self._picks, len(self.ids))
 
     def mix(self, support: Tensor) -> Tensor:
-        """Mix the anchors A = P X_sub (Eq. 2). support [K, d] -> [m, d].
+        """Mix the anchors A = P X_sub (Eq. 2), in the dtype of the support. support [K, d] -> [m, d].
+
+        Far from the origin float64 is needed: rows of P sum to 1 but for the rounding of float32.
 
         Raises:
             ValueError: support does not have K rows.
@@ -88,7 +90,8 @@ class AnchorSet:
             raise ValueError(f"{len(support)} support embeddings given, P mixes {len(self.ids)}")
         if self._picks is not None:  # the product, without 2 m K d multiplications by 0 and 1
             return support[self._picks.to(support.device)]
-        mixed: Tensor = self.weights.to(support) @ support
+        weights = self.weights.to(support)
+        mixed: Tensor = (weights / weights.sum(1, keepdim=True)) @ support
         return mixed
 
     def effective_points(self) -> Tensor:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import combinations
+from numbers import Real
 from statistics import fmean
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from relrep_exp.alignment.metrics import retrieve
 from relrep_exp.alignment.similarity import Similarity, inner_product
-from relrep_exp.alignment.whitening import EPS, Eps, Moments, root_scale
+from relrep_exp.alignment.standard import Standardise
+from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Eps, Moments, Whitening, root_scale
 from relrep_exp.training.seeding import generator
 
 Auto = Literal["auto"]
@@ -25,6 +27,21 @@ GAIN, NEARLY_ONE = 0.002, 0.001  # of one encoder beside the others
 JOIN_GAIN = 0.005  # of one that joins, over the others' common value
 HELD, LEAST_HELD, FOLDS = 200, 100, 3  # rows of a fold: at most, and where one fold is enough
 LEAST_ROWS = 100  # parallel rows: what fewer say is noise
+
+
+def check(shrinkage: Any, standardise: Any, eps: Any) -> None:
+    """Refuse what is no geometry.
+
+    Raises:
+        ValueError: the message names the argument, and what it may be.
+    """
+    if shrinkage != "auto" and not (isinstance(shrinkage, Real) and 0 <= shrinkage <= 1):
+        raise ValueError(f"shrinkage={shrinkage!r}: use a number from 0 to 1, or 'auto'")
+    if standardise not in get_args(Standardise):
+        kinds = " or ".join(repr(kind) for kind in get_args(Standardise))
+        raise ValueError(f"standardise={standardise!r}: use {kinds}")
+    if eps != "auto" and not (isinstance(eps, Real) and 0 <= eps < float("inf")):
+        raise ValueError(f"eps={eps!r}: use 0 or more, or 'auto'")
 
 
 @dataclass(frozen=True)
@@ -69,6 +86,9 @@ class Split:
         return similarity.compare(points[0], points[1]).float()  # ranks need no more
 
 
+HoldOut = Callable[[Tensor, Tensor], Split]  # rows that are held out [H], and those that are anchors [m]
+
+
 @dataclass(frozen=True)
 class Choice:
     """The shrinkage of encoders.
@@ -104,6 +124,26 @@ def held_out_parts(count: int, m: int, seed: int, folds: int | None = None) -> l
     folds = folds or (1 if count >= FOLDS * LEAST_HELD else FOLDS)
     rest = [torch.cat([*chunks[:number], *chunks[number + 1 :]]) for number in range(folds)]
     return [(held[:HELD], others[:m]) for held, others in zip(chunks, rest, strict=False)]
+
+
+def choose_on(
+    spaces: Mapping[str, HoldOut], ids: Tensor, m: int, seed: int, similarity: Similarity, eps: Eps
+) -> Choice:
+    """Choose the shrinkage of encoders on their support; the paper's where nothing can be chosen.
+
+    Args:
+        spaces: encoder -> what holds out rows of it.
+        ids: their parallel rows, [K].
+        m: anchors of the run.
+        seed: of the draw of held-out rows.
+        similarity: of the run.
+        eps: additive constant of Appendix B.
+    """
+    if len(spaces) < 2 or similarity.prepare != "whitened" or len(ids) < LEAST_ROWS:
+        return Choice(SHRINKAGE)
+    parts = [(ids[held], ids[anchors]) for held, anchors in held_out_parts(len(ids), m, seed)]
+    splits = {name: [hold_out(*part) for part in parts] for name, hold_out in spaces.items()}
+    return choose(splits, similarity, eps)
 
 
 def choose(splits: Mapping[str, Sequence[Split]], similarity: Similarity, eps: Eps) -> Choice:
@@ -143,25 +183,34 @@ def choose(splits: Mapping[str, Sequence[Split]], similarity: Similarity, eps: E
 
 
 def choose_joining(
-    splits: Sequence[Split],
-    others: Sequence[Sequence[Tensor]],
+    hold_out: HoldOut,
+    others: Sequence[tuple[Tensor, Whitening]],
     common: float,
+    m: int,
+    seed: int,
     similarity: Similarity,
     eps: Eps,
 ) -> float:
     """Choose the shrinkage of an encoder that joins others, which stay as they are.
 
     Args:
-        splits: of the encoder, one for each fold.
-        others: what each of the others represents the held-out rows by, one [H, m] for each fold.
+        hold_out: holds out rows of its support.
+        others: the support embeddings [K, d] of each of the others, and the statistics that it has.
         common: the others' common shrinkage, kept unless another one gains clearly.
-        similarity: in whitened coordinates.
+        m: anchors of the run.
+        seed: of the draw of held-out rows.
+        similarity: of the run.
         eps: additive constant of Appendix B.
     """
+    if not others or similarity.prepare != "whitened" or len(others[0][0]) < LEAST_ROWS:
+        return common
+    parts = held_out_parts(len(others[0][0]), m, seed, FOLDS)
+    seen = [[similarity(x[h], x[a], whitening).float() for h, a in parts] for x, whitening in others]
+    splits = [hold_out(*part) for part in parts]
     beside = {}
     for each in {*GRID, common}:
         own = [split.relative(similarity, each, eps) for split in splits]
-        beside[each] = fmean(found(own, other) for other in others)
+        beside[each] = fmean(found(own, other) for other in seen)
     gains = max(beside.values()) > beside[common] + JOIN_GAIN
     return largest(beside, NEARLY_ONE) if gains else common
 

@@ -18,7 +18,7 @@ class Member:
 
     Attributes:
         whitening: its statistics.
-        anchors: its anchors P X_sub, [m, d].
+        anchors: its anchors P X_sub, float64, [m, d].
         project: x [N, d] -> relative representations [N, m].
         shrinkage: lambda of the statistics.
         standard: what standardises its representations; None: nothing does.

@@ -57,7 +57,8 @@ class RelativeSpace:
         seed: draws the support set and whatever the strategy draws.
 
     Raises:
-        ValueError: no strategy or similarity has the name; the message has the nearest, and all there are.
+        ValueError: no strategy or similarity has the name; the message has the nearest, and all there are. Or
+            shrinkage, standardise or eps cannot be what they are.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class RelativeSpace:
         eps: Eps = EPS,
         seed: int = 0,
     ):
+        geometry.check(shrinkage, standardise, eps)
         self.similarity = get_similarity(similarity) if isinstance(similarity, str) else similarity
         self._anchor_set = anchors if isinstance(anchors, AnchorSet) else None
         self._strategy: AnchorStrategy | None = None
@@ -140,14 +142,8 @@ class RelativeSpace:
             return Choice(self.shrinkage)
         rows = common_rows(spaces)
         ids = draw_support(rows, self.support, self.seed) if self._strategy else self.support_ids
-        if len(spaces) < 2 or self.similarity.prepare != "whitened" or len(ids) < geometry.LEAST_ROWS:
-            return Choice(SHRINKAGE)
-        parts = [
-            (ids[held], ids[anchors])
-            for held, anchors in geometry.held_out_parts(len(ids), self.m, self.seed)
-        ]
-        splits = {name: [space.split(*part) for part in parts] for name, space in spaces.items()}
-        return geometry.choose(splits, self.similarity, self.eps)
+        held_out = {name: space.split for name, space in spaces.items()}
+        return geometry.choose_on(held_out, ids, self.m, self.seed, self.similarity, self.eps)
 
     def admit(self, name: str, space: Space) -> Self:
         """Let in an encoder by its embeddings of all N training samples, of which the support is taken."""
@@ -171,18 +167,18 @@ class RelativeSpace:
     def transform(self, x: Tensor, encoder: str) -> Tensor:
         """Compute relative representations RR(x) (Eq. 1). x [N, d] -> [N, m].
 
-        x is cast to the type of the encoder's anchors, as embeddings were when it joined: float32 at least.
+        x is cast to the type of the embeddings that the encoder joined with, float32 at least.
 
         Raises:
             ValueError: the encoder is unknown or x has another dimension.
         """
         member = self._reader(encoder, x)
-        return member.project(x.to(member.anchors.dtype))
+        return member.project(x.to(member.whitening.matrix.dtype))
 
     def transform_blocks(self, x: Rows, encoder: str) -> Iterator[Tensor]:
         """Do the same with any number of rows, block after block, [n, m]; memory does not grow with N.
 
-        Blocks are cast to the type of the encoder's anchors: files of float64 are read by a float32 space.
+        Blocks are cast as by `transform`: files of float64 are read by a float32 space.
 
         Args:
             x: a tensor or `FileRows`, [N, d].
@@ -192,8 +188,8 @@ class RelativeSpace:
             ValueError: as of `transform`, before the first block.
         """
         member = self._reader(encoder, x[:1])
-        blocks = blocks_of(x, member.anchors.device)
-        return (member.project(block.to(member.anchors)) for _, block in blocks)
+        like = member.whitening.matrix
+        return (member.project(block.to(like)) for _, block in blocks_of(x, like.device))
 
     def transform_file(self, x: Rows, encoder: str, out: str | Path) -> None:
         """Do the same into a .npy file [N, m], which appears whole or not at all; `numpy.load` can map it.
@@ -254,19 +250,18 @@ class RelativeSpace:
 
     def _joining_shrinkage(self, name: str, support: Tensor, metric: Space) -> float:
         """Choose the shrinkage of an encoder that joins beside those that the space was fitted on."""
-        voters = [(v.support, v.whitening) for v in self.members.values() if v.support is not None]
-        if self.shrinkage != "auto" or name in self.choice.own or not voters:
+        if self.shrinkage != "auto" or name in self.choice.own or len(support) != len(self.support_ids):
             return self.choice.of(name)
-        enough = geometry.LEAST_ROWS <= len(support) == len(self.support_ids)
-        if self.similarity.prepare != "whitened" or not enough:
-            return self.choice.common
+        voters = [(v.support, v.whitening) for v in self.members.values() if v.support is not None]
         first = int(self.support_ids[0])
         same = metric.x is support or torch.equal(metric.x[first : first + 1], support[:1])
         own = same and metric.metric is None  # whether the metric set has the support in it
-        parts = geometry.held_out_parts(len(support), self.m, self.seed, geometry.FOLDS)
-        splits = [Split.of(metric.moments, support[h], support[a], counted=own) for h, a in parts]
-        seen = [[self.similarity(x[h], x[a], whitening).float() for h, a in parts] for x, whitening in voters]
-        return geometry.choose_joining(splits, seen, self.choice.common, self.similarity, self.eps)
+
+        def hold_out(held: Tensor, anchors: Tensor) -> Split:
+            return Split.of(metric.moments, support[held], support[anchors], counted=own)
+
+        common = self.choice.common
+        return geometry.choose_joining(hold_out, voters, common, self.m, self.seed, self.similarity, self.eps)
 
     def _add(self, name: str, support: Tensor, metric: Space, shrinkage: float, voter: bool = False) -> Self:
         whitening = metric.whitening(shrinkage, self.eps).to(support.device)
@@ -276,7 +271,7 @@ class RelativeSpace:
             )
         if self.similarity.prepare == "whitened":
             check_eps(name, support, self.eps)
-        anchors, standard = self.anchor_set.mix(support), None
+        anchors, standard = self.anchor_set.mix(support.double()), None
         if self.standardise != "none":
             project = bind(self.similarity, anchors, whitening)
             blocks = (project(block.to(anchors)) for _, block in blocks_of(metric.measured, anchors.device))
@@ -294,5 +289,12 @@ class RelativeSpace:
         support: Tensor | None,
     ) -> Member:
         project = bind(self.similarity, anchors, whitening)
-        made = project if standard is None else lambda x: standard(project(x))
+
+        def made(x: Tensor) -> Tensor:
+            if standard is None:
+                return project(x).to(x.dtype)
+            # cosines far from the origin are nearly 1: float32 has lost what standardising leaves
+            exact = x if self.similarity.prepare == "whitened" else x.double()
+            return standard(project(exact)).to(x.dtype)
+
         return Member(whitening, anchors, made, shrinkage, standard, support)

@@ -103,10 +103,9 @@ def change_of_basis(x: Tensor, anchors: Tensor) -> Tensor:
     """Solve for c with min |c A - x|, of least norm: coordinates in the basis A, as latentis has it.
 
     In float64, as a basis far from the origin is badly conditioned. Directions in which anchors have no more
-    than the rounding of their own numbers are none.
+    than the rounding of float32 are none.
     """
-    computed = max(anchors.shape) * torch.finfo(torch.float64).eps
-    rounding = max(computed, 2 * torch.finfo(anchors.dtype).eps)
+    rounding = 2 * torch.finfo(torch.float32).eps
     solved: Tensor = x.double() @ torch.linalg.pinv(anchors.double(), rtol=rounding)
     return solved.to(x.dtype)
 
@@ -128,8 +127,9 @@ SIMILARITIES = {
 def bind(similarity: Similarity, anchors: Tensor, whitening: Whitening) -> Callable[[Tensor], Tensor]:
     """Make the map x [N, d] -> [N, m] for fixed anchors, all that depends on them alone computed once.
 
-    WIP folds both whitenings into the anchors: (x - mu) Sigma^-1 (a - mu) is one product per x (Eq. 4).
-    Cosine divides the products by the norms, as there are fewer of them than entries of x.
+    WIP folds both whitenings into the anchors: (x - mu) Sigma^-1 (a - mu) is one product per x (Eq. 4), in
+    the dtype of the statistics. Cosine divides the products by the norms, as there are fewer of them than
+    entries of x, and is in the dtype of x. All others are in the dtype of the anchors.
     """
     points = similarity.points(anchors, whitening)
     if similarity.prepare == "whitened" and similarity.compare is inner_product:
@@ -137,8 +137,12 @@ def bind(similarity: Similarity, anchors: Tensor, whitening: Whitening) -> Calla
         return as_shipped()(lambda x: centred_product(x, whitening.mean, folded))
     if similarity.prepare == "unit" and similarity.compare is inner_product:
         unit = points.T.contiguous()
-        return as_shipped()(lambda x: (x @ unit) / x.norm(dim=1, keepdim=True).clamp_min(SMALLEST))
-    return as_shipped()(lambda x: similarity.compare(similarity.points(x, whitening), points))
+        return as_shipped()(
+            lambda x: (x @ unit.to(x.dtype)) / x.norm(dim=1, keepdim=True).clamp_min(SMALLEST)
+        )
+    return as_shipped()(
+        lambda x: similarity.compare(similarity.points(x.to(anchors.dtype), whitening), points)
+    )
 
 
 def similarity(name: str, prepare: Coordinates = "raw") -> Callable[[Compare], Compare]:
