@@ -9,16 +9,19 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from relrep_exp.alignment import agreement
+from relrep_exp.alignment import agreement, geometry
 from relrep_exp.alignment.agreement import Auto, Choice, Features, MadeRows, Solution, ridge_maps
-from relrep_exp.alignment.anchors import common_rows
+from relrep_exp.alignment.anchors import Space, common_rows
 from relrep_exp.alignment.members import check_dimension, check_joined
 from relrep_exp.alignment.saved import FileFormat
-from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Eps, Moments, folded, united
+from relrep_exp.alignment.similarity import SIMILARITIES
+from relrep_exp.alignment.standard import Standardise
+from relrep_exp.alignment.whitening import EPS, Eps, Moments, folded, united
 from relrep_exp.training.numbers import as_shipped, wide
 
 FOLDS = 5
-FORMAT = FileFormat("relrep_exp.consensus/1", "consensus", "a consensus")
+ANCHORS = 300  # support rows at most that held-out ones are compared with, where the shrinkage is chosen
+FORMAT = FileFormat("relrep_exp.consensus/2", "consensus", "a consensus")
 
 
 class Consensus:
@@ -39,12 +42,17 @@ class Consensus:
         ridge: of the maps, relative to the mean variance of an encoder's features; `auto`: as m.
         features: F, random Fourier features that the maps have beside the whitened embedding; 0: the maps
             are linear.
-        shrinkage: lambda of the shrunk covariance (Appendix B).
-        eps: its additive constant; `auto`: 5e-8 of the mean variance.
-        seed: draws the random features.
+        shrinkage: lambda of the shrunk covariance (Appendix B), one for all encoders; `auto`: by how well
+            held-out rows of the support find each other between the voters by WIP; the paper's, .15, where
+            one encoder votes or the support has fewer than 100 rows.
+        standardise: `mean_variance`: every dimension has a variance of 1 over each encoder's support; `mean`
+            is `none`, as its mean is 0 there anyway.
+        eps: additive constant of Appendix B; `auto`: 5e-8 of the mean variance.
+        seed: draws the random features, and the rows held out.
 
     Raises:
-        ValueError: m below 1, or a ridge or a number of features below 0.
+        ValueError: m below 1, a ridge or a number of features below 0, or no such shrinkage, standardise or
+            eps.
     """
 
     def __init__(
@@ -53,10 +61,12 @@ class Consensus:
         ridge: float | Auto = "auto",
         *,
         features: int = 400,
-        shrinkage: float = SHRINKAGE,
+        shrinkage: float | Auto = "auto",
+        standardise: Standardise = "mean_variance",
         eps: Eps = EPS,
         seed: int = 0,
     ):
+        geometry.check(shrinkage, standardise, eps)
         if m != "auto" and (not isinstance(m, int) or m < 1):
             raise ValueError(f"m={m!r}: use 1 or more, or 'auto'")
         if ridge != "auto" and (isinstance(ridge, str) or not ridge >= 0):
@@ -64,7 +74,8 @@ class Consensus:
         if features < 0:
             raise ValueError(f"features={features}: use 0 or more")
         self.m, self.ridge, self.features = m, ridge, features
-        self.shrinkage, self.eps, self.seed = shrinkage, eps, seed
+        self.shrinkage, self.standardise, self.eps, self.seed = shrinkage, standardise, eps, seed
+        self._shrinkage = 0.0  # the one in use
         self.voters: tuple[str, ...] = ()
         self._encoders: dict[str, tuple[Features, Tensor]] = {}  # with its support embeddings
         self._maps: dict[str, tuple[Tensor, Tensor]] = {}  # mean [p] and W [p, m] of its features
@@ -102,6 +113,7 @@ class Consensus:
                 raise ValueError(f"{name!r}: embeddings must be a torch tensor of floats, [K, d]")
         if (rows := common_rows(support)) < 4:
             raise ValueError(f"a consensus needs four parallel samples or more, not {rows}")
+        self._shrinkage = self._choose_shrinkage(support)
         self._encoders = {name: (self._features(name, x), x) for name, x in support.items()}
         self.voters = tuple(support)
         self._solve(self._folds())
@@ -131,7 +143,7 @@ class Consensus:
         """Take an encoder out. Where it is a voter, the others' consensus takes the place of theirs together.
 
         Its blocks of the moments are dropped, the eigenproblem is solved again, and all others are mapped
-        anew: everything is as if the encoder had never been there.
+        anew: everything is as if the encoder had never been there. But a shrinkage that was chosen stays.
 
         Raises:
             ValueError: it is not there, it is the last voter, or the others have fewer than m directions.
@@ -153,9 +165,9 @@ class Consensus:
 
     @as_shipped()
     def transform(self, x: Tensor, encoder: str) -> Tensor:
-        """Map x [N, d] of an encoder to the consensus, [N, m]; the support's mean is 0.
+        """Map x [N, d] of an encoder to the consensus, [N, m], in the dtype of x, float32 at least.
 
-        It comes in the dtype of x, float32 at least.
+        The support's mean is 0, and its variance 1 where it is standardised.
 
         Raises:
             ValueError: the encoder is unknown or x has another dimension.
@@ -171,6 +183,7 @@ class Consensus:
         return {
             "m": found.choice.m,
             "ridge": found.choice.ridge,
+            "shrinkage": self._shrinkage,
             "score": found.choice.score,
             "eigenvalues": [round(value, 4) for value in found.agreement.values[: found.choice.m].tolist()],
         }
@@ -181,10 +194,11 @@ class Consensus:
         The embeddings are in it because others can only join, and voters only leave, with them at hand.
         """
         choice = self.solution.choice
-        names = ("m", "ridge", "features", "shrinkage", "eps", "seed")
+        names = ("m", "ridge", "features", "shrinkage", "standardise", "eps", "seed")
         header = {
             "settings": {name: getattr(self, name) for name in names},
             "choice": [choice.m, choice.ridge, choice.score],
+            "shrinkage": self._shrinkage,
             "members": list(self._maps),
             "voters": list(self.voters),
         }
@@ -193,7 +207,7 @@ class Consensus:
     @classmethod
     @as_shipped()
     def load(cls, path: str | Path) -> Consensus:
-        """Read what `save` wrote, solve again with the m and the ridge of then; nothing in it is executed.
+        """Read what `save` wrote, solve again with what was chosen then; nothing in it is executed.
 
         Raises:
             ValueError: the file is not a consensus.
@@ -201,14 +215,22 @@ class Consensus:
         tensors, header = FORMAT.read(path)
         support = {name: tensors[f"{i}"] for i, name in enumerate(header["members"])}
         space = cls(**header["settings"])
-        space.voters = tuple(header["voters"])
+        space.voters, space._shrinkage = tuple(header["voters"]), header["shrinkage"]
         space._encoders = {name: (space._features(name, x), x) for name, x in support.items()}
         space._solve(space._folds(), Choice(*header["choice"]))
         return space
 
+    def _choose_shrinkage(self, support: Mapping[str, Tensor]) -> float:
+        """Choose it by retrieval, far cheaper than by a consensus for each; one for all does as well."""
+        if self.shrinkage != "auto":
+            return self.shrinkage
+        held_out = {name: Space(x).split for name, x in support.items()}
+        ids, wip = torch.arange(common_rows(support)), SIMILARITIES["wip"]
+        return geometry.choose_on(held_out, ids, ANCHORS, self.seed, wip, self.eps, rounds=0).common
+
     def _features(self, name: str, x: Tensor) -> Features:
         try:
-            return Features.fit(x, self.features, self.shrinkage, self.eps, self.seed)
+            return Features.fit(x, self.features, self._shrinkage, self.eps, self.seed)
         except ValueError as error:
             raise ValueError(f"{name!r}: {error}") from None
 
@@ -235,7 +257,11 @@ class Consensus:
         self._maps = {name: self._map(name) for name in self._encoders}
 
     def _map(self, name: str) -> tuple[Tensor, Tensor]:
-        """Regress the consensus of the support on an encoder's features, with a ridge: mean and W."""
+        """Regress the consensus of the support on an encoder's features, with a ridge: mean and W.
+
+        W is standardised over the support, as nothing else is known of an encoder here. A run has all of its
+        unlabelled rows, and standardises by those (`StandardisedAligner`).
+        """
         solution = self.solution
         moments, directions = solution.moments, solution.agreement.directions[:, : solution.choice.m]
         if name in self.voters:
@@ -255,4 +281,9 @@ class Consensus:
             mean, covariance = seen.mean[seen.columns["own"]], seen.covariance("own", "own")
             cross = seen.covariance("own", "consensus")
         [matrix] = ridge_maps(covariance, cross, [solution.choice.ridge])
+        if self.standardise == "mean_variance":
+            spread = (matrix * (covariance @ matrix)).sum(0).clamp_min(0).sqrt()
+            constant = spread <= len(spread) * torch.finfo(spread.dtype).eps * spread.max()
+            unbiased = spread * (moments.count / (moments.count - 1)) ** 0.5
+            matrix = matrix / torch.where(constant, 1.0, unbiased)
         return mean, matrix

@@ -127,7 +127,13 @@ def held_out_parts(count: int, m: int, seed: int, folds: int | None = None) -> l
 
 
 def choose_on(
-    spaces: Mapping[str, HoldOut], ids: Tensor, m: int, seed: int, similarity: Similarity, eps: Eps
+    spaces: Mapping[str, HoldOut],
+    ids: Tensor,
+    m: int,
+    seed: int,
+    similarity: Similarity,
+    eps: Eps,
+    rounds: int = 2,
 ) -> Choice:
     """Choose the shrinkage of encoders on their support; the paper's where nothing can be chosen.
 
@@ -138,24 +144,33 @@ def choose_on(
         seed: of the draw of held-out rows.
         similarity: of the run.
         eps: additive constant of Appendix B.
+        rounds: in which each encoder gets its own; 0: all have the common one.
     """
     if len(spaces) < 2 or similarity.prepare != "whitened" or len(ids) < LEAST_ROWS:
         return Choice(SHRINKAGE)
     parts = [(ids[held], ids[anchors]) for held, anchors in held_out_parts(len(ids), m, seed)]
-    splits = {name: [hold_out(*part) for part in parts] for name, hold_out in spaces.items()}
-    return choose(splits, similarity, eps)
+    splits = {}
+    for name, hold_out in spaces.items():
+        try:
+            splits[name] = [hold_out(*part) for part in parts]
+        except ValueError as error:
+            raise ValueError(f"{name!r}: {error}") from None
+    return choose(splits, similarity, eps, rounds)
 
 
-def choose(splits: Mapping[str, Sequence[Split]], similarity: Similarity, eps: Eps) -> Choice:
+def choose(
+    splits: Mapping[str, Sequence[Split]], similarity: Similarity, eps: Eps, rounds: int = 2
+) -> Choice:
     """Choose the shrinkage by which held-out rows of two or more encoders find each other.
 
-    One for all first: the largest whose score is nearly the best. Then each encoder's own, in two rounds of
+    One for all first: the largest whose score is nearly the best. Then each encoder's own, in rounds of
     coordinate ascent: encoders whose rows are many or few, of large or small dimension, want unlike ones.
 
     Args:
         splits: encoder -> each of the same folds.
         similarity: in whitened coordinates.
         eps: additive constant of Appendix B.
+        rounds: of each encoder's own.
     """
 
     @cache
@@ -171,7 +186,7 @@ def choose(splits: Mapping[str, Sequence[Split]], similarity: Similarity, eps: E
     scores = {each: fmean(score(frozenset({(a, each), (b, each)})) for a, b in pairs) for each in GRID}
     common = largest(scores, NEARLY)
     own = dict.fromkeys(splits, common)
-    for _ in range(2):
+    for _ in range(rounds):
         for name in splits:
             others = [other for other in splits if other != name]
             beside = {
