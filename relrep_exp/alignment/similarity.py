@@ -1,7 +1,8 @@
 """Similarities s(x, a) between embeddings and anchors; a relative representation is a row of them (Eq. 1).
 
 A similarity is one function of two sets of prepared points; `prepare` says in which coordinates it
-compares: `raw`, `unit` (rows of length one) or `whitened` (Eq. 4). To add one, write
+compares: `raw`, `unit` (rows of length one), `centred` (the same about the encoder's mean) or `whitened`
+(Eq. 4). To add one, write
 
     @similarity("tanh", prepare="whitened")
     def tanh(x, anchors):
@@ -26,7 +27,7 @@ from relrep_exp.training.numbers import as_shipped, wide
 CLOSE = 1e-6  # of |u|^2 + |v|^2: a smaller |u - v|^2 has lost six of float64's sixteen digits
 SMALLEST_SQUARE = torch.finfo(torch.float64).tiny
 Compare = Callable[[Tensor, Tensor], Tensor]
-Coordinates = Literal["raw", "unit", "whitened"]
+Coordinates = Literal["raw", "unit", "centred", "whitened"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Similarity:
             return F.normalize(x, dim=-1)
         if whitening is None:
             raise ValueError(f"similarity {self.name!r} needs the statistics of the space")
+        if self.prepare == "centred":
+            return F.normalize((x - whitening.mean).to(x.dtype), dim=-1)
         return whitening(x)
 
 
@@ -115,6 +118,7 @@ SIMILARITIES = {
     for made in (
         Similarity("wip", "whitened", inner_product),
         Similarity("cosine", "unit", inner_product),
+        Similarity("centred_cosine", "centred", inner_product),
         Similarity("inner", "raw", inner_product),
         Similarity("euclidean", "raw", euclidean),
         Similarity("l1", "raw", l1),

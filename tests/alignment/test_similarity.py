@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.distance import cdist
 
 from relrep_exp.alignment.anchors import AnchorSet
 from relrep_exp.alignment.relative import RelativeSpace
@@ -31,6 +32,9 @@ def cosine(x, a):
 FORMULAS = {  # of x [N, d], anchors [m, d] and the rows of the statistics [n, d]
     "inner": pairwise(lambda x, a: sum(x * a)),
     "cosine": pairwise(cosine),
+    "centred_cosine": lambda xs, anchors, metric: (
+        1 - cdist(xs - metric.mean(0), anchors - metric.mean(0), "cosine")
+    ),
     "angular": pairwise(angle_of_directions),
     "euclidean": pairwise(lambda x, a: sum((x - a) ** 2) ** 0.5),
     "l1": pairwise(lambda x, a: sum(abs(x - a))),
@@ -109,6 +113,7 @@ MOVES = {
 }
 INVARIANT = {
     "cosine": {"rotation", "scale"},
+    "centred_cosine": {"rotation", "scale", "shift"},
     "angular": {"rotation", "scale"},
     "euclidean": {"rotation", "shift"},
     "l1": {"shift"},

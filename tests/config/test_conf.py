@@ -37,7 +37,7 @@ FILES = {
     "logger": 4,
     "parallel": 7,
     "runtime": 2,
-    "sim": 7,
+    "sim": 8,
     "task": 12,
     "zoo": 18,
 }
