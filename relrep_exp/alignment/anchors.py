@@ -81,8 +81,6 @@ class AnchorSet:
     def mix(self, support: Tensor) -> Tensor:
         """Mix the anchors A = P X_sub (Eq. 2), in the dtype of the support. support [K, d] -> [m, d].
 
-        Far from the origin float64 is needed: rows of P sum to 1 but for the rounding of float32.
-
         Raises:
             ValueError: support does not have K rows.
         """
@@ -90,7 +88,7 @@ class AnchorSet:
             raise ValueError(f"{len(support)} support embeddings given, P mixes {len(self.ids)}")
         if self._picks is not None:  # the product, without 2 m K d multiplications by 0 and 1
             return support[self._picks.to(support.device)]
-        weights = self.weights.to(support)
+        weights = self.weights.to(support)  # rows sum to 1 but for rounding, which an offset multiplies
         mixed: Tensor = (weights / weights.sum(1, keepdim=True)) @ support
         return mixed
 

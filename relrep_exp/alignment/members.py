@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from relrep_exp.alignment.similarity import Similarity, bind
 from relrep_exp.alignment.standard import Standard
 from relrep_exp.alignment.whitening import Whitening
 
@@ -31,6 +32,28 @@ class Member:
     shrinkage: float
     standard: Standard | None
     support: Tensor | None
+
+    @classmethod
+    def of(
+        cls,
+        similarity: Similarity,
+        anchors: Tensor,
+        whitening: Whitening,
+        shrinkage: float,
+        standard: Standard | None,
+        support: Tensor | None,
+    ) -> Member:
+        """Bind a similarity to the anchors."""
+        project = bind(similarity, anchors, whitening)
+
+        def made(x: Tensor) -> Tensor:
+            if standard is None:
+                return project(x).to(x.dtype)
+            # cosines far from the origin are nearly 1: float32 has lost what standardising leaves
+            exact = x if similarity.prepare == "whitened" else x.double()
+            return standard(project(exact)).to(x.dtype)
+
+        return cls(whitening, anchors, made, shrinkage, standard, support)
 
     def same(self, other: Member) -> bool:
         """Tell whether another member, of a space with the same similarity, projects alike."""

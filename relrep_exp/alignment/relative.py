@@ -242,8 +242,8 @@ class RelativeSpace:
         for i, member in enumerate(header["members"]):
             whitening = Whitening(tensors[f"{i}.mean"], tensors[f"{i}.matrix"], **member["whitening"])
             standard = Standard(*tensors[f"{i}.standard"]) if f"{i}.standard" in tensors else None
-            rest = member["shrinkage"], standard, tensors.get(f"{i}.support")
-            space.members[member["name"]] = space._member(tensors[f"{i}.anchors"], whitening, *rest)
+            rest = whitening, member["shrinkage"], standard, tensors.get(f"{i}.support")
+            space.members[member["name"]] = Member.of(space.similarity, tensors[f"{i}.anchors"], *rest)
         own = {name: member.shrinkage for name, member in space.members.items() if member.support is not None}
         space.choice = Choice(common, own)
         return space
@@ -277,24 +277,5 @@ class RelativeSpace:
             blocks = (project(block.to(anchors)) for _, block in blocks_of(metric.measured, anchors.device))
             standard = Standard.fit(blocks, self.standardise)
         kept = support if voter else None
-        self.members[name] = self._member(anchors, whitening, shrinkage, standard, kept)
+        self.members[name] = Member.of(self.similarity, anchors, whitening, shrinkage, standard, kept)
         return self
-
-    def _member(
-        self,
-        anchors: Tensor,
-        whitening: Whitening,
-        shrinkage: float,
-        standard: Standard | None,
-        support: Tensor | None,
-    ) -> Member:
-        project = bind(self.similarity, anchors, whitening)
-
-        def made(x: Tensor) -> Tensor:
-            if standard is None:
-                return project(x).to(x.dtype)
-            # cosines far from the origin are nearly 1: float32 has lost what standardising leaves
-            exact = x if self.similarity.prepare == "whitened" else x.double()
-            return standard(project(exact)).to(x.dtype)
-
-        return Member(whitening, anchors, made, shrinkage, standard, support)
