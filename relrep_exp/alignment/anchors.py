@@ -137,8 +137,7 @@ class Space:
         rows: Tensor | None = None,
         metric: Space | None = None,
     ):
-        read = opened(x, "x")
-        self.x: Tensor = read.detach() if isinstance(read, Tensor) else cast(Tensor, read)
+        self.x: Tensor = cast(Tensor, opened(x, "x"))
         self.statistics, self.rows, self.metric = statistics, rows, metric
         self._whitenings: dict[tuple[float, Eps], Whitening] = {}
         self._splits: dict[tuple[bytes, bytes], Split] = {}

@@ -70,8 +70,8 @@ def rows_of(x: Any, name: str = "x", *, column: bool = False) -> Tensor:
 
 
 def opened(x: Any, name: str) -> Rows:
-    """Read embeddings as `rows_of` does, but leave rows of files in the files."""
-    return x if is_rows(x) and not isinstance(x, Tensor) else rows_of(x, name)
+    """Read embeddings as `rows_of` does, without a gradient, but leave rows of files in the files."""
+    return x if is_rows(x) and not isinstance(x, Tensor) else rows_of(x, name).detach()
 
 
 def check_finite(x: Tensor, name: str) -> None:
@@ -130,10 +130,12 @@ def numbers_of(ids: Any, name: str) -> Tensor:
     Raises:
         ValueError: they are none.
     """
-    numbers = ids if isinstance(ids, Tensor) else torch.from_numpy(np.array(ids))
-    fractional = numbers.is_floating_point() or numbers.is_complex() or numbers.dtype == torch.bool
-    if numbers.ndim != 1 or (fractional and len(numbers)) or bool((numbers < 0).any()):
-        raise ValueError(f"{name} must be row numbers [K] from 0 on, not {kind_of(ids)} of {numbers.dtype}")
+    numbers = ids if isinstance(ids, Tensor) else torch.empty(0)
+    if not isinstance(ids, Tensor) and (held := np.array(ids)).dtype.kind in "iu":
+        numbers = torch.from_numpy(held.astype(np.int64))
+    whole = not (numbers.is_floating_point() or numbers.is_complex() or numbers.dtype == torch.bool)
+    if numbers.ndim != 1 or not whole or bool((numbers < 0).any()):
+        raise ValueError(f"{name} must be row numbers [K] from 0 on, not {ids!r}")
     return numbers.long()
 
 

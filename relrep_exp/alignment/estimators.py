@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # scikit-learn has no types, and a base without types would h
         def fit_transform(self, X: Rows, y: Embeddings) -> Tensor: ...
         @overload
         def fit_transform(self, X: ArrayLike, y: Embeddings) -> Array: ...
+        def fit_transform(self, X: Embeddings, y: Embeddings) -> Tensor | Array: ...
 else:
 
     class _Transformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -60,6 +61,7 @@ class _Pairwise(_Transformer):
 
     map_: TranslationMap | InverseRelativeMap
     n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
     _format: FileFormat
 
     def fit(self, X: Embeddings, y: Embeddings) -> Self:

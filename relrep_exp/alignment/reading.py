@@ -93,7 +93,7 @@ class Reading(ABC):
     def _blocks(self, x: Embeddings, encoder: str) -> Iterator[Tensor]:
         """Check what is given, and read it in blocks."""
         reader, name = self._reader(encoder), f"x of {encoder!r}"
-        rows = opened(x, name)
+        rows = rows_of(x, name) if isinstance(x, Tensor) else opened(x, name)  # with its gradient
         check_dimension(encoder, rows[:1], reader.dim)
         blocks = blocks_of(rows, reader.device)
         return (reader.project(rows_of(block, name).to(reader.device)) for _, block in blocks)

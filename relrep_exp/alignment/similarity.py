@@ -146,7 +146,8 @@ class Bound:
         if product and similarity.prepare == "whitened":
             return centred_product(x, self.whitening.mean, self.points)
         if product and similarity.prepare == "unit":
-            return (x @ self.points) / x.norm(dim=1, keepdim=True).clamp_min(SMALLEST)
+            cosines: Tensor = (x @ self.points) / x.norm(dim=1, keepdim=True).clamp_min(SMALLEST)
+            return cosines
         return similarity.compare(similarity.points(x, self.whitening), self.points)
 
 
