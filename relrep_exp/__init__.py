@@ -14,6 +14,8 @@ One space translated to another, in the style of scikit-learn:
 
     in_b = Translation("ortho").fit(x_a[anchors], x_b[anchors]).transform(x_a_test)
 
+Embeddings are tensors, numpy arrays, DataFrames, lists or `FileRows`; a tensor comes out for a tensor.
+
 All numbers of the store, as a frame of pandas:
 
     from relrep_exp import load_records
