@@ -94,7 +94,7 @@ class AnchorSet:
     def mix(self, support: ArrayLike) -> Array: ...
 
     def mix(self, support: Embeddings) -> Tensor | Array:
-        """Mix the anchors A = P X_sub (Eq. 2). support [K, d] -> [m, d].
+        """Mix the anchors A = P X_sub (Eq. 2), in the dtype of the support. support [K, d] -> [m, d].
 
         Raises:
             ValueError: support does not have K rows.
@@ -102,8 +102,11 @@ class AnchorSet:
         rows = rows_of(support, "support")
         if len(rows) != len(self.ids):
             raise ValueError(f"{len(rows)} support embeddings given, P mixes {len(self.ids)}")
-        picks = self._picks  # the product, without 2 m K d multiplications by 0 and 1
-        made = self.weights.to(rows) @ rows if picks is None else rows[picks.to(rows.device)]
+        if self._picks is not None:  # the product, without 2 m K d multiplications by 0 and 1
+            made = rows[self._picks.to(rows.device)]
+        else:
+            p = self.weights.to(rows)  # rows sum to 1 but for rounding, which an offset multiplies
+            made = (p / p.sum(1, keepdim=True)) @ rows
         mixed: Tensor | Array = given_back(made, support)
         return mixed
 

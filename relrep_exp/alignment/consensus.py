@@ -9,18 +9,22 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from relrep_exp.alignment import agreement
+from relrep_exp.alignment import agreement, geometry
 from relrep_exp.alignment.agreement import Auto, Choice, Features, MadeRows, Solution, ridge_maps
+from relrep_exp.alignment.anchors import Space
 from relrep_exp.alignment.arrays import Embeddings, common_rows, parallel_of, rows_of
 from relrep_exp.alignment.members import check_joined, not_fitted
 from relrep_exp.alignment.parameters import check_parameters
 from relrep_exp.alignment.reading import Reader, Reading
 from relrep_exp.alignment.saved import FileFormat
-from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Eps, Moments, folded, united
+from relrep_exp.alignment.similarity import SIMILARITIES
+from relrep_exp.alignment.standard import Standardise
+from relrep_exp.alignment.whitening import EPS, Eps, Moments, folded, united
 from relrep_exp.training.numbers import as_shipped
 
 FOLDS = 5
-FORMAT = FileFormat("relrep_exp.consensus/1", "consensus", "a consensus")
+ANCHORS = 300  # support rows at most that held-out ones are compared with, where the shrinkage is chosen
+FORMAT = FileFormat("relrep_exp.consensus/2", "consensus", "a consensus")
 
 
 class Consensus(Reading):
@@ -41,12 +45,16 @@ class Consensus(Reading):
         ridge: of the maps, relative to the mean variance of an encoder's features; `auto`: as m.
         features: F, random Fourier features that the maps have beside the whitened embedding; 0: the maps
             are linear.
-        shrinkage: lambda of the shrunk covariance (Appendix B).
-        eps: its additive constant; `auto`: 5e-8 of the mean variance.
-        seed: draws the random features.
+        shrinkage: lambda of the shrunk covariance (Appendix B), one for all encoders; `auto`: by how well
+            held-out rows of the support find each other between the voters by WIP; the paper's, .15, where
+            one encoder votes or the support has fewer than 100 rows.
+        standardise: `mean_variance`: every dimension has a variance of 1 over each encoder's support; `mean`
+            is `none`, as its mean is 0 there anyway.
+        eps: additive constant of Appendix B; `auto`: 5e-8 of the mean variance.
+        seed: draws the random features, and the rows held out.
 
     Embeddings are what `Reading` says; what comes out has their dtype, float32 at least, and the support's
-    mean is 0.
+    mean is 0, its variance 1 where it is standardised.
 
     Raises:
         ValueError: a parameter is out of its range.
@@ -58,13 +66,15 @@ class Consensus(Reading):
         ridge: float | Auto = "auto",
         *,
         features: int = 400,
-        shrinkage: float = SHRINKAGE,
+        shrinkage: float | Auto = "auto",
+        standardise: Standardise = "mean_variance",
         eps: Eps = EPS,
         seed: int = 0,
     ):
         self.m, self.ridge, self.features = m, ridge, features
-        self.shrinkage, self.eps, self.seed = shrinkage, eps, seed
+        self.shrinkage, self.standardise, self.eps, self.seed = shrinkage, standardise, eps, seed
         check_parameters(self, "Consensus")
+        self._shrinkage = 0.0  # the one in use
         self.voters: tuple[str, ...] = ()
         self._encoders: dict[str, tuple[Features, Tensor]] = {}  # with its support embeddings
         self._maps: dict[str, tuple[Tensor, Tensor]] = {}  # mean [p] and W [p, m] of its features
@@ -100,6 +110,7 @@ class Consensus(Reading):
         read = parallel_of(support)
         if (rows := common_rows(read)) < 4:
             raise ValueError(f"a consensus needs four parallel samples or more, not {rows}")
+        self._shrinkage = self._choose_shrinkage(read)
         self._encoders = {name: (self._features(name, x), x) for name, x in read.items()}
         self.voters = tuple(read)
         self._solve(self._folds())
@@ -128,7 +139,7 @@ class Consensus(Reading):
         """Take an encoder out. Where it is a voter, the others' consensus takes the place of theirs together.
 
         Its blocks of the moments are dropped, the eigenproblem is solved again, and all others are mapped
-        anew: everything is as if the encoder had never been there.
+        anew: everything is as if the encoder had never been there. But a shrinkage that was chosen stays.
 
         Raises:
             ValueError: it is not there, it is the last voter, or the others have fewer than m directions.
@@ -161,6 +172,7 @@ class Consensus(Reading):
         return {
             "m": found.choice.m,
             "ridge": found.choice.ridge,
+            "shrinkage": self._shrinkage,
             "score": found.choice.score,
             "eigenvalues": [round(value, 4) for value in found.agreement.values[: found.choice.m].tolist()],
         }
@@ -171,10 +183,11 @@ class Consensus(Reading):
         The embeddings are in it because others can only join, and voters only leave, with them at hand.
         """
         choice = self.solution.choice
-        names = ("m", "ridge", "features", "shrinkage", "eps", "seed")
+        names = ("m", "ridge", "features", "shrinkage", "standardise", "eps", "seed")
         header = {
             "settings": {name: getattr(self, name) for name in names},
             "choice": [choice.m, choice.ridge, choice.score],
+            "shrinkage": self._shrinkage,
             "members": list(self._maps),
             "voters": list(self.voters),
         }
@@ -183,7 +196,7 @@ class Consensus(Reading):
     @classmethod
     @as_shipped()
     def load(cls, path: str | Path) -> Consensus:
-        """Read what `save` wrote, solve again with the m and the ridge of then; nothing in it is executed.
+        """Read what `save` wrote, solve again with what was chosen then; nothing in it is executed.
 
         Raises:
             ValueError: the file is not a consensus.
@@ -191,14 +204,22 @@ class Consensus(Reading):
         tensors, header = FORMAT.read(path)
         support = {name: tensors[f"{i}"] for i, name in enumerate(header["members"])}
         space = cls(**header["settings"])
-        space.voters = tuple(header["voters"])
+        space.voters, space._shrinkage = tuple(header["voters"]), header["shrinkage"]
         space._encoders = {name: (space._features(name, x), x) for name, x in support.items()}
         space._solve(space._folds(), Choice(*header["choice"]))
         return space
 
+    def _choose_shrinkage(self, support: Mapping[str, Tensor]) -> float:
+        """Choose it by retrieval, far cheaper than by a consensus for each; one for all does as well."""
+        if self.shrinkage != "auto":
+            return self.shrinkage
+        held_out = {name: Space(x).split for name, x in support.items()}
+        ids, wip = torch.arange(common_rows(support)), SIMILARITIES["wip"]
+        return geometry.choose_on(held_out, ids, ANCHORS, self.seed, wip, self.eps, rounds=0).common
+
     def _features(self, name: str, x: Tensor) -> Features:
         try:
-            return Features.fit(x, self.features, self.shrinkage, self.eps, self.seed)
+            return Features.fit(x, self.features, self._shrinkage, self.eps, self.seed)
         except ValueError as error:
             raise ValueError(f"{name!r}: {error}") from None
 
@@ -225,7 +246,11 @@ class Consensus(Reading):
         self._maps = {name: self._map(name) for name in self._encoders}
 
     def _map(self, name: str) -> tuple[Tensor, Tensor]:
-        """Regress the consensus of the support on an encoder's features, with a ridge: mean and W."""
+        """Regress the consensus of the support on an encoder's features, with a ridge: mean and W.
+
+        W is standardised over the support, as nothing else is known of an encoder here. A run has all of its
+        unlabelled rows, and standardises by those (`StandardisedAligner`).
+        """
         solution = self.solution
         moments, directions = solution.moments, solution.agreement.directions[:, : solution.choice.m]
         if name in self.voters:
@@ -245,4 +270,9 @@ class Consensus(Reading):
             mean, covariance = seen.mean[seen.columns["own"]], seen.covariance("own", "own")
             cross = seen.covariance("own", "consensus")
         [matrix] = ridge_maps(covariance, cross, [solution.choice.ridge])
+        if self.standardise == "mean_variance":
+            spread = (matrix * (covariance @ matrix)).sum(0).clamp_min(0).sqrt()
+            constant = spread <= len(spread) * torch.finfo(spread.dtype).eps * spread.max()
+            unbiased = spread * (moments.count / (moments.count - 1)) ** 0.5
+            matrix = matrix / torch.where(constant, 1.0, unbiased)
         return mean, matrix

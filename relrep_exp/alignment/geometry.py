@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import combinations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from relrep_exp.alignment.metrics import retrieve
 from relrep_exp.alignment.similarity import Similarity, inner_product
-from relrep_exp.alignment.whitening import EPS, Eps, Moments, root_scale
+from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Eps, Moments, Whitening, root_scale
 from relrep_exp.training.seeding import generator
 
 Auto = Literal["auto"]
@@ -69,6 +69,9 @@ class Split:
         return similarity.compare(points[0], points[1]).float()  # ranks need no more
 
 
+HoldOut = Callable[[Tensor, Tensor], Split]  # rows that are held out [H], and those that are anchors [m]
+
+
 @dataclass(frozen=True)
 class Choice:
     """The shrinkage of encoders.
@@ -106,16 +109,51 @@ def held_out_parts(count: int, m: int, seed: int, folds: int | None = None) -> l
     return [(held[:HELD], others[:m]) for held, others in zip(chunks, rest, strict=False)]
 
 
-def choose(splits: Mapping[str, Sequence[Split]], similarity: Similarity, eps: Eps) -> Choice:
+def choose_on(
+    spaces: Mapping[str, HoldOut],
+    ids: Tensor,
+    m: int,
+    seed: int,
+    similarity: Similarity,
+    eps: Eps,
+    rounds: int = 2,
+) -> Choice:
+    """Choose the shrinkage of encoders on their support; the paper's where nothing can be chosen.
+
+    Args:
+        spaces: encoder -> what holds out rows of it.
+        ids: their parallel rows, [K].
+        m: anchors of the run.
+        seed: of the draw of held-out rows.
+        similarity: of the run.
+        eps: additive constant of Appendix B.
+        rounds: in which each encoder gets its own; 0: all have the common one.
+    """
+    if len(spaces) < 2 or similarity.prepare != "whitened" or len(ids) < LEAST_ROWS:
+        return Choice(SHRINKAGE)
+    parts = [(ids[held], ids[anchors]) for held, anchors in held_out_parts(len(ids), m, seed)]
+    splits = {}
+    for name, hold_out in spaces.items():
+        try:
+            splits[name] = [hold_out(*part) for part in parts]
+        except ValueError as error:
+            raise ValueError(f"{name!r}: {error}") from None
+    return choose(splits, similarity, eps, rounds)
+
+
+def choose(
+    splits: Mapping[str, Sequence[Split]], similarity: Similarity, eps: Eps, rounds: int = 2
+) -> Choice:
     """Choose the shrinkage by which held-out rows of two or more encoders find each other.
 
-    One for all first: the largest whose score is nearly the best. Then each encoder's own, in two rounds of
+    One for all first: the largest whose score is nearly the best. Then each encoder's own, in rounds of
     coordinate ascent: encoders whose rows are many or few, of large or small dimension, want unlike ones.
 
     Args:
         splits: encoder -> each of the same folds.
         similarity: in whitened coordinates.
         eps: additive constant of Appendix B.
+        rounds: of each encoder's own.
     """
 
     @cache
@@ -131,7 +169,7 @@ def choose(splits: Mapping[str, Sequence[Split]], similarity: Similarity, eps: E
     scores = {each: fmean(score(frozenset({(a, each), (b, each)})) for a, b in pairs) for each in GRID}
     common = largest(scores, NEARLY)
     own = dict.fromkeys(splits, common)
-    for _ in range(2):
+    for _ in range(rounds):
         for name in splits:
             others = [other for other in splits if other != name]
             beside = {
@@ -143,25 +181,34 @@ def choose(splits: Mapping[str, Sequence[Split]], similarity: Similarity, eps: E
 
 
 def choose_joining(
-    splits: Sequence[Split],
-    others: Sequence[Sequence[Tensor]],
+    hold_out: HoldOut,
+    others: Sequence[tuple[Tensor, Whitening]],
     common: float,
+    m: int,
+    seed: int,
     similarity: Similarity,
     eps: Eps,
 ) -> float:
     """Choose the shrinkage of an encoder that joins others, which stay as they are.
 
     Args:
-        splits: of the encoder, one for each fold.
-        others: what each of the others represents the held-out rows by, one [H, m] for each fold.
+        hold_out: holds out rows of its support.
+        others: the support embeddings [K, d] of each of the others, and the statistics that it has.
         common: the others' common shrinkage, kept unless another one gains clearly.
-        similarity: in whitened coordinates.
+        m: anchors of the run.
+        seed: of the draw of held-out rows.
+        similarity: of the run.
         eps: additive constant of Appendix B.
     """
+    if not others or similarity.prepare != "whitened" or len(others[0][0]) < LEAST_ROWS:
+        return common
+    parts = held_out_parts(len(others[0][0]), m, seed, FOLDS)
+    seen = [[similarity(x[h], x[a], whitening).float() for h, a in parts] for x, whitening in others]
+    splits = [hold_out(*part) for part in parts]
     beside = {}
     for each in {*GRID, common}:
         own = [split.relative(similarity, each, eps) for split in splits]
-        beside[each] = fmean(found(own, other) for other in others)
+        beside[each] = fmean(found(own, other) for other in seen)
     gains = max(beside.values()) > beside[common] + JOIN_GAIN
     return largest(beside, NEARLY_ONE) if gains else common
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from relrep_exp.alignment.similarity import Bound
+from relrep_exp.alignment.similarity import Bound, Similarity, bind
 from relrep_exp.alignment.standard import Standard
 from relrep_exp.alignment.whitening import Whitening
 
@@ -19,7 +19,7 @@ class Member:
 
     Attributes:
         whitening: its statistics.
-        anchors: its anchors P X_sub, [m, d].
+        anchors: its anchors P X_sub, float64, [m, d].
         bound: the similarity to its anchors.
         shrinkage: lambda of the statistics.
         standard: what standardises its representations; None: nothing does.
@@ -33,10 +33,27 @@ class Member:
     standard: Standard | None
     support: Tensor | None
 
+    @classmethod
+    def of(
+        cls,
+        similarity: Similarity,
+        anchors: Tensor,
+        whitening: Whitening,
+        shrinkage: float,
+        standard: Standard | None,
+        support: Tensor | None,
+    ) -> Member:
+        """Bind a similarity to the anchors."""
+        bound = bind(similarity, anchors, whitening)
+        return cls(whitening, anchors, bound, shrinkage, standard, support)
+
     def project(self, x: Tensor) -> Tensor:
-        """Compute relative representations of x [N, d], standardised, [N, m]."""
-        relative = self.bound(x)
-        return relative if self.standard is None else self.standard(relative)
+        """Compute relative representations of x [N, d], standardised, [N, m], in its dtype."""
+        if self.standard is None:
+            return self.bound(x).to(x.dtype)
+        # cosines far from the origin are nearly 1: float32 has lost what standardising leaves
+        exact = x if self.bound.similarity.prepare == "whitened" else x.double()
+        return self.standard(self.bound(exact)).to(x.dtype)
 
     def same(self, other: Member) -> bool:
         """Tell whether another member, of a space with the same similarity, projects alike."""

@@ -41,8 +41,8 @@ class RelativeSpace(Reading):
         space.join("c", x_c[space.support_ids], metric=x_c)
         relative = space.transform(x_c_test, encoder="c")      # [N, 64]
 
-    Embeddings are what `Reading` says, or a `Space`; representations have the type of the anchors, as
-    embeddings had when the encoder joined, float32 at least.
+    Embeddings are what `Reading` says, or a `Space`; representations have the type that embeddings had when
+    the encoder joined, float32 at least.
 
     Args:
         anchors: the name of a strategy as on the command line, `anchors=NAME`; a strategy; or an `AnchorSet`
@@ -147,14 +147,8 @@ class RelativeSpace(Reading):
             return Choice(self.shrinkage)
         rows = common_rows(spaces)
         ids = draw_support(rows, self.support, self.seed) if self._strategy else self.support_ids
-        if len(spaces) < 2 or self.similarity.prepare != "whitened" or len(ids) < geometry.LEAST_ROWS:
-            return Choice(SHRINKAGE)
-        parts = [
-            (ids[held], ids[anchors])
-            for held, anchors in geometry.held_out_parts(len(ids), self.m, self.seed)
-        ]
-        splits = {name: [space.split(*part) for part in parts] for name, space in spaces.items()}
-        return geometry.choose(splits, self.similarity, self.eps)
+        held_out = {name: space.split for name, space in spaces.items()}
+        return geometry.choose_on(held_out, ids, self.m, self.seed, self.similarity, self.eps)
 
     def admit(self, name: str, space: Space) -> Self:
         """Let in an encoder by its embeddings of all N training samples, of which the support is taken."""
@@ -182,8 +176,8 @@ class RelativeSpace(Reading):
         """Find what reads an encoder: its member."""
         check_joined(encoder, self.members)
         member = self.members[encoder]
-        anchors = member.anchors
-        return Reader(anchors.shape[1], anchors.device, lambda x: member.project(x.to(anchors.dtype)))
+        like = member.whitening.matrix
+        return Reader(len(like), like.device, lambda x: member.project(x.to(like.dtype)))
 
     def save(self, path: str | Path) -> None:
         """Write anchors, statistics and settings as one safetensors file."""
@@ -220,27 +214,26 @@ class RelativeSpace(Reading):
         for i, member in enumerate(header["members"]):
             whitening = Whitening(tensors[f"{i}.mean"], tensors[f"{i}.matrix"], **member["whitening"])
             standard = Standard(*tensors[f"{i}.standard"]) if f"{i}.standard" in tensors else None
-            rest = member["shrinkage"], standard, tensors.get(f"{i}.support")
-            space.members[member["name"]] = space._member(tensors[f"{i}.anchors"], whitening, *rest)
+            rest = whitening, member["shrinkage"], standard, tensors.get(f"{i}.support")
+            space.members[member["name"]] = Member.of(space.similarity, tensors[f"{i}.anchors"], *rest)
         own = {name: member.shrinkage for name, member in space.members.items() if member.support is not None}
         space.choice = Choice(common, own)
         return space
 
     def _joining_shrinkage(self, name: str, support: Tensor, metric: Space) -> float:
         """Choose the shrinkage of an encoder that joins beside those that the space was fitted on."""
-        voters = [(v.support, v.whitening) for v in self.members.values() if v.support is not None]
-        if self.shrinkage != "auto" or name in self.choice.own or not voters:
+        if self.shrinkage != "auto" or name in self.choice.own or len(support) != len(self.support_ids):
             return self.choice.of(name)
-        enough = geometry.LEAST_ROWS <= len(support) == len(self.support_ids)
-        if self.similarity.prepare != "whitened" or not enough:
-            return self.choice.common
+        voters = [(v.support, v.whitening) for v in self.members.values() if v.support is not None]
         first = int(self.support_ids[0])
         same = metric.x is support or torch.equal(metric.x[first : first + 1], support[:1])
         own = same and metric.metric is None  # whether the metric set has the support in it
-        parts = geometry.held_out_parts(len(support), self.m, self.seed, geometry.FOLDS)
-        splits = [Split.of(metric.moments, support[h], support[a], counted=own) for h, a in parts]
-        seen = [[self.similarity(x[h], x[a], whitening).float() for h, a in parts] for x, whitening in voters]
-        return geometry.choose_joining(splits, seen, self.choice.common, self.similarity, self.eps)
+
+        def hold_out(held: Tensor, anchors: Tensor) -> Split:
+            return Split.of(metric.moments, support[held], support[anchors], counted=own)
+
+        common = self.choice.common
+        return geometry.choose_joining(hold_out, voters, common, self.m, self.seed, self.similarity, self.eps)
 
     def _add(self, name: str, support: Tensor, metric: Space, shrinkage: float, voter: bool = False) -> Self:
         whitening = metric.whitening(shrinkage, self.eps).to(support.device)
@@ -250,25 +243,14 @@ class RelativeSpace(Reading):
             )
         if self.similarity.prepare == "whitened":
             check_eps(name, support, self.eps)
-        anchors, standard = self.anchor_set.mix(support), None
+        anchors, standard = self.anchor_set.mix(support.double()), None
         if self.standardise != "none":
             project = bind(self.similarity, anchors, whitening)
             blocks = (project(block.to(anchors)) for _, block in blocks_of(metric.measured, anchors.device))
             standard = Standard.fit(blocks, self.standardise)
         kept = support if voter else None
-        self.members[name] = self._member(anchors, whitening, shrinkage, standard, kept)
+        self.members[name] = Member.of(self.similarity, anchors, whitening, shrinkage, standard, kept)
         return self
-
-    def _member(
-        self,
-        anchors: Tensor,
-        whitening: Whitening,
-        shrinkage: float,
-        standard: Standard | None,
-        support: Tensor | None,
-    ) -> Member:
-        bound = bind(self.similarity, anchors, whitening)
-        return Member(whitening, anchors, bound, shrinkage, standard, support)
 
 
 def spaces_of(spaces: Mapping[str, Embeddings | Space]) -> dict[str, Space]:

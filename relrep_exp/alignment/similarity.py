@@ -1,7 +1,8 @@
 """Similarities s(x, a) between embeddings and anchors; a relative representation is a row of them (Eq. 1).
 
 A similarity is one function of two sets of prepared points; `prepare` says in which coordinates it
-compares: `raw`, `unit` (rows of length one) or `whitened` (Eq. 4). To add one, write
+compares: `raw`, `unit` (rows of length one), `centred` (the same about the encoder's mean) or `whitened`
+(Eq. 4). To add one, write
 
     @similarity("tanh", prepare="whitened")
     def tanh(x, anchors):
@@ -26,7 +27,7 @@ from relrep_exp.training.numbers import as_shipped, wide
 CLOSE = 1e-6  # of |u|^2 + |v|^2: a smaller |u - v|^2 has lost six of float64's sixteen digits
 SMALLEST_SQUARE = torch.finfo(torch.float64).tiny
 Compare = Callable[[Tensor, Tensor], Tensor]
-Coordinates = Literal["raw", "unit", "whitened"]
+Coordinates = Literal["raw", "unit", "centred", "whitened"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Similarity:
             return F.normalize(x, dim=-1)
         if whitening is None:
             raise ValueError(f"similarity {self.name!r} needs the statistics of the space")
+        if self.prepare == "centred":
+            return F.normalize((x - whitening.mean).to(x.dtype), dim=-1)
         return whitening(x)
 
 
@@ -103,10 +106,9 @@ def change_of_basis(x: Tensor, anchors: Tensor) -> Tensor:
     """Solve for c with min |c A - x|, of least norm: coordinates in the basis A, as latentis has it.
 
     In float64, as a basis far from the origin is badly conditioned. Directions in which anchors have no more
-    than the rounding of their own numbers are none.
+    than the rounding of float32 are none.
     """
-    computed = max(anchors.shape) * torch.finfo(torch.float64).eps
-    rounding = max(computed, 2 * torch.finfo(anchors.dtype).eps)
+    rounding = 2 * torch.finfo(torch.float32).eps
     solved: Tensor = x.double() @ torch.linalg.pinv(anchors.double(), rtol=rounding)
     return solved.to(x.dtype)
 
@@ -116,6 +118,7 @@ SIMILARITIES = {
     for made in (
         Similarity("wip", "whitened", inner_product),
         Similarity("cosine", "unit", inner_product),
+        Similarity("centred_cosine", "centred", inner_product),
         Similarity("inner", "raw", inner_product),
         Similarity("euclidean", "raw", euclidean),
         Similarity("l1", "raw", l1),
@@ -146,16 +149,17 @@ class Bound:
         if product and similarity.prepare == "whitened":
             return centred_product(x, self.whitening.mean, self.points)
         if product and similarity.prepare == "unit":
-            cosines: Tensor = (x @ self.points) / x.norm(dim=1, keepdim=True).clamp_min(SMALLEST)
+            cosines: Tensor = (x @ self.points.to(x.dtype)) / x.norm(dim=1, keepdim=True).clamp_min(SMALLEST)
             return cosines
-        return similarity.compare(similarity.points(x, self.whitening), self.points)
+        return similarity.compare(similarity.points(x.to(self.points.dtype), self.whitening), self.points)
 
 
 def bind(similarity: Similarity, anchors: Tensor, whitening: Whitening) -> Bound:
     """Bind a similarity to anchors [m, d].
 
-    WIP folds both whitenings into the anchors: (x - mu) Sigma^-1 (a - mu) is one product per x (Eq. 4).
-    Cosine divides the products by the norms, as there are fewer of them than entries of x.
+    WIP folds both whitenings into the anchors: (x - mu) Sigma^-1 (a - mu) is one product per x (Eq. 4), in
+    the dtype of the statistics. Cosine divides the products by the norms, as there are fewer of them than
+    entries of x, and is in the dtype of x. All others are in the dtype of the anchors.
     """
     points = similarity.points(anchors, whitening)
     if similarity.prepare == "whitened" and similarity.compare is inner_product:

@@ -16,7 +16,8 @@ from relrep_exp.alignment.whitening import blocks_of
 class StandardisedAligner(Aligner):
     """Another aligner, whose representations have mean 0, and variance 1, over each encoder's training rows.
 
-    A shift or a scale that a map leaves between two encoders is gone, and no label nor any pair is used.
+    A shift or a scale that a map leaves between two encoders is gone, and no label nor any pair is used. A
+    `RelativeSpace` does so itself, with the same `Standard`: it is used and saved without an aligner.
 
     Args:
         aligner: not fitted yet.

@@ -31,8 +31,8 @@ class Whitening:
     """The whitening map of one encoder, x -> L (x - mu), with L = Sigma_lambda^(-1/2).
 
     Attributes:
-        mean: mu, [d].
-        matrix: L, symmetric, [d, d].
+        mean: mu, float64, [d].
+        matrix: L, symmetric, in the dtype of the embeddings, [d, d].
         condition: largest over smallest kept eigenvalue of Sigma_lambda.
         rank: number of kept eigenvalues; below d only where Sigma_lambda is singular (lambda = eps = 0).
         count: N, the number of embeddings behind the statistics.
@@ -47,7 +47,7 @@ class Whitening:
     @classmethod
     @as_shipped()
     def fit(cls, x: Embeddings, shrinkage: float = SHRINKAGE, eps: Eps = EPS) -> Whitening:
-        """Estimate mean and shrunk covariance in float64, then cast to the dtype of x, float32 at least.
+        """Estimate mean and shrunk covariance in float64, and cast the matrix to x's dtype, float32 at least.
 
         x is read once, block by block: of files in memory that N does not enter.
 
@@ -73,7 +73,7 @@ class Whitening:
         """Make the map from the moments of the metric set, as `fit` does."""
         covariance = seen.scatter / (seen.count - 1)
         matrix, condition, rank = inverse_root(shrunk(covariance, shrinkage, eps))
-        return cls(seen.mean.to(dtype), matrix.to(dtype), condition, rank, seen.count)
+        return cls(seen.mean, matrix.to(dtype), condition, rank, seen.count)
 
     def to(self, device: torch.device) -> Whitening:
         """Move the map to a device."""
@@ -96,15 +96,17 @@ class Whitening:
 
 
 def centred_product(x: Rows, mean: Tensor, matrix: Tensor) -> Tensor:
-    """Multiply (x - mean) matrix, block by block. x [N, d], mean [d], matrix [d, k] -> [N, k].
+    """Multiply (x - mean) matrix, block by block. x [N, d], mean [d], matrix [d, k] -> [N, k], as the matrix.
 
     Subtracting the mean afterwards, x matrix - mean matrix, would save no time and cancel where the mean is
     large beside the standard deviation.
     """
+    shift = mean.to(matrix.dtype)
+    rest = (shift.double() - mean) @ matrix.double()  # far from 0 no small part of x - mean
     product = matrix.new_empty(len(x), matrix.shape[1])
     for rows, block in blocks_of(x, matrix.device):
-        product[rows] = (block.to(mean.device) - mean) @ matrix
-    return product
+        product[rows] = (block.to(matrix.device) - shift).to(matrix.dtype) @ matrix
+    return product.add_(rest.to(matrix.dtype))
 
 
 def shrunk(covariance: Tensor, shrinkage: float, eps: Eps) -> Tensor:

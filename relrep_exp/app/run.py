@@ -80,6 +80,7 @@ def compute(request: Request, command: str, tracker: Tracker) -> Record:
     from relrep_exp.tasks.measure import measure
     from relrep_exp.tasks.work import Work
     from relrep_exp.training.device import Runtime
+    from relrep_exp.training.numbers import as_shipped
 
     config, method = request.config, method_name(request.config)
     tracker.start()
@@ -87,18 +88,19 @@ def compute(request: Request, command: str, tracker: Tracker) -> Record:
     begun = {**provenance.begin(runtime, command), "revisions": provenance.revisions(request)}
 
     start = time.perf_counter()
-    _LOG.info("samples: %s", ", paired: ".join(str(data.config.name) for data in request.samples) or "none")
-    for data in request.samples:
-        data.load(request.views)
-    embeddings = embed_all(config, request.encoders, request.samples, runtime, request.missing)
-    embeddings, seconds = embeddings.to(runtime.device), time.perf_counter() - start
-    checks.require(config, embeddings)
+    names = ", paired: ".join(str(data.config.name) for data in request.samples) or "none"
+    _LOG.info("samples: %s", names)
+    with as_shipped():  # who calls this as a library may have set others
+        for data in request.samples:
+            data.load(request.views)
+        embeddings = embed_all(config, request.encoders, request.samples, runtime, request.missing)
+        embeddings, seconds = embeddings.to(runtime.device), time.perf_counter() - start
+        checks.require(config, embeddings)
 
-    work = Work(
-        config, embeddings, runtime.training, tracker.curve, samples=request.own, encoders=request.encoders
-    )
-    aligners = fit_aligners(work)
-    result = measure(work, aligners)
+        curve, own, encoders = tracker.curve, request.own, request.encoders
+        work = Work(config, embeddings, runtime.training, curve, samples=own, encoders=encoders)
+        aligners = fit_aligners(work)
+        result = measure(work, aligners)
 
     _LOG.info("record: %d numbers in %.1f s", len(result.rows), time.perf_counter() - start)
     return Record(

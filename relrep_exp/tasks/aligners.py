@@ -152,7 +152,11 @@ def shared(work: Work) -> MakeAligner:
     settings, seed = cast(ConsensusConfig | GpaConfig | RidgeCcaConfig, work.config.aligner), work.config.seed
     others = ("name", "support", "standardise")
     chosen = {name: value for name, value in asdict(settings).items() if name not in others}
-    drawn = {} if isinstance(settings, RidgeCcaConfig) else {"seed": seed}
+    drawn: dict[str, Any] = {} if isinstance(settings, RidgeCcaConfig) else {"seed": seed}
+    if isinstance(settings, ConsensusConfig):
+        drawn["standardise"] = (
+            "none"  # which is done outside, by all unlabelled rows, not those of the support
+        )
     kinds: dict[str, Callable[..., SharedSpace]] = {
         "consensus": Consensus,
         "gpa": Gpa,

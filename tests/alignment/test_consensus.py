@@ -34,8 +34,8 @@ def near(one, two, within):
     return bool((one - two).abs().max() < within)
 
 
-def fixed(features=0, **settings):
-    return Consensus(M, 0.1, features=features, **settings)
+def fixed(features=0, standardise="none", **settings):
+    return Consensus(M, 0.1, features=features, standardise=standardise, **settings)
 
 
 def literal(voters, x, m, ridge, shrinkage=0.15, eps=5e-8):
@@ -134,7 +134,7 @@ def test_the_factors_are_found_and_their_number():
 def test_encoders_that_share_nothing_get_no_score():
     g = torch.Generator().manual_seed(3)
     apart = {name: torch.randn(200, 6, generator=g) for name in "abc"}
-    choice = Consensus(features=0).fit(apart).solution.choice
+    choice = Consensus(features=0, shrinkage=0.15).fit(apart).solution.choice
     assert choice.m == 1 and choice.score < 0.1
 
 

@@ -7,6 +7,7 @@ import torch
 from relrep_exp.alignment import geometry
 from relrep_exp.alignment.aligner import FirstRelativeAligner, RelativeAligner, SingleRelativeAligner
 from relrep_exp.alignment.anchors import Space
+from relrep_exp.alignment.consensus import Consensus
 from relrep_exp.alignment.geometry import GRID, NEARLY, held_out_parts
 from relrep_exp.alignment.relative import RelativeSpace
 from relrep_exp.alignment.similarity import SIMILARITIES
@@ -160,3 +161,63 @@ def test_a_standard_does_not_depend_on_blocks_nor_on_an_offset_and_a_constant_st
     torch.testing.assert_close(whole.std, blocks.std)
     torch.testing.assert_close(whole.std[:5], x[:, :5].std(0))
     assert torch.equal(whole(x)[:, 5], torch.zeros(N, dtype=torch.float64))
+
+
+def consensus(**settings) -> Consensus:
+    return Consensus(5, 0.1, features=0, **settings)
+
+
+def test_a_consensus_takes_the_common_choice_and_keeps_it(tmp_path):
+    voters = {"a": SPACES["a"], "b": SPACES["b"], "d": noisy(4, 1.0)}
+    common = RelativeSpace("random").fit(voters).choice.common
+    assert common > 0.15
+    space, told = consensus().fit(voters), consensus(shrinkage=common).fit(voters)
+    space.save(tmp_path / "space")
+    spaces = [told, space, Consensus.load(tmp_path / "space")]
+    for change in (lambda one: one.join("c", SPACES["c"]), lambda one: one.leave("d")):
+        for one in spaces:
+            change(one)  # of the two that are left another choice might be made
+            assert one.diagnostics()["shrinkage"] == common
+        made = [one.transform(SPACES["c"], "c") for one in spaces]
+        assert torch.equal(made[0], made[1]) and torch.equal(made[0], made[2])
+
+
+@pytest.mark.parametrize(
+    "voters", [{"a": SPACES["a"]}, {name: x[: geometry.LEAST_ROWS - 1] for name, x in SPACES.items()}]
+)
+def test_a_consensus_of_one_encoder_or_few_rows_has_the_papers_shrinkage(voters):
+    assert consensus().fit(voters).diagnostics()["shrinkage"] == 0.15
+
+
+def test_a_consensus_is_standardised_over_the_support_of_each_encoder():
+    voters = {"a": SPACES["a"], "b": SPACES["b"]}
+    plain = consensus(standardise="none").fit(voters).join("c", SPACES["c"])
+    space = consensus().fit(voters).join("c", SPACES["c"])
+    for name, x in SPACES.items():
+        made, raw = space.transform(x, name), plain.transform(x, name)
+        torch.testing.assert_close(made.mean(0), torch.zeros(5, dtype=torch.float64), atol=1e-9, rtol=0)
+        torch.testing.assert_close(made, raw / raw.std(0))
+
+
+@pytest.mark.parametrize("made", [RelativeSpace, Consensus])
+@pytest.mark.parametrize(
+    "settings, told",
+    [
+        ({"shrinkage": "Auto"}, "shrinkage='Auto': use a number from 0 to 1, or 'auto'"),
+        ({"shrinkage": 1.5}, "shrinkage=1.5: use a number from 0 to 1"),
+        ({"shrinkage": float("nan")}, "shrinkage=nan: use a number from 0 to 1"),
+        ({"standardise": True}, "standardise=True: use 'none' or 'mean' or 'mean_variance'"),
+        ({"eps": -1e-9}, "eps=-1e-09: use a number from 0 on, or 'auto'"),
+        ({"eps": None}, "eps=None: use a number from 0 on"),
+    ],
+)
+def test_what_is_no_geometry_is_refused_by_name(made, settings, told):
+    with pytest.raises(ValueError, match=told):
+        made(**settings)
+
+
+def test_an_encoder_that_cannot_be_measured_is_told_by_name():
+    spoiled = {**SPACES, "b": SPACES["b"].index_fill(0, torch.tensor([7]), torch.nan)}
+    for space in (RelativeSpace("random", m=20), consensus()):
+        with pytest.raises(ValueError, match="'b': the embeddings hold NaN"):
+            space.fit(spoiled)

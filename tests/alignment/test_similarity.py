@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.distance import cdist
 
 from relrep_exp.alignment.anchors import AnchorSet
 from relrep_exp.alignment.relative import RelativeSpace
@@ -16,23 +17,29 @@ X, ANCHORS, METRIC = literal.embeddings(0, N + M + 50, D).split([N, M, 50])
 
 
 def pairwise(formula):
-    return np.array([[formula(x, a) for a in ANCHORS.numpy()] for x in X.numpy()])
+    return lambda xs, anchors, metric: np.array([[formula(x, a) for a in anchors] for x in xs])
 
 
-def angle(x, a):
-    return np.arccos(x @ a / np.sqrt((x @ x) * (a @ a)))
+def angle_of_directions(x, a):
+    u, v = x / np.sqrt(x @ x), a / np.sqrt(a @ a)
+    return 2 * np.arctan2(np.sqrt(sum((u - v) ** 2)), np.sqrt(sum((u + v) ** 2))) / np.pi
 
 
-FORMULAS = {
-    "inner": lambda: pairwise(lambda x, a: sum(x * a)),
-    "cosine": lambda: pairwise(lambda x, a: sum(x * a) / np.sqrt(sum(x * x)) / np.sqrt(sum(a * a))),
-    "angular": lambda: pairwise(lambda x, a: angle(x, a) / np.pi),
-    "euclidean": lambda: pairwise(lambda x, a: sum((x - a) ** 2) ** 0.5),
-    "l1": lambda: pairwise(lambda x, a: sum(abs(x - a))),
-    "change_of_basis": lambda: np.array(
-        [np.linalg.lstsq(ANCHORS.numpy().T, x, rcond=None)[0] for x in X.numpy()]
+def cosine(x, a):
+    return sum(x * a) / np.sqrt(sum(x * x)) / np.sqrt(sum(a * a))
+
+
+FORMULAS = {  # of x [N, d], anchors [m, d] and the rows of the statistics [n, d]
+    "inner": pairwise(lambda x, a: sum(x * a)),
+    "cosine": pairwise(cosine),
+    "centred_cosine": lambda xs, anchors, metric: (
+        1 - cdist(xs - metric.mean(0), anchors - metric.mean(0), "cosine")
     ),
-    "wip": lambda: literal.wip(X.numpy(), ANCHORS.numpy(), METRIC.numpy(), 0.15, 5e-8),
+    "angular": pairwise(angle_of_directions),
+    "euclidean": pairwise(lambda x, a: sum((x - a) ** 2) ** 0.5),
+    "l1": pairwise(lambda x, a: sum(abs(x - a))),
+    "change_of_basis": lambda xs, anchors, metric: np.linalg.lstsq(anchors.T, xs.T, rcond=None)[0].T,
+    "wip": lambda xs, anchors, metric: literal.wip(xs, anchors, metric, 0.15, 5e-8),
 }
 
 
@@ -40,7 +47,8 @@ FORMULAS = {
 def test_vectorised_is_pair_by_pair(name):
     got = get_similarity(name)(X, ANCHORS, Whitening.fit(METRIC))
     assert got.shape == (N, M) and got.dtype == torch.float64
-    np.testing.assert_allclose(got, FORMULAS[name](), rtol=1e-9, atol=1e-11)
+    expected = FORMULAS[name](X.numpy(), ANCHORS.numpy(), METRIC.numpy())
+    np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("shrinkage, eps", [(0.0, 0.0), (0.15, 5e-8), (0.6, 0.01)])
@@ -105,6 +113,7 @@ MOVES = {
 }
 INVARIANT = {
     "cosine": {"rotation", "scale"},
+    "centred_cosine": {"rotation", "scale", "shift"},
     "angular": {"rotation", "scale"},
     "euclidean": {"rotation", "shift"},
     "l1": {"shift"},
@@ -176,9 +185,20 @@ def test_a_similarity_of_ones_own_reaches_the_relative_space(monkeypatch):
 FAR = 1000.0 + torch.randn(90, 64, generator=torch.Generator().manual_seed(1))  # spreads from the origin
 
 
-def angle_of_directions(x, a):
-    u, v = x / np.sqrt(x @ x), a / np.sqrt(a @ a)
-    return 2 * np.arcsin(np.sqrt(np.sum((u - v) ** 2)) / 2) / np.pi
+@pytest.mark.parametrize("standardise", ["none", "mean_variance"])
+@pytest.mark.parametrize("mixes", [False, True], ids=["samples", "mixtures"])
+@pytest.mark.parametrize("name", sorted(SIMILARITIES))
+def test_float32_far_from_the_origin_gives_what_float64_does(name, mixes, standardise):
+    g = torch.Generator().manual_seed(2)
+    p = torch.softmax(3 * torch.randn(12, 60, generator=g), 1) if mixes else torch.eye(60)[:12]
+    space = RelativeSpace(AnchorSet(torch.arange(60), p), name, shrinkage=0.15, standardise=standardise)
+    got = space.fit({"a": FAR[:, :20]}).transform(FAR[:, :20], "a").numpy()
+    x, weights = FAR[:, :20].double().numpy(), p.double().numpy()
+    expected = FORMULAS[name](x, weights / weights.sum(1, keepdims=True) @ x[:60], x)
+    if standardise != "none":
+        expected = (expected - expected.mean(0)) / expected.std(0, ddof=1)
+    assert got.dtype == np.float32
+    assert np.abs(got - expected).max() < 1e-5 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ FILES = {
     "logger": 4,
     "parallel": 7,
     "runtime": 2,
-    "sim": 7,
+    "sim": 8,
     "task": 12,
     "zoo": 18,
 }
@@ -322,7 +322,7 @@ def test_help_imports_nothing_heavy_and_names_every_choice(environment):
 def test_a_sweep_is_all_combinations():
     words = ["anchors=random,param", "sim=glob(c*)", "seed=range(3)"]
     runs = make_plan(words, sweep=True)
-    assert len({run.overrides for run in runs}) == len(runs) == 2 * 2 * 3
+    assert len({run.overrides for run in runs}) == len(runs) == 2 * 3 * 3
     assert {run.label for run in runs} >= {"param-cosine seed=2", "random-change_of_basis seed=0"}
 
 

@@ -189,7 +189,7 @@ class ParamModule(CurvesModule):
         mixed, self.points = [whitened[ids]], list[Tensor]()
         self._whitenings = [space.whitening for space in spaces.values()]
         if self.similarity != SIMILARITIES["wip"]:
-            mixed += [space.x[ids] - space.whitening.mean for space in spaces.values()]
+            mixed += [(space.x[ids] - space.whitening.mean).to(whitened.dtype) for space in spaces.values()]
             self.points = [self.similarity.points(space.x, space.whitening) for space in spaces.values()]
         self.support = self.products.operand(torch.cat(mixed, dim=1))
         normal = torch.randn(m, len(ids), generator=generator(seed, "param logits"), dtype=torch.float32)
@@ -221,7 +221,7 @@ class ParamModule(CurvesModule):
         relative = across
         if self.points:  # another similarity than WIP compares the samples with its own form of the anchors
             centred = zip(mixed[:, width:].split(self.dims, dim=1), self._whitenings, strict=True)
-            prepared = [self.similarity.points(a + w.mean, w) for a, w in centred]
+            prepared = [self.similarity.points(a + w.mean.to(a.dtype), w) for a, w in centred]
             pairs = zip(self.points, prepared, strict=True)
             relative = torch.stack([self.similarity.compare(x.index_select(0, rows), a) for x, a in pairs])
         nce = fast.sym_nce(relative, s.nce_temperature, self.products)

@@ -26,13 +26,13 @@ def whiten(x: Tensor, mean: Tensor, root: Tensor) -> Tensor:
 
     Args:
         x: embeddings or anchors, [n, d].
-        mean: mu, [d].
+        mean: mu, float64, [d].
         root: L = Sigma_lambda^(-1/2), symmetric, [d, d].
 
     Returns:
         [n, d].
     """
-    return (x - mean) @ root
+    return (x - mean).to(root.dtype) @ root
 
 
 def mixture(logits: Tensor, temperature: float) -> Tensor:

@@ -102,7 +102,7 @@ class ConsensusConfig:
     m: Count | Literal["auto"] = "auto"
     ridge: Positive | Literal["auto"] = "auto"
     features: Annotated[int, Field(ge=0)] = 400
-    shrinkage: Share = 0.15
+    shrinkage: Share | Literal["auto"] = 0.15
     standardise: Standardise = "none"
     eps: NonNegative | Literal["auto"] = 5e-8
 
