@@ -11,18 +11,27 @@ anchors of any encoder are P @ X_sub (Eq. 2). To add one, write a function and r
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sized
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from typing import Self
+from typing import Self, cast, overload
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
+from relrep_exp.alignment.arrays import (
+    Array,
+    Embeddings,
+    Rows,
+    common_rows,
+    given_back,
+    numbers_of,
+    opened,
+    rows_of,
+)
 from relrep_exp.alignment.geometry import Split
 from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Eps, Moments, Whitening, gathered
 from relrep_exp.errors import nearest
-from relrep_exp.training.numbers import wide
 from relrep_exp.training.seeding import generator
 
 
@@ -41,20 +50,20 @@ class AnchorSet:
         used_points: how many parallel samples it takes: those that have any part in the anchors, or `paired`.
 
     Raises:
-        ValueError: P has other than K columns, or is not row-stochastic.
+        ValueError: ids are no row numbers, P has other than K columns, or is not row-stochastic.
     """
 
     def __init__(
         self,
-        ids: Tensor,
-        weights: Tensor,
+        ids: Tensor | ArrayLike,
+        weights: Tensor | ArrayLike,
         curves: Mapping[str, list[float]] | None = None,
         paired: int = 0,
     ):
-        if weights.ndim != 2 or ids.shape != weights.shape[1:]:
+        ids, weights = numbers_of(ids, "support ids"), rows_of(weights, "P")
+        if ids.shape != weights.shape[1:]:
             raise ValueError(f"P is {tuple(weights.shape)} for {len(ids)} support ids")
-        sums = weights.sum(1)
-        if bool((weights < 0).any()) or not torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
+        if bool((weights < 0).any()) or bool(((weights.sum(1) - 1).abs() > 1e-4).any()):
             raise ValueError("P must be row-stochastic: no entry below 0, every row summing to 1")
         self.ids, self.curves = ids, curves or {}
         mixes = bool((weights.amax(1) != 1).any())
@@ -78,18 +87,27 @@ class AnchorSet:
         assert self._picks is not None, "anchors are mixtures or picked"
         return one_hot(self._picks, len(self.ids))
 
-    def mix(self, support: Tensor) -> Tensor:
+    @overload
+    def mix(self, support: Rows) -> Tensor: ...
+
+    @overload
+    def mix(self, support: ArrayLike) -> Array: ...
+
+    def mix(self, support: Embeddings) -> Tensor | Array:
         """Mix the anchors A = P X_sub (Eq. 2), in the dtype of the support. support [K, d] -> [m, d].
 
         Raises:
             ValueError: support does not have K rows.
         """
-        if len(support) != len(self.ids):
-            raise ValueError(f"{len(support)} support embeddings given, P mixes {len(self.ids)}")
+        rows = rows_of(support, "support")
+        if len(rows) != len(self.ids):
+            raise ValueError(f"{len(rows)} support embeddings given, P mixes {len(self.ids)}")
         if self._picks is not None:  # the product, without 2 m K d multiplications by 0 and 1
-            return support[self._picks.to(support.device)]
-        weights = self.weights.to(support)  # rows sum to 1 but for rounding, which an offset multiplies
-        mixed: Tensor = (weights / weights.sum(1, keepdim=True)) @ support
+            made = rows[self._picks.to(rows.device)]
+        else:
+            p = self.weights.to(rows)  # rows sum to 1 but for rounding, which an offset multiplies
+            made = (p / p.sum(1, keepdim=True)) @ rows
+        mixed: Tensor | Array = given_back(made, support)
         return mixed
 
     def effective_points(self) -> Tensor:
@@ -104,27 +122,27 @@ class AnchorSet:
 Statistics = Callable[[Tensor, float, Eps, Tensor | None], Whitening]
 
 
-@dataclass(eq=False)
 class Space:
     """The training embeddings of one encoder, with its statistics computed once and kept.
 
     Attributes:
-        x: embeddings of the parallel training samples, float32 or wider, [N, d].
+        x: embeddings of the parallel training samples, float32 or wider, [N, d]; `FileRows` stay in files.
         statistics: what computes or keeps them; by default they are computed.
         rows: which rows of a whole space these are, [N]; None: all.
         metric: where mean and covariance are of other samples than x (Appendix B's metric set), their space.
     """
 
-    x: Tensor
-    statistics: Statistics | None = None
-    rows: Tensor | None = None
-    metric: Space | None = None
-    _whitenings: dict[tuple[float, Eps], Whitening] = field(default_factory=dict)
-    _splits: dict[tuple[bytes, bytes], Split] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if isinstance(self.x, Tensor):  # rows of files are made wide block by block
-            self.x = wide(self.x)
+    def __init__(
+        self,
+        x: Embeddings,
+        statistics: Statistics | None = None,
+        rows: Tensor | None = None,
+        metric: Space | None = None,
+    ):
+        self.x: Tensor = cast(Tensor, opened(x, "x"))
+        self.statistics, self.rows, self.metric = statistics, rows, metric
+        self._whitenings: dict[tuple[float, Eps], Whitening] = {}
+        self._splits: dict[tuple[bytes, bytes], Split] = {}
 
     def __len__(self) -> int:
         """N."""
@@ -283,17 +301,3 @@ def choose_anchors(
         own = SHRINKAGE if shrinkage is None else shrinkage[name]
         seen[name] = WhitenedSpace(space.x, partial(space.whitening, own, eps), own)
     return strategy(seen, draw_support(rows, support, seed), m, seed)
-
-
-def common_rows(spaces: Mapping[str, Sized]) -> int:
-    """Count the rows that all have.
-
-    Raises:
-        ValueError: no encoder, or rows that are not parallel.
-    """
-    rows = {name: len(space) for name, space in spaces.items()}
-    if not rows:
-        raise ValueError("no encoder given")
-    if len(set(rows.values())) > 1:
-        raise ValueError(f"rows must be parallel, the same samples for every encoder; got {rows}")
-    return next(iter(rows.values()))

@@ -11,20 +11,23 @@ from torch import Tensor
 
 from relrep_exp.alignment import agreement, geometry
 from relrep_exp.alignment.agreement import Auto, Choice, Features, MadeRows, Solution, ridge_maps
-from relrep_exp.alignment.anchors import Space, common_rows
-from relrep_exp.alignment.members import check_dimension, check_joined
+from relrep_exp.alignment.anchors import Space
+from relrep_exp.alignment.arrays import Embeddings, common_rows, parallel_of, rows_of
+from relrep_exp.alignment.members import check_joined, not_fitted
+from relrep_exp.alignment.parameters import check_parameters
+from relrep_exp.alignment.reading import Reader, Reading
 from relrep_exp.alignment.saved import FileFormat
 from relrep_exp.alignment.similarity import SIMILARITIES
 from relrep_exp.alignment.standard import Standardise
 from relrep_exp.alignment.whitening import EPS, Eps, Moments, folded, united
-from relrep_exp.training.numbers import as_shipped, wide
+from relrep_exp.training.numbers import as_shipped
 
 FOLDS = 5
 ANCHORS = 300  # support rows at most that held-out ones are compared with, where the shrinkage is chosen
 FORMAT = FileFormat("relrep_exp.consensus/2", "consensus", "a consensus")
 
 
-class Consensus:
+class Consensus(Reading):
     """The leading m directions on which encoders agree, and every encoder's ridge map to them.
 
     The encoders of `fit` are voters: the consensus is theirs. One that joins later is mapped to it and
@@ -50,9 +53,11 @@ class Consensus:
         eps: additive constant of Appendix B; `auto`: 5e-8 of the mean variance.
         seed: draws the random features, and the rows held out.
 
+    Embeddings are what `Reading` says; what comes out has their dtype, float32 at least, and the support's
+    mean is 0, its variance 1 where it is standardised.
+
     Raises:
-        ValueError: m below 1, a ridge or a number of features below 0, or no such shrinkage, standardise or
-            eps.
+        ValueError: a parameter is out of its range.
     """
 
     def __init__(
@@ -66,15 +71,9 @@ class Consensus:
         eps: Eps = EPS,
         seed: int = 0,
     ):
-        geometry.check(shrinkage, standardise, eps)
-        if m != "auto" and (not isinstance(m, int) or m < 1):
-            raise ValueError(f"m={m!r}: use 1 or more, or 'auto'")
-        if ridge != "auto" and (isinstance(ridge, str) or not ridge >= 0):
-            raise ValueError(f"ridge={ridge!r}: use 0 or more, or 'auto'")
-        if features < 0:
-            raise ValueError(f"features={features}: use 0 or more")
         self.m, self.ridge, self.features = m, ridge, features
         self.shrinkage, self.standardise, self.eps, self.seed = shrinkage, standardise, eps, seed
+        check_parameters(self, "Consensus")
         self._shrinkage = 0.0  # the one in use
         self.voters: tuple[str, ...] = ()
         self._encoders: dict[str, tuple[Features, Tensor]] = {}  # with its support embeddings
@@ -86,10 +85,10 @@ class Consensus:
         """Moments, directions, and the m and the ridge in use.
 
         Raises:
-            RuntimeError: before `fit`.
+            NotFittedError: before `fit`.
         """
         if self._solution is None:
-            raise RuntimeError("the consensus is not fitted: call fit({name: embeddings}) first")
+            raise not_fitted("the consensus")
         return self._solution
 
     @property
@@ -98,7 +97,7 @@ class Consensus:
         return tuple(self._maps)
 
     @as_shipped()
-    def fit(self, support: Mapping[str, Tensor]) -> Self:
+    def fit(self, support: Mapping[str, Embeddings]) -> Self:
         """Solve for the consensus of these encoders and map each of them to it.
 
         Args:
@@ -108,33 +107,30 @@ class Consensus:
             ValueError: no encoder, rows that are not parallel or too few, numbers that are not finite, an
                 encoder whose embeddings are all equal, or m above the number of directions.
         """
-        for name, x in support.items():
-            if not isinstance(x, Tensor) or x.ndim != 2 or not x.is_floating_point():
-                raise ValueError(f"{name!r}: embeddings must be a torch tensor of floats, [K, d]")
-        if (rows := common_rows(support)) < 4:
+        read = parallel_of(support)
+        if (rows := common_rows(read)) < 4:
             raise ValueError(f"a consensus needs four parallel samples or more, not {rows}")
-        self._shrinkage = self._choose_shrinkage(support)
-        self._encoders = {name: (self._features(name, x), x) for name, x in support.items()}
-        self.voters = tuple(support)
+        self._shrinkage = self._choose_shrinkage(read)
+        self._encoders = {name: (self._features(name, x), x) for name, x in read.items()}
+        self.voters = tuple(read)
         self._solve(self._folds())
         return self
 
     @as_shipped()
-    def join(self, name: str, support: Tensor) -> Self:
+    def join(self, name: str, support: Embeddings) -> Self:
         """Map one more encoder to the consensus, by its embeddings [K, d] of the support samples.
 
         Raises:
-            RuntimeError: before `fit`.
+            NotFittedError: before `fit`.
             ValueError: not K rows, not finite, all equal, or a voter's name.
         """
         count = self.solution.moments.count
         if name in self.voters:
             raise ValueError(f"{name!r} is one of those whose consensus it is: it cannot join again")
-        if support.ndim != 2 or len(support) != count or not support.is_floating_point():
-            raise ValueError(
-                f"{name!r}: give floats [K, d] for the K = {count} samples, not {tuple(support.shape)}"
-            )
-        self._encoders[name] = self._features(name, support), support
+        rows = rows_of(support, repr(name)).detach().to(self._encoders[self.voters[0]][1].device)
+        if len(rows) != count:
+            raise ValueError(f"{name!r}: give [K, d] of the K = {count} samples, not {tuple(rows.shape)}")
+        self._encoders[name] = self._features(name, rows), rows
         self._maps[name] = self._map(name)
         return self
 
@@ -163,19 +159,12 @@ class Consensus:
         self._maps.pop(name, None)
         return self
 
-    @as_shipped()
-    def transform(self, x: Tensor, encoder: str) -> Tensor:
-        """Map x [N, d] of an encoder to the consensus, [N, m], in the dtype of x, float32 at least.
-
-        The support's mean is 0, and its variance 1 where it is standardised.
-
-        Raises:
-            ValueError: the encoder is unknown or x has another dimension.
-        """
+    def _reader(self, encoder: str) -> Reader:
+        """Find what reads an encoder: its features and its map."""
         check_joined(encoder, self._maps)
         features, (mean, matrix) = self._encoders[encoder][0], self._maps[encoder]
-        check_dimension(encoder, x, len(features.mean))
-        return ((features(x) - mean) @ matrix).to(wide(x[:0]).dtype)
+        project = lambda x: ((features(x) - mean) @ matrix).to(x.dtype)  # noqa: E731
+        return Reader(len(features.mean), mean.device, project)
 
     def diagnostics(self) -> dict[str, Any]:
         """Tell its size, what was chosen with which held-out R^2, how far each dimension is agreed on."""

@@ -9,64 +9,113 @@ head_of_b.predict(to_b.transform(x_a_test))
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 from torch import Tensor
 
+from relrep_exp.alignment.arrays import Array, Embeddings, Rows, given_back, rows_of
 from relrep_exp.alignment.inverse import InverseRelativeMap, Pruning, inverse_relative
+from relrep_exp.alignment.members import not_fitted
 from relrep_exp.alignment.parallel import Preprocessing
+from relrep_exp.alignment.parameters import check_parameters
 from relrep_exp.alignment.ridge import Ridge
+from relrep_exp.alignment.saved import FileFormat
 from relrep_exp.alignment.translation import Descent, Kind, TranslationMap, translation
-from relrep_exp.training.numbers import wide
 
-Array = NDArray[np.floating[Any]]
-FLOATS = (np.float64, np.float32)
+if TYPE_CHECKING:  # scikit-learn has no types, and a base without types would hide every misspelt method
+
+    class _Transformer:
+        def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+        def set_params(self, **params: Any) -> Self: ...
+        def set_output(self, *, transform: Literal["default", "pandas", "polars"] | None = None) -> Self: ...
+        def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[np.object_]: ...
+        def __sklearn_tags__(self) -> Any: ...
+
+        @overload
+        def fit_transform(self, X: Rows, y: Embeddings) -> Tensor: ...
+        @overload
+        def fit_transform(self, X: ArrayLike, y: Embeddings) -> Array: ...
+        def fit_transform(self, X: Embeddings, y: Embeddings) -> Tensor | Array: ...
+else:
+
+    class _Transformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+        pass
 
 
-class _Pairwise(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # untyped
-    """The part that translations share. Arrays come out in the dtype that goes in, float32 or float64.
+class _Pairwise(_Transformer):
+    """The part that translations share.
 
-    Half precision is read as wider, tensors as arrays.
+    Rows may be a tensor of any float dtype and device, `FileRows`, a numpy array, a DataFrame or lists. A
+    tensor comes out for a tensor, on its device and with its gradient, and for `FileRows`; else an array. The
+    dtype is that of what goes in, float32 or float64.
 
     Attributes:
-        map_: the map, with its matrices as tensors.
+        map_: the map, with its matrices as tensors on the device of the anchors.
         n_features_in_: d1.
     """
 
     map_: TranslationMap | InverseRelativeMap
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+    _format: FileFormat
 
-    def fit(self, X: ArrayLike, Y: ArrayLike) -> Self:
+    def fit(self, X: Embeddings, y: Embeddings) -> Self:
         """Estimate the map on parallel anchors.
 
         Args:
             X: anchors of the space to leave, [n, d1], n >= 2; more than dimensions is better.
-            Y: the same samples in the space to reach, [n, d2].
+            y: the same samples in the space to reach, [n, d2].
 
         Raises:
-            ValueError: fewer than two anchors, unequal numbers, NaN or infinite values, or all anchors equal.
+            ValueError: a parameter out of its range, fewer than two anchors, unequal numbers, NaN or infinite
+                values, or all anchors equal.
         """
-        if Y is None:
+        if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
-        x: Array = validate_data(self, _read(X), dtype=FLOATS, ensure_min_samples=2)
-        y: Array = check_array(_read(Y), dtype=FLOATS, ensure_2d=False, input_name="Y")
-        self.map_ = self._estimate(_tensor(x), _tensor(y.reshape(len(y), -1)))
+        rows = self._read(X, reset=True).detach()
+        target = rows_of(y, "y", column=True).detach()
+        self.map_ = self._estimate(rows, target.to(rows.device))
         return self
 
-    def transform(self, X: ArrayLike) -> Array:
+    @overload
+    def transform(self, X: Rows) -> Tensor: ...
+
+    @overload
+    def transform(self, X: ArrayLike) -> Array: ...
+
+    def transform(self, X: Embeddings) -> Tensor | Array:
         """Carry the rows of X [N, d1] to the other space, [N, d2].
 
         Raises:
             NotFittedError: before `fit`.
             ValueError: another number of features, NaN or infinite values.
         """
-        check_is_fitted(self)
-        x: Array = validate_data(self, _read(X), dtype=FLOATS, reset=False)
-        return _array(self.map_(_tensor(x)))
+        self._check_fitted()
+        rows = self._read(X, reset=False)
+        carried: Tensor | Array = given_back(self.map_(rows.to(self.map_.matrix.device)), X)
+        return carried
+
+    def score(self, X: Embeddings, y: Embeddings) -> float:
+        """Measure R^2 of the rows of X [N, d1] carried to y [N, d2]: 1 - squared errors / squared deviations.
+
+        Both are sums over all rows and features, so that a feature counts by its variance.
+
+        Raises:
+            NotFittedError: before `fit`.
+            ValueError: as of `transform`, or rows that are not parallel.
+        """
+        self._check_fitted()
+        target = rows_of(y, "y", column=True).double()
+        made = self.map_(self._read(X, reset=False).to(self.map_.matrix.device)).to(target)
+        if made.shape != target.shape:
+            raise ValueError(f"y has shape {tuple(target.shape)}, X is carried to {tuple(made.shape)}")
+        left, whole = (made - target).square().sum(), (target - target.mean(0)).square().sum()
+        return float(1 - left / whole) if whole > 0 else float(left == 0)
 
     @property
     def _n_features_out(self) -> int:
@@ -79,12 +128,60 @@ class _Pairwise(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         Raises:
             NotFittedError: before `fit`.
         """
-        check_is_fitted(self)
+        self._check_fitted()
         return self.map_.diagnostics()
+
+    def save(self, path: str | Path) -> None:
+        """Write the map and the parameters as one safetensors file.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        self._check_fitted()
+        names = getattr(self, "feature_names_in_", None)
+        header = {
+            "parameters": self.get_params(),
+            "told": self.map_.told,
+            "features": None if names is None else [str(name) for name in names],
+        }
+        self._format.write(path, self.map_.tensors(), header)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote; nothing in the file is executed.
+
+        Raises:
+            ValueError: the file is not one.
+        """
+        tensors, header = cls._format.read(path)
+        made = cls(**header["parameters"])
+        made.map_ = cls._map_of(tensors, header["told"])
+        made.n_features_in_ = len(made.map_.matrix)
+        if header["features"] is not None:
+            made.feature_names_in_ = np.array(header["features"], dtype=object)
+        return made
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "map_"):
+            raise not_fitted(f"this {type(self).__name__}", "X, y")
+
+    def _read(self, X: Embeddings, reset: bool) -> Tensor:
+        """Read rows, and keep or compare how many features there are, and their names."""
+        rows = rows_of(X, "X")
+        if not len(rows):
+            raise ValueError(f"X: 0 sample(s) (shape={tuple(rows.shape)}) while a minimum of 1 is required.")
+        named = X if hasattr(X, "iloc") else rows
+        validate_data(self, named, skip_check_array=True, reset=reset)
+        return rows
 
     @abstractmethod
     def _estimate(self, x: Tensor, y: Tensor) -> TranslationMap | InverseRelativeMap:
         """Estimate the map on these anchors."""
+
+    @classmethod
+    @abstractmethod
+    def _map_of(cls, tensors: dict[str, Tensor], told: dict[str, Any]) -> TranslationMap | InverseRelativeMap:
+        """Make the map again of what a file holds."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -107,6 +204,7 @@ class Translation(_Pairwise):
     """
 
     map_: TranslationMap
+    _format = FileFormat("relrep_exp.translation/1", "translation", "a translation")
 
     def __init__(
         self,
@@ -114,33 +212,42 @@ class Translation(_Pairwise):
         *,
         scaling: Preprocessing = "standard",
         ridge: Ridge = 0.0,
-        solver: str = "closed",
+        solver: Literal["closed", "gradient"] = "closed",
         steps: int = 300,
         lr: float = 1e-3,
     ):
         self.kind, self.scaling, self.ridge = kind, scaling, ridge
         self.solver, self.steps, self.lr = solver, steps, lr
 
-    def inverse_transform(self, Y: ArrayLike) -> Array:
-        """Go the way back, rows of Y [N, d2] -> [N, d1]: the transposed matrix of l_ortho and ortho, else the
+    @overload
+    def inverse_transform(self, X: Rows) -> Tensor: ...
+
+    @overload
+    def inverse_transform(self, X: ArrayLike) -> Array: ...
+
+    def inverse_transform(self, X: Embeddings) -> Tensor | Array:
+        """Go the way back, rows [N, d2] -> [N, d1]: the transposed matrix of l_ortho and ortho, else the
         pseudo-inverse. What the map lost (dimensions, directions without anchors, norms with l2) stays lost.
 
         Raises:
             NotFittedError: before `fit`.
-            ValueError: Y has another number of features than the space that `transform` reaches.
+            ValueError: X has another number of features than the space that `transform` reaches.
         """  # noqa: D205  # the first sentence needs two lines
-        check_is_fitted(self)
-        y: Array = check_array(_read(Y), dtype=FLOATS, input_name="Y")
-        d = self.map_.matrix.shape[1]
-        if y.shape[1] != d:
-            raise ValueError(f"Y has {y.shape[1]} features, the space that is left has {d}")
-        return _array(self.map_.inverse()(_tensor(y)))
+        self._check_fitted()
+        rows, d = rows_of(X, "X"), self.map_.matrix.shape[1]
+        if rows.shape[1] != d:
+            raise ValueError(f"X has {rows.shape[1]} features, the space that was reached has {d}")
+        carried: Tensor | Array = given_back(self.map_.inverse()(rows.to(self.map_.matrix.device)), X)
+        return carried
 
     def _estimate(self, x: Tensor, y: Tensor) -> TranslationMap:
-        if self.solver not in ("closed", "gradient"):
-            raise ValueError(f"solver={self.solver!r}: use 'closed' or 'gradient'")
+        check_parameters(self, "Translation")
         descent = Descent(self.steps, self.lr) if self.solver == "gradient" else None
         return translation(self.kind, x, y, self.scaling, self.ridge, descent)
+
+    @classmethod
+    def _map_of(cls, tensors: dict[str, Tensor], told: dict[str, Any]) -> TranslationMap:
+        return TranslationMap.of(tensors, told)
 
 
 class InverseRelative(_Pairwise):
@@ -160,6 +267,7 @@ class InverseRelative(_Pairwise):
     """
 
     map_: InverseRelativeMap
+    _format = FileFormat("relrep_exp.inverse_relative/1", "translation", "an inverse relative projection")
 
     def __init__(
         self,
@@ -174,21 +282,10 @@ class InverseRelative(_Pairwise):
         self.delta, self.subspaces, self.seed = delta, subspaces, seed
 
     def _estimate(self, x: Tensor, y: Tensor) -> InverseRelativeMap:
-        if not 0 <= self.delta <= 1 or self.subspaces < 1:
-            raise ValueError(f"delta={self.delta}, subspaces={self.subspaces}: in [0, 1], and 1 or more")
+        check_parameters(self, "InverseRelative")
         pruning = Pruning(self.delta, self.subspaces, self.seed)
         return inverse_relative(x, y, self.scaling, self.ridge, pruning)
 
-
-def _read(x: Any) -> Any:
-    """Make an array of a tensor, of which numpy knows no bfloat16; leave all else to scikit-learn."""
-    return wide(x.detach()).numpy(force=True) if isinstance(x, Tensor) else x
-
-
-def _tensor(x: Array) -> Tensor:
-    return torch.from_numpy(np.require(x, requirements=["C", "W"]))
-
-
-def _array(x: Tensor) -> Array:
-    found: Array = x.numpy()
-    return found
+    @classmethod
+    def _map_of(cls, tensors: dict[str, Tensor], told: dict[str, Any]) -> InverseRelativeMap:
+        return InverseRelativeMap.of(tensors, told)

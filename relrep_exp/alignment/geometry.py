@@ -6,16 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import combinations
-from numbers import Real
 from statistics import fmean
-from typing import Any, Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from relrep_exp.alignment.metrics import retrieve
 from relrep_exp.alignment.similarity import Similarity, inner_product
-from relrep_exp.alignment.standard import Standardise
 from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Eps, Moments, Whitening, root_scale
 from relrep_exp.training.seeding import generator
 
@@ -27,21 +25,6 @@ GAIN, NEARLY_ONE = 0.002, 0.001  # of one encoder beside the others
 JOIN_GAIN = 0.005  # of one that joins, over the others' common value
 HELD, LEAST_HELD, FOLDS = 200, 100, 3  # rows of a fold: at most, and where one fold is enough
 LEAST_ROWS = 100  # parallel rows: what fewer say is noise
-
-
-def check(shrinkage: Any, standardise: Any, eps: Any) -> None:
-    """Refuse what is no geometry.
-
-    Raises:
-        ValueError: the message names the argument, and what it may be.
-    """
-    if shrinkage != "auto" and not (isinstance(shrinkage, Real) and 0 <= shrinkage <= 1):
-        raise ValueError(f"shrinkage={shrinkage!r}: use a number from 0 to 1, or 'auto'")
-    if standardise not in get_args(Standardise):
-        kinds = " or ".join(repr(kind) for kind in get_args(Standardise))
-        raise ValueError(f"standardise={standardise!r}: use {kinds}")
-    if eps != "auto" and not (isinstance(eps, Real) and 0 <= eps < float("inf")):
-        raise ValueError(f"eps={eps!r}: use 0 or more, or 'auto'")
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from relrep_exp.alignment.anchors import common_rows
-from relrep_exp.alignment.members import check_dimension, check_joined
+from relrep_exp.alignment.arrays import Embeddings, common_rows, parallel_of, rows_of
+from relrep_exp.alignment.members import check_joined, not_fitted
 from relrep_exp.alignment.parallel import Parallel, Preprocessing, Scaler, rounding_share
+from relrep_exp.alignment.parameters import check_parameters
+from relrep_exp.alignment.reading import Reader, Reading
 from relrep_exp.alignment.translation import TranslationMap, ortho
 from relrep_exp.training.seeding import generator, scoped_seed
 
@@ -21,7 +23,7 @@ LR, DECAY, HELD_OUT = 2e-3, 1e-4, 0.1
 SLACK, TRUST = 0.08, 0.7  # of 1 - cosine: what a direction may turn for nothing; the price beyond
 
 
-class Gpa:
+class Gpa(Reading):
     """Orthogonal maps of all training encoders to their mean, and of a joining encoder to that mean.
 
     Every encoder is scaled by its support's statistics and to the same total variance; those with fewer
@@ -38,6 +40,11 @@ class Gpa:
         correction: `directions`: a small network that all encoders share turns what is mapped towards the
             mean direction of the training encoders (GCPA), and leaves its length; `none`.
         seed: draws the network's first weights and its held-out tenth of the support.
+
+    Embeddings are what `Reading` says; what comes out has their dtype, float32 at least.
+
+    Raises:
+        ValueError: a parameter is out of its range.
     """
 
     def __init__(
@@ -47,12 +54,13 @@ class Gpa:
         seed: int = 0,
     ):
         self.scaling, self.correction, self.seed = scaling, correction, seed
+        check_parameters(self, "Gpa")
         self._reference = torch.empty(0, 0)
         self._maps: dict[str, TranslationMap] = {}
         self._corrected: Correction | None = None
         self._told: dict[str, Any] = {}
 
-    def fit(self, support: Mapping[str, Tensor]) -> Self:
+    def fit(self, support: Mapping[str, Embeddings]) -> Self:
         """Turn the encoders to their mean, and the mean to them, until it stays.
 
         Args:
@@ -62,8 +70,9 @@ class Gpa:
             AnchorsError: rows that are not finite or all equal, or one row alone.
             ValueError: rows that are not parallel.
         """
-        common_rows(support)
-        scaled = {name: _Scaled.of(x, self.scaling) for name, x in support.items()}
+        read = parallel_of(support)
+        common_rows(read)
+        scaled = {name: _Scaled.of(x, self.scaling) for name, x in read.items()}
         reference = max((one.rows for one in scaled.values()), key=lambda rows: rows.shape[1])
         rounds, moved = 0, float("inf")
         while rounds < ROUNDS and moved > TOLERANCE:
@@ -79,28 +88,31 @@ class Gpa:
             self._corrected, self._told["steps"] = fit_correction(turned.float(), self.seed)
         return self
 
-    def join(self, name: str, support: Tensor) -> Self:
+    def join(self, name: str, support: Embeddings) -> Self:
         """Turn one more encoder to the reference, by its embeddings [K, d] of the same samples.
 
         Raises:
+            NotFittedError: before `fit`.
             AnchorsError: not K rows, not finite, or all equal.
         """
-        self._maps[name] = _Scaled.of(support, self.scaling).map_to(self._reference)
+        if not self._maps:
+            raise not_fitted("the space")
+        rows = rows_of(support, repr(name)).detach().to(self._reference.device)
+        self._maps[name] = _Scaled.of(rows, self.scaling).map_to(self._reference)
         return self
 
-    def transform(self, x: Tensor, encoder: str) -> Tensor:
-        """Map x [N, d] of an encoder to the reference, [N, m], in the dtype of x.
-
-        Raises:
-            ValueError: the encoder is unknown or x has another dimension.
-        """
+    def _reader(self, encoder: str) -> Reader:
+        """Find what reads an encoder: its map to the reference."""
         check_joined(encoder, self._maps)
-        check_dimension(encoder, x, len(self._maps[encoder].matrix))
+        matrix = self._maps[encoder].matrix
+        return Reader(len(matrix), matrix.device, lambda x: self._turned(x, encoder))
+
+    def _turned(self, x: Tensor, encoder: str) -> Tensor:
+        """Map x [N, d] of an encoder to the reference, [N, m], and correct its direction."""
         turned = self._maps[encoder](x)
         if self._corrected is None:
             return turned
-        with torch.no_grad():
-            directions: Tensor = self._corrected(turned.float())
+        directions: Tensor = self._corrected(turned.float())
         long: Tensor = directions * turned.norm(dim=1, keepdim=True)
         return long.to(x.dtype)
 

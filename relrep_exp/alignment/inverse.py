@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +98,18 @@ class InverseRelativeMap:
     def diagnostics(self) -> dict[str, Any]:
         """Tell anchors, rank and condition number of the inverted anchors, constant features."""
         return self.told
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Give the tensors that a file of the map holds."""
+        ends = {**self.before.tensors("before"), **self.after.tensors("after")}
+        length = self.matrix.new_tensor(self.length)
+        return {"matrix": self.matrix, "length": length, **ends}
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor], told: dict[str, Any]) -> InverseRelativeMap:
+        """Make the map again of what such a file holds."""
+        before, after = (Scaler.of(tensors, end) for end in ("before", "after"))
+        return cls(before, tensors["matrix"], after, float(tensors["length"]), told)
 
 
 @as_shipped()

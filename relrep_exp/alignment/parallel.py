@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
@@ -46,6 +48,18 @@ class Scaler:
     def level(self) -> Tensor:
         """Give what the inverse adds then, [d]."""
         return self.mean * (self.length or 1.0)
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """Give the tensors that a file of a map holds, by names that begin with `name`."""
+        length = torch.tensor(torch.nan if self.length is None else self.length, dtype=torch.float64)
+        return {f"{name}.mean": self.mean, f"{name}.gain": self.gain, f"{name}.length": length}
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor], name: str) -> Self:
+        """Make a scaler again of what such a file holds."""
+        length = float(tensors[f"{name}.length"])
+        kept = None if math.isnan(length) else length
+        return cls(tensors[f"{name}.mean"], tensors[f"{name}.gain"], kept)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Self, cast
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -15,30 +15,34 @@ from relrep_exp.alignment.anchors import (
     AnchorStrategy,
     Space,
     choose_anchors,
-    common_rows,
     draw_support,
     get_anchor_strategy,
 )
+from relrep_exp.alignment.arrays import Embeddings, check_mapping, common_rows, parallel_of, rows_of
 from relrep_exp.alignment.geometry import Auto, Choice, Split
-from relrep_exp.alignment.members import Member, check_dimension, check_joined
+from relrep_exp.alignment.members import Member, check_joined, not_fitted
+from relrep_exp.alignment.parameters import check_callable, check_parameters
+from relrep_exp.alignment.reading import Reader, Reading
 from relrep_exp.alignment.saved import FileFormat
 from relrep_exp.alignment.scale import check_eps
 from relrep_exp.alignment.similarity import Similarity, bind, get_similarity
 from relrep_exp.alignment.standard import Standard, Standardise
-from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Eps, Rows, Whitening, blocks_of
-from relrep_exp.store.files import write_npy
-from relrep_exp.training.numbers import as_shipped, wide
+from relrep_exp.alignment.whitening import EPS, SHRINKAGE, Eps, Whitening, blocks_of
+from relrep_exp.training.numbers import as_shipped
 
 FORMAT = FileFormat("relrep_exp.relative_space/2", "space", "a relative space")
 
 
-class RelativeSpace:
+class RelativeSpace(Reading):
     """Relative representations of any number of encoders over shared anchors (Eq. 1, 2 and 4).
 
     Example:
         space = RelativeSpace(anchors="param", similarity="wip", m=64).fit({"a": x_a, "b": x_b})
         space.join("c", x_c[space.support_ids], metric=x_c)
         relative = space.transform(x_c_test, encoder="c")      # [N, 64]
+
+    Embeddings are what `Reading` says, or a `Space`; representations have the type that embeddings had when
+    the encoder joined, float32 at least.
 
     Args:
         anchors: the name of a strategy as on the command line, `anchors=NAME`; a strategy; or an `AnchorSet`
@@ -57,8 +61,8 @@ class RelativeSpace:
         seed: draws the support set and whatever the strategy draws.
 
     Raises:
-        ValueError: no strategy or similarity has the name; the message has the nearest, and all there are. Or
-            shrinkage, standardise or eps cannot be what they are.
+        ValueError: no strategy or similarity has the name; the message has the nearest, and all there are.
+            Or a parameter is out of its range.
     """
 
     def __init__(
@@ -73,7 +77,6 @@ class RelativeSpace:
         eps: Eps = EPS,
         seed: int = 0,
     ):
-        geometry.check(shrinkage, standardise, eps)
         self.similarity = get_similarity(similarity) if isinstance(similarity, str) else similarity
         self._anchor_set = anchors if isinstance(anchors, AnchorSet) else None
         self._strategy: AnchorStrategy | None = None
@@ -87,6 +90,8 @@ class RelativeSpace:
             self._strategy = anchors
         self.m, self.support, self.seed = m, support, seed
         self.shrinkage, self.standardise, self.eps = shrinkage, standardise, eps
+        check_parameters(self, "RelativeSpace")
+        check_callable(anchors=self._strategy or AnchorSet, similarity=self.similarity)
         self.choice = Choice(SHRINKAGE if shrinkage == "auto" else shrinkage)
         self.members: dict[str, Member] = {}
 
@@ -95,10 +100,10 @@ class RelativeSpace:
         """Support ids and P.
 
         Raises:
-            RuntimeError: before `fit`.
+            NotFittedError: before `fit`.
         """
         if self._anchor_set is None:
-            raise RuntimeError("the space is not fitted: call fit({name: embeddings}) first")
+            raise not_fitted("the space")
         return self._anchor_set
 
     @property
@@ -107,7 +112,7 @@ class RelativeSpace:
         return self.anchor_set.ids
 
     @as_shipped()
-    def fit(self, spaces: Mapping[str, Tensor | Space], choice: Choice | None = None) -> Self:
+    def fit(self, spaces: Mapping[str, Embeddings | Space], choice: Choice | None = None) -> Self:
         """Choose the anchors on these encoders and admit them.
 
         Args:
@@ -117,7 +122,7 @@ class RelativeSpace:
         Raises:
             ValueError: no encoder, rows that are not parallel, or embeddings without variance.
         """
-        held = {name: x if isinstance(x, Space) else Space(x.detach()) for name, x in spaces.items()}
+        held = spaces_of(spaces)
         common_rows(held)
         self.members = {}  # of an earlier fit, over other anchors
         self.choice = choice or self.choose_shrinkage(held)
@@ -150,62 +155,29 @@ class RelativeSpace:
         return self.join(name, space.x[self.support_ids.to(space.x.device)], space)
 
     @as_shipped()
-    def join(self, name: str, support: Tensor, metric: Rows | Space | None = None) -> Self:
+    def join(self, name: str, support: Embeddings, metric: Embeddings | Space | None = None) -> Self:
         """Let in an encoder that the anchors were not chosen on.
 
         Args:
             name: what `transform` will call it.
             support: its embeddings of the samples `support_ids`, in that order, [K, d].
-            metric: its own unlabelled embeddings for mean and covariance, [N, d], a tensor or `FileRows`; the
-                support by default.
-        """
-        support = wide(support)
-        rows = support if metric is None else metric
-        measured = rows if isinstance(rows, Space) else Space(cast(Tensor, rows))  # of files, slices are read
-        return self._add(name, support, measured, self._joining_shrinkage(name, support, measured))
-
-    def transform(self, x: Tensor, encoder: str) -> Tensor:
-        """Compute relative representations RR(x) (Eq. 1). x [N, d] -> [N, m].
-
-        x is cast to the type of the embeddings that the encoder joined with, float32 at least.
+            metric: its own unlabelled embeddings for mean and covariance, [N, d]; of `FileRows` slices are
+                read. The support by default.
 
         Raises:
-            ValueError: the encoder is unknown or x has another dimension.
+            NotFittedError: before `fit`.
+            ValueError: not K rows, not finite, all equal, or two dimensions.
         """
-        member = self._reader(encoder, x)
-        return member.project(x.to(member.whitening.matrix.dtype))
+        rows = rows_of(support, repr(name)).detach()
+        measured = metric if isinstance(metric, Space) else Space(rows if metric is None else metric)
+        return self._add(name, rows, measured, self._joining_shrinkage(name, rows, measured))
 
-    def transform_blocks(self, x: Rows, encoder: str) -> Iterator[Tensor]:
-        """Do the same with any number of rows, block after block, [n, m]; memory does not grow with N.
-
-        Blocks are cast as by `transform`: files of float64 are read by a float32 space.
-
-        Args:
-            x: a tensor or `FileRows`, [N, d].
-            encoder: that made them.
-
-        Raises:
-            ValueError: as of `transform`, before the first block.
-        """
-        member = self._reader(encoder, x[:1])
-        like = member.whitening.matrix
-        return (member.project(block.to(like)) for _, block in blocks_of(x, like.device))
-
-    def transform_file(self, x: Rows, encoder: str, out: str | Path) -> None:
-        """Do the same into a .npy file [N, m], which appears whole or not at all; `numpy.load` can map it.
-
-        Raises:
-            ValueError: as of `transform`.
-            UserError: the disk has not the room, or the folder cannot be written.
-        """
-        write_npy(Path(out), len(x), self.transform_blocks(x, encoder))
-
-    def _reader(self, encoder: str, x: Tensor) -> Member:
-        """Find the member that reads embeddings like x [N, d]."""
+    def _reader(self, encoder: str) -> Reader:
+        """Find what reads an encoder: its member."""
         check_joined(encoder, self.members)
         member = self.members[encoder]
-        check_dimension(encoder, x, member.anchors.shape[1])
-        return member
+        like = member.whitening.matrix
+        return Reader(len(like), like.device, lambda x: member.project(x.to(like.dtype)))
 
     def save(self, path: str | Path) -> None:
         """Write anchors, statistics and settings as one safetensors file."""
@@ -279,3 +251,14 @@ class RelativeSpace:
         kept = support if voter else None
         self.members[name] = Member.of(self.similarity, anchors, whitening, shrinkage, standard, kept)
         return self
+
+
+def spaces_of(spaces: Mapping[str, Embeddings | Space]) -> dict[str, Space]:
+    """Read embeddings of encoders, [N, d_i], all on the device of the first; a `Space` is one already.
+
+    Raises:
+        ValueError: not a mapping, or not embeddings.
+    """
+    check_mapping(spaces)
+    read = parallel_of({name: x for name, x in spaces.items() if not isinstance(x, Space)})
+    return {name: x if isinstance(x, Space) else Space(read[name]) for name, x in spaces.items()}

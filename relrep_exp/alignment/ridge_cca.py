@@ -9,14 +9,16 @@ import torch
 from torch import Tensor
 
 from relrep_exp.alignment.agreement import ALONE_RIDGE, ALONE_SHARE, FLOOR, Auto, Choice, Features
-from relrep_exp.alignment.anchors import common_rows
-from relrep_exp.alignment.members import check_dimension, check_joined
+from relrep_exp.alignment.arrays import Embeddings, common_rows, parallel_of, rows_of
+from relrep_exp.alignment.members import check_joined, not_fitted
+from relrep_exp.alignment.parameters import check_parameters
+from relrep_exp.alignment.reading import Reader, Reading
 
 FOLDS = 3
 RIDGES = (3.0, 1.0, 0.3, 0.1, 0.03)
 
 
-class RidgeCca:
+class RidgeCca(Reading):
     """The m directions on which the training encoders agree, as variates of variance 1 of each encoder.
 
     With Sigma_i + r tr(Sigma_i)/d_i I in the place of every covariance, C holds the leading MAXVAR
@@ -28,21 +30,20 @@ class RidgeCca:
         m: dimensions; `auto`: with the ridge, by leaving out a fold of the support and an encoder.
         ridge: r, relative to the mean variance of an encoder's features.
 
+    Embeddings are what `Reading` says; what comes out has their dtype, float32 at least.
+
     Raises:
-        ValueError: m below 1, or a ridge of 0 or below.
+        ValueError: a parameter is out of its range.
     """
 
     def __init__(self, m: int | Auto = "auto", ridge: float | Auto = "auto"):
-        if (m != "auto" and (not isinstance(m, int) or m < 1)) or (
-            ridge != "auto" and (isinstance(ridge, str) or not ridge > 0)
-        ):
-            raise ValueError(f"m={m!r}, ridge={ridge!r}: use an m from 1 on and a ridge above 0, or 'auto'")
         self.m, self.ridge = m, ridge
+        check_parameters(self, "RidgeCca")
         self._chosen = Choice(0, 0.0)
         self._consensus = torch.empty(0, 0)  # C [K, m]
         self._maps: dict[str, tuple[Tensor, Tensor]] = {}  # mean [d] and matrix [d, m]
 
-    def fit(self, support: Mapping[str, Tensor]) -> Self:
+    def fit(self, support: Mapping[str, Embeddings]) -> Self:
         """Find the directions of these encoders.
 
         Args:
@@ -52,38 +53,38 @@ class RidgeCca:
             ValueError: rows that are not parallel or too few, numbers that are not finite, an encoder whose
                 embeddings are all equal, or m above the number of directions.
         """
-        if (rows := common_rows(support)) < 4:
+        read = parallel_of(support)
+        if (rows := common_rows(read)) < 4:
             raise ValueError(f"canonical variates need four parallel samples or more, not {rows}")
-        self._chosen = self._choose(support)
-        left, values, _ = directions([whitened(x, self._chosen.ridge)(x) for x in support.values()])
+        self._chosen = self._choose(read)
+        left, values, _ = directions([whitened(x, self._chosen.ridge)(x) for x in read.values()])
         if self._chosen.m > len(values):
             what = f"these encoders have {len(values)} directions in {rows} samples"
             raise ValueError(f"m = {self._chosen.m}: {what}")
         self._consensus = (left * values)[:, : self._chosen.m]
-        self._maps = {name: self._map(x) for name, x in support.items()}
+        self._maps = {name: self._map(x) for name, x in read.items()}
         return self
 
-    def join(self, name: str, support: Tensor) -> Self:
+    def join(self, name: str, support: Embeddings) -> Self:
         """Regress the directions on one more encoder, by its embeddings [K, d] of the same samples.
 
         Raises:
+            NotFittedError: before `fit`.
             ValueError: not K rows, not finite, or all equal.
         """
-        if len(support) != len(self._consensus):
-            raise ValueError(f"{name!r}: give the K = {len(self._consensus)} samples, not {len(support)}")
-        self._maps[name] = self._map(support)
+        if not self._maps:
+            raise not_fitted("the space")
+        rows = rows_of(support, repr(name)).detach().to(self._consensus.device)
+        if len(rows) != len(self._consensus):
+            raise ValueError(f"{name!r}: give the K = {len(self._consensus)} samples, not {len(rows)}")
+        self._maps[name] = self._map(rows)
         return self
 
-    def transform(self, x: Tensor, encoder: str) -> Tensor:
-        """Give the canonical variates of x [N, d], [N, m], in the dtype of x.
-
-        Raises:
-            ValueError: the encoder is unknown or x has another dimension.
-        """
+    def _reader(self, encoder: str) -> Reader:
+        """Find what reads an encoder: mean and matrix to its variates."""
         check_joined(encoder, self._maps)
         mean, matrix = self._maps[encoder]
-        check_dimension(encoder, x, len(mean))
-        return ((x.double() - mean) @ matrix).to(x.dtype)
+        return Reader(len(mean), mean.device, lambda x: ((x.double() - mean) @ matrix).to(x.dtype))
 
     def diagnostics(self) -> dict[str, Any]:
         """Tell its size, the ridge, and the mean squared correlation of held-out samples and encoders."""

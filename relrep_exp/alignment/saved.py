@@ -11,6 +11,11 @@ from typing import Any
 from torch import Tensor
 
 
+def _plain(number: Any) -> Any:
+    """Make a number of Python's of numpy's, as a parameter may be."""
+    return number.item()
+
+
 @dataclass(frozen=True)
 class FileFormat:
     """One kind of file.
@@ -30,7 +35,7 @@ class FileFormat:
         from safetensors.torch import save_file
 
         held = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-        save_file(held, path, {"format": self.name, self.key: json.dumps(header)})
+        save_file(held, path, {"format": self.name, self.key: json.dumps(header, default=_plain)})
 
     def read(self, path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Read tensors and header.

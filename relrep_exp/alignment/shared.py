@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from relrep_exp.alignment.aligner import Aligner
-from relrep_exp.alignment.anchors import Space, common_rows, draw_support
+from relrep_exp.alignment.anchors import Space, draw_support
+from relrep_exp.alignment.arrays import common_rows
 
 
 class SharedSpace(Protocol):

@@ -128,8 +128,34 @@ SIMILARITIES = {
 }
 
 
-def bind(similarity: Similarity, anchors: Tensor, whitening: Whitening) -> Callable[[Tensor], Tensor]:
-    """Make the map x [N, d] -> [N, m] for fixed anchors, all that depends on them alone computed once.
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """The map x [N, d] -> [N, m] for fixed anchors, all that depends on them alone computed once.
+
+    Attributes:
+        similarity: what compares.
+        whitening: statistics of the encoder.
+        points: the anchors as they are compared, [m, d]; as the factor of a product, [d, m], where it is one.
+    """
+
+    similarity: Similarity
+    whitening: Whitening
+    points: Tensor
+
+    @as_shipped()
+    def __call__(self, x: Tensor) -> Tensor:
+        """Compare x [N, d] with the anchors, [N, m]."""
+        similarity, product = self.similarity, self.similarity.compare is inner_product
+        if product and similarity.prepare == "whitened":
+            return centred_product(x, self.whitening.mean, self.points)
+        if product and similarity.prepare == "unit":
+            cosines: Tensor = (x @ self.points.to(x.dtype)) / x.norm(dim=1, keepdim=True).clamp_min(SMALLEST)
+            return cosines
+        return similarity.compare(similarity.points(x.to(self.points.dtype), self.whitening), self.points)
+
+
+def bind(similarity: Similarity, anchors: Tensor, whitening: Whitening) -> Bound:
+    """Bind a similarity to anchors [m, d].
 
     WIP folds both whitenings into the anchors: (x - mu) Sigma^-1 (a - mu) is one product per x (Eq. 4), in
     the dtype of the statistics. Cosine divides the products by the norms, as there are fewer of them than
@@ -137,16 +163,10 @@ def bind(similarity: Similarity, anchors: Tensor, whitening: Whitening) -> Calla
     """
     points = similarity.points(anchors, whitening)
     if similarity.prepare == "whitened" and similarity.compare is inner_product:
-        folded = (points @ whitening.matrix).T.contiguous()
-        return as_shipped()(lambda x: centred_product(x, whitening.mean, folded))
+        points = (points @ whitening.matrix).T.contiguous()
     if similarity.prepare == "unit" and similarity.compare is inner_product:
-        unit = points.T.contiguous()
-        return as_shipped()(
-            lambda x: (x @ unit.to(x.dtype)) / x.norm(dim=1, keepdim=True).clamp_min(SMALLEST)
-        )
-    return as_shipped()(
-        lambda x: similarity.compare(similarity.points(x.to(anchors.dtype), whitening), points)
-    )
+        points = points.T.contiguous()
+    return Bound(similarity, whitening, points)
 
 
 def similarity(name: str, prepare: Coordinates = "raw") -> Callable[[Compare], Compare]:

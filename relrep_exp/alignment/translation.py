@@ -6,7 +6,7 @@ the other space. All of it is one product and one offset: y = x W + b.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -72,6 +72,16 @@ class TranslationMap:
     def diagnostics(self) -> dict[str, Any]:
         """Tell anchors, rank and condition number, constant features, how it was solved."""
         return self.told
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Give the tensors that a file of the map holds."""
+        return {"matrix": self.matrix, **self.before.tensors("before"), **self.after.tensors("after")}
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor], told: dict[str, Any]) -> TranslationMap:
+        """Make the map again of what such a file holds."""
+        before, after = (Scaler.of(tensors, end) for end in ("before", "after"))
+        return cls(before, tensors["matrix"], after, told)
 
 
 def shifted_product(x: Tensor, mean: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:

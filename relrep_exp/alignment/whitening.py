@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Literal, Protocol
+from typing import Literal, overload
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
+from relrep_exp.alignment.arrays import Array, Embeddings, Rows, given_back, opened, rows_of
+from relrep_exp.alignment.parameters import check_named
 from relrep_exp.training.numbers import as_shipped, wide
 
 Eps = float | Literal["auto"]
@@ -21,16 +24,6 @@ BLOCK_ROWS = 8_192  # of several encoders at once
 BLOCK_ELEMENTS = 3 * 2**20  # 24 MiB in float64: the product reads a block from the processor's cache
 DEVICE_ELEMENTS = 2**26  # on a GPU: few launches, and memory that does not grow with N either
 PANEL = 192  # columns of one product: fewer save more by symmetry, and cost more calls
-
-
-class Rows(Protocol):
-    """Embeddings or features of K samples, some are taken at a time: a tensor, what makes or reads them."""
-
-    def __len__(self) -> int:
-        """K."""
-
-    def __getitem__(self, rows: slice, /) -> Tensor:
-        """Some of them, [n, d]."""
 
 
 @dataclass(frozen=True)
@@ -53,24 +46,27 @@ class Whitening:
 
     @classmethod
     @as_shipped()
-    def fit(cls, x: Rows, shrinkage: float = SHRINKAGE, eps: Eps = EPS) -> Whitening:
+    def fit(cls, x: Embeddings, shrinkage: float = SHRINKAGE, eps: Eps = EPS) -> Whitening:
         """Estimate mean and shrunk covariance in float64, and cast the matrix to x's dtype, float32 at least.
 
-        x is read once, block by block: a tensor, or the rows of files in memory that N does not enter.
+        x is read once, block by block: of files in memory that N does not enter.
 
         Sigma_lambda = (1 - lambda) Sigma + lambda tr(Sigma)/d I + eps I (Appendix B), Sigma with the
         unbiased 1/(N - 1). Directions in which Sigma_lambda has no variance (rank-deficient data or N <= d
         at lambda = eps = 0) are mapped to zero, so that L is the square root of the pseudo-inverse.
 
         Args:
-            x: the metric set, [N, d], N >= 2: a tensor or `FileRows`.
+            x: the metric set, [N, d], N >= 2: a tensor, `FileRows`, an array, a DataFrame or lists.
             shrinkage: lambda in [0, 1].
             eps: additive constant >= 0; `auto`: 5e-8 of tr(Sigma)/d, whatever the scale of x.
 
         Raises:
-            ValueError: x is not a finite matrix of at least two rows, or all its rows are equal.
+            ValueError: x is not a finite matrix of at least two rows, all its rows are equal, or a parameter
+                is out of its range.
         """
-        return cls.of(gathered(x), wide(x[:1]).dtype, shrinkage, eps)
+        check_named("Whitening", {"shrinkage": shrinkage, "eps": eps})
+        rows = opened(x, "x")
+        return cls.of(gathered(rows), wide(rows[:1]).dtype, shrinkage, eps)
 
     @classmethod
     def of(cls, seen: Moments, dtype: torch.dtype, shrinkage: float = SHRINKAGE, eps: Eps = EPS) -> Whitening:
@@ -83,13 +79,23 @@ class Whitening:
         """Move the map to a device."""
         return replace(self, mean=self.mean.to(device), matrix=self.matrix.to(device))
 
+    @overload
+    def __call__(self, x: Rows) -> Tensor: ...
+
+    @overload
+    def __call__(self, x: ArrayLike) -> Array: ...
+
     @as_shipped()
-    def __call__(self, x: Tensor) -> Tensor:
-        """Whitened coordinates x_w = L (x - mu). x [N, d] -> [N, d]."""
-        return centred_product(x, self.mean, self.matrix)
+    def __call__(self, x: Embeddings) -> Tensor | Array:
+        """Whitened coordinates x_w = L (x - mu). x [N, d] -> [N, d]; an array for an array."""
+        rows = rows_of(x)
+        if rows.shape[1:] != self.mean.shape:
+            raise ValueError(f"x has dimension {rows.shape[1]}, the statistics {len(self.mean)}")
+        whitened: Tensor | Array = given_back(centred_product(rows, self.mean, self.matrix), x)
+        return whitened
 
 
-def centred_product(x: Tensor, mean: Tensor, matrix: Tensor) -> Tensor:
+def centred_product(x: Rows, mean: Tensor, matrix: Tensor) -> Tensor:
     """Multiply (x - mean) matrix, block by block. x [N, d], mean [d], matrix [d, k] -> [N, k], as the matrix.
 
     Subtracting the mean afterwards, x matrix - mean matrix, would save no time and cancel where the mean is
@@ -98,8 +104,8 @@ def centred_product(x: Tensor, mean: Tensor, matrix: Tensor) -> Tensor:
     shift = mean.to(matrix.dtype)
     rest = (shift.double() - mean) @ matrix.double()  # far from 0 no small part of x - mean
     product = matrix.new_empty(len(x), matrix.shape[1])
-    for rows, block in blocks_of(x, x.device):
-        product[rows] = (block - shift).to(matrix.dtype) @ matrix
+    for rows, block in blocks_of(x, matrix.device):
+        product[rows] = (block.to(matrix.device) - shift).to(matrix.dtype) @ matrix
     return product.add_(rest.to(matrix.dtype))
 
 

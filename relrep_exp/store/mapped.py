@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.errors import Problem, UserError, user_error
+from relrep_exp.store.picking import row_numbers
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a look at what is there does without
     import torch
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
     from torch import Tensor
 
+_BLOCK = 1024  # rows that an iteration reads at a time
 # safetensors' names of the numbers' types -> numpy's and torch's
 _FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
@@ -32,6 +34,7 @@ class Segment:
         dim: d.
         start: the first row.
         rows: n.
+        stamp: size, time of the last change and number of the file when it was found.
     """
 
     path: Path
@@ -40,6 +43,7 @@ class Segment:
     dim: int
     start: int
     rows: int
+    stamp: tuple[int, ...] = ()
 
     def part(self, start: int, stop: int) -> Segment:
         """Select some of the rows, counted from the first."""
@@ -47,7 +51,7 @@ class Segment:
 
 
 class FileRows:
-    """Embeddings [N, d] in files; a slice of them is a tensor, as of a tensor [N, d].
+    """Embeddings [N, d] in files; rows of them are a tensor, as of a tensor [N, d], and numpy makes an array.
 
     Each slice is a map of its own, a private one: changing it changes no file, and its pages are given back
     with the tensor. Rows of two files in one slice are copied. Half precision is read as float32.
@@ -58,7 +62,10 @@ class FileRows:
 
     Attributes:
         shape: (N, d).
+        ndim: 2.
     """
+
+    ndim = 2
 
     def __init__(self, segments: Sequence[Segment]):
         if not segments:
@@ -110,20 +117,44 @@ class FileRows:
 
         return torch.float64 if self._segments[0].dtype == "float64" else torch.float32
 
-    def __getitem__(self, rows: slice | Tensor | NDArray[Any] | Sequence[int]) -> Tensor:
-        """Read consecutive rows, those of row numbers [n] in their order, or of a mask bool [N]; [n, d].
+    @property
+    def device(self) -> torch.device:
+        """Of the tensors that slices are."""
+        import torch
+
+        return torch.device("cpu")
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Read one row [d] after the other."""
+        for start in range(0, len(self), _BLOCK):
+            yield from self[start : start + _BLOCK]
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """Read all rows, of one file without a copy of it, for numpy."""
+        import numpy as np
+
+        rows: NDArray[Any] = self[:].numpy()
+        return np.array(rows, dtype, copy=copy) if copy else np.asarray(rows, dtype)
+
+    def __getitem__(self, rows: Any) -> Tensor:
+        """Read one row [d]; or rows [n, d]: a slice, row numbers [n] in their order, or a mask of bool [N].
+
+        Negative numbers count from the end. A slice of consecutive rows is mapped, the others are copied.
 
         Raises:
-            IndexError: there is no such row, the slice has a step, or it is neither numbers nor such a mask.
+            IndexError: there is no such row, or it is neither of these.
             UserError: a file is not what it was when it was opened.
         """
         import torch
 
+        if isinstance(rows, tuple) and rows and all(rest in (..., slice(None)) for rest in rows[1:]):
+            rows = rows[0]  # x[rows, :], as scikit-learn takes folds
         if not isinstance(rows, slice):
-            return self._picked(self._numbers(torch.as_tensor(rows).cpu()))
+            numbers = row_numbers(rows, len(self))
+            return self._picked(numbers) if numbers.ndim else self._picked(numbers[None])[0]
         start, stop, step = rows.indices(len(self))
         if step != 1:
-            raise IndexError("rows of files are read without a step")
+            return self._picked(torch.tensor(range(start, stop, step), dtype=torch.int64))
         parts = [_mapped(part).to(self.dtype) for part in self._between(start, stop)]
         if not parts:
             return torch.empty(0, self.shape[1], dtype=self.dtype)
@@ -137,19 +168,6 @@ class FileRows:
             first = end - segment.rows
             yield segment.part(start - first, min(stop, end) - first)
             start, number = end, number + 1
-
-    def _numbers(self, rows: Tensor) -> Tensor:
-        """Turn row numbers or a mask into row numbers int64 [n]."""
-        import torch
-
-        is_mask = rows.dtype == torch.bool
-        if rows.ndim != 1 or (is_mask and len(rows) != len(self)) or (rows.is_floating_point() and len(rows)):
-            what = f"{rows.dtype} {list(rows.shape)}"
-            raise IndexError(f"give row numbers [n], or a mask of bool [{len(self)}], not {what}")
-        numbers = rows.nonzero()[:, 0] if is_mask else rows.long()
-        if not bool(((numbers >= 0) & (numbers < len(self))).all()):
-            raise IndexError(f"row numbers must be 0 to {len(self) - 1:,}")
-        return numbers
 
     def _picked(self, wanted: Tensor) -> Tensor:
         import torch
@@ -172,6 +190,9 @@ def _mapped(segment: Segment) -> Tensor:
     from numpy.lib.format import open_memmap
     from safetensors import SafetensorError, safe_open
 
+    if segment.stamp and segment.stamp != _stamp(segment.path):
+        what = f"{segment.path} is not what it was when it was opened: it was written since"
+        raise user_error(what, "open it again: FileRows.open(path)")
     rows = slice(segment.start, segment.start + segment.rows)
     try:
         if segment.array:
@@ -185,6 +206,15 @@ def _mapped(segment: Segment) -> Tensor:
         what = f"{segment.path} is not what it was when it was opened: {error}"
         raise user_error(what, "leave files alone while they are read") from None
     return mapped
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Read what changes when a file is written anew: size, time of the last change, number; () without it."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_size, found.st_mtime_ns, found.st_ino
 
 
 def locate(path: Path, array: str | None = None) -> Segment:
@@ -202,7 +232,8 @@ def locate(path: Path, array: str | None = None) -> Segment:
         raise user_error(f"{path}: {path.suffix or 'no'} suffix", "save as .npy or .safetensors")
     try:
         path.open("rb").close()  # safetensors says less of why it cannot
-        segment = readers[path.suffix](path, array)
+        stamp = _stamp(path)  # before its header is read
+        segment = replace(readers[path.suffix](path, array), stamp=stamp)
     except OSError as error:
         raise user_error(f"{path} cannot be read: {error.strerror}", "give the path of a file") from None
     if not segment.rows or not segment.dim:

@@ -204,7 +204,7 @@ def spoiled(value):
     "act, error, message",
     [
         (lambda: Consensus(0), ValueError, "m=0"),
-        (lambda: Consensus("all"), ValueError, "m='all': use 1 or more, or 'auto'"),
+        (lambda: Consensus("all"), ValueError, "m='all': use an integer from 1 on, or 'auto'"),
         (lambda: Consensus(ridge=-0.1), ValueError, "ridge=-0.1"),
         (lambda: Consensus(features=-1), ValueError, "features=-1"),
         (lambda: Consensus().fit({}), ValueError, "no encoder"),
@@ -217,7 +217,11 @@ def spoiled(value):
             ValueError,
             "'b': .*all embeddings are equal",
         ),
-        (lambda: Consensus().fit({"a": torch.arange(60).reshape(20, 3)}), ValueError, "floats"),
+        (
+            lambda: Consensus().fit({"a": torch.arange(60)}),
+            ValueError,
+            r"'a' has shape \(60,\), not \[N, d\]",
+        ),
         (lambda: Consensus(22, features=0).fit(VOTERS), ValueError, "these encoders have 21 directions"),
         (lambda: fixed().fit(VOTERS).join("d", X["d"][1:]), ValueError, "K = 90 samples"),
         (lambda: fixed().fit(VOTERS).join("a", X["a"]), ValueError, "cannot join again"),

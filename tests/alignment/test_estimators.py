@@ -52,7 +52,7 @@ def test_the_way_back():
     x, y = views()
     made = Translation("ortho").fit(x, y)
     assert np.allclose(made.inverse_transform(made.transform(x)), x)
-    with pytest.raises(ValueError, match="Y has 5 features"):
+    with pytest.raises(ValueError, match="X has 5 features"):
         made.inverse_transform(x)
 
 
@@ -74,7 +74,7 @@ def test_misuse_is_told(estimator):
     with pytest.raises(NotFittedError):
         estimator.transform(x)
     for bad_x, bad_y, said in (
-        (x[:1], y[:1], "minimum of 2"),
+        (x[:1], y[:1], "at least two anchors"),
         (x, y[:9], "50 rows in one space, 9 in the other"),
         (x, y * np.nan, "NaN"),
         (x, np.ones_like(y), "equal"),

@@ -199,7 +199,7 @@ def fitted() -> RelativeSpace:
     [
         (lambda: fitted().transform(A, "b"), ValueError, "'b' never joined; there are a"),
         (lambda: fitted().transform(B, "a"), ValueError, r"dimension 4, x is \(60, 6\)"),
-        (lambda: fitted().transform(A[0], "a"), ValueError, r"dimension 4, x is \(4,\)"),
+        (lambda: fitted().transform(A[0], "a"), ValueError, r"'a' has shape \(4,\), not \[N, d\]"),
         (lambda: fitted().join("c", C), ValueError, f"{N} support embeddings given, P mixes {K}"),
         (
             lambda: fitted().join("c", C[:K], metric=B),
@@ -209,11 +209,11 @@ def fitted() -> RelativeSpace:
         (lambda: fitted().join("c", C[:K], metric=C[:1]), ValueError, "N >= 2"),
         (lambda: RelativeSpace("random").fit({}), ValueError, "no encoder"),
         (lambda: RelativeSpace("random").fit({"a": A, "b": B[1:]}), ValueError, "parallel.*'a': 60, 'b': 59"),
-        (lambda: RelativeSpace("random").transform(A, "a"), ValueError, "never joined; there are none"),
+        (lambda: RelativeSpace("random").transform(A, "a"), ValueError, "never joined, .*call fit"),
         (lambda: RelativeSpace("random").join("a", A), RuntimeError, "call fit"),
         (lambda: RelativeSpace("random").save("/nonexistent"), RuntimeError, "call fit"),
         (lambda: RelativeSpace("random").support_ids, RuntimeError, "call fit"),
-        (lambda: RelativeSpace("random", m=4).fit({"a": A.long()}), ValueError, "floats"),
+        (lambda: RelativeSpace("random", m=4).fit([A]), ValueError, "give {name: .*not list"),
         (lambda: RelativeSpace("random", m=N + 1).fit({"a": A}), ValueError, "cannot be picked"),
     ],
 )

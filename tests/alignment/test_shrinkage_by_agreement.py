@@ -207,8 +207,8 @@ def test_a_consensus_is_standardised_over_the_support_of_each_encoder():
         ({"shrinkage": 1.5}, "shrinkage=1.5: use a number from 0 to 1"),
         ({"shrinkage": float("nan")}, "shrinkage=nan: use a number from 0 to 1"),
         ({"standardise": True}, "standardise=True: use 'none' or 'mean' or 'mean_variance'"),
-        ({"eps": -1e-9}, "eps=-1e-09: use 0 or more, or 'auto'"),
-        ({"eps": None}, "eps=None: use 0 or more"),
+        ({"eps": -1e-9}, "eps=-1e-09: use a number from 0 on, or 'auto'"),
+        ({"eps": None}, "eps=None: use a number from 0 on"),
     ],
 )
 def test_what_is_no_geometry_is_refused_by_name(made, settings, told):

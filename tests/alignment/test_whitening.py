@@ -173,7 +173,8 @@ def spoiled(value):
             (spoiled(value), r"NaN or infinite values, the first in row 11$")
             for value in (np.nan, np.inf, -np.inf)
         ),
-        *((torch.ones(shape), "N >= 2") for shape in ((1, 4), (0, 4), (4,), (2, 3, 4))),
+        *((torch.ones(shape), "N >= 2") for shape in ((1, 4), (0, 4))),
+        *((torch.ones(shape), r"not \[N, d\]") for shape in ((4,), (2, 3, 4))),
         *((torch.full((10, 3), value), "all embeddings are equal") for value in (0.0, 0.1, 3.7)),
         (torch.full((10, 3), 0.1, dtype=torch.float64), "all embeddings are equal"),
     ],

@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+import time
 from itertools import pairwise, product
 
 import numpy as np
@@ -131,7 +132,7 @@ def test_files_that_are_not_alike_are_refused(tmp_path):
 def test_rows_that_there_are_not_are_refused(tmp_path):
     rows = FileRows.open(in_files(tmp_path))
     mask = torch.ones(24, dtype=torch.bool)
-    numbers = (torch.tensor([23]), torch.tensor([-1]), slice(0, 9, 2), [23], np.array([-1]))
+    numbers = (torch.tensor([23]), torch.tensor([-24]), [23], np.array([-24]), 23, -24)
     others = (
         mask,
         mask[:22],
@@ -139,11 +140,44 @@ def test_rows_that_there_are_not_are_refused(tmp_path):
         mask[:22].numpy(),
         torch.tensor([[0, 1]]),
         [0.5],
-        3,
+        0.5,
+        True,
+        None,
+        "a",
+        (0, 1),
     )
     for wanted in (*numbers, *others):
         with pytest.raises(IndexError, match="row"):
             rows[wanted]
+
+
+def test_it_is_indexed_iterated_and_read_by_numpy_as_the_tensor(tmp_path):
+    rows = FileRows.open(in_files(tmp_path))
+    wanted = (0, -1, np.int64(8), torch.tensor(22), [-1, 0, -23], slice(0, 20, 3), slice(None, None, -2))
+    for one in wanted:
+        at = [*range(23)[one]] if isinstance(one, slice) else one  # torch has no negative step
+        assert torch.equal(rows[one], X[at])
+    assert torch.equal(rows[[3, 1], :], X[[3, 1]]) and torch.equal(rows[np.array([3]), ...], X[[3]])
+    assert torch.equal(torch.stack(list(rows)), X)
+    for read in (np.asarray(rows), np.array(rows), np.asarray(rows, "float64")):
+        assert np.array_equal(read, X.numpy())
+    assert np.asarray(rows, "float64").dtype == np.float64 and (rows.ndim, rows.device.type) == (2, "cpu")
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".safetensors"])
+def test_a_file_that_was_rewritten_after_opening_is_told(tmp_path, suffix):
+    def write(x):
+        path = tmp_path / f"x{suffix}"
+        np.save(path, x.numpy()) if suffix == ".npy" else save_file({"x": x}, path)
+        return path
+
+    rows = FileRows.open(write(X))
+    assert torch.equal(rows[0], X[0])
+    time.sleep(0.02)  # beyond the clock of the file system
+    write(2 * X)  # of the same size
+    for read in (lambda: rows[0:2], lambda: rows[[1]], lambda: np.asarray(rows)):
+        with pytest.raises(UserError, match=r"not what it was when it was opened(.|\n)*open it again"):
+            read()
 
 
 def test_lists_and_arrays_pick_rows_too(tmp_path):

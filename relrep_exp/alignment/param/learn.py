@@ -17,6 +17,7 @@ from relrep_exp.alignment.agreement import agree
 from relrep_exp.alignment.anchors import AnchorSet, WhitenedSpace
 from relrep_exp.alignment.param import fast
 from relrep_exp.alignment.param.fast import Precision, Products
+from relrep_exp.alignment.parameters import check_parameters
 from relrep_exp.alignment.similarity import SIMILARITIES, Similarity
 from relrep_exp.alignment.whitening import Moments
 from relrep_exp.errors import UserError, user_error
@@ -75,6 +76,9 @@ class ParamSettings:
     start: Literal["normal", "consensus"] = _TABLE_5["start"]
     pairs: Literal["all", "support"] = "support"
 
+    def __post_init__(self) -> None:
+        check_parameters(self, "ParamSettings")
+
     def weights(self) -> dict[str, float]:
         """Name the weight of each loss, in the order of `LOSSES`."""
         values = (self.nce_weight, self.coverage_weight, self.orthogonality_weight, self.length_weight)
@@ -100,6 +104,9 @@ class Param:
     training: Training = field(default_factory=Training)
     precision: Precision = "float32"
     single: bool = False
+
+    def __post_init__(self) -> None:
+        check_parameters(self, "Param")
 
     def comparing(self, similarity: Similarity) -> Param:
         """Make another whose symNCE compares by a similarity."""

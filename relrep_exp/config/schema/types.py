@@ -11,6 +11,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from relrep_exp.ranges import Count as Count
+from relrep_exp.ranges import NonNegative as NonNegative
+from relrep_exp.ranges import OpenShare as OpenShare
+from relrep_exp.ranges import Positive as Positive
+from relrep_exp.ranges import Seed as Seed
+from relrep_exp.ranges import Share as Share
+
 
 def _full_commit(text: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{40}", text):
@@ -25,13 +32,7 @@ IMAGE = "image"
 POINT = "point"
 ENGLISH = "en"
 
-Count = Annotated[int, Field(ge=1)]
 Channels = Annotated[list[Count], Field(min_length=1)]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-OpenShare = Annotated[float, Field(gt=0, lt=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Text = Annotated[str, Field(min_length=1)]
 ScalingName = Literal["std", "none", "per_feature"]
