@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from relrep_exp.data.image_samples import ArrayImages, FileImages, Split
 from relrep_exp.errors import every, user_error
+from relrep_exp.store.inputs import is_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +61,7 @@ def _idx_path(root: Path, split: str, part: str) -> Path | None:
     """The file, under either of the two spellings that are in use."""
     kind = f"idx{_DIMENSIONS[part]}-ubyte"
     names = [f"{split}-{part}{dot}{kind}{packed}" for dot in "-." for packed in ("", ".gz")]
-    return next((root / name for name in names if (root / name).is_file()), None)
+    return next((root / name for name in names if is_file(root / name)), None)
 
 
 def _array(root: Path, split: str, part: str) -> Array:

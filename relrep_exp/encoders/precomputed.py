@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from relrep_exp.config.schema import PrecomputedZoo
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.errors import Problem, UserError, nearest, user_error
-from relrep_exp.store.keys import content_key, input_digest
+from relrep_exp.store.inputs import input_digest
+from relrep_exp.store.keys import content_key
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from relrep_exp.config.schema.zoo import Dtype
+from relrep_exp.encoders.checkpoint import no_larger_than, staged
 from relrep_exp.encoders.encoder import DTYPES
-from relrep_exp.encoders.text import CONFIG, TextSource, read_json, remedy, weights_kind
+from relrep_exp.encoders.text import CONFIG, TextSource, files, read_json, remedy, weights
 from relrep_exp.encoders.text_model import TextEncoder, vocabulary
 from relrep_exp.errors import Problem, UserError, user_error
 
@@ -36,7 +37,7 @@ def load(source: TextSource, training: Training) -> TextEncoder:
         UserError: everything that is wrong with the folder, as far as it can be told at once.
     """
     config, key, folder = source.config, source.key, source.folder()
-    with _quiet():
+    with _quiet(), staged(folder, files(folder)) as folder:
         settings = _settings(folder, key)
         if settings.model_type in _CLIP and config.pooling == "cls":  # it reads from left to right
             what = f"{key}.pooling=cls: the first token of CLIP's text tower has seen nothing of the text"
@@ -48,10 +49,16 @@ def load(source: TextSource, training: Training) -> TextEncoder:
         if len(tokenizer) > known + max(_FEW, known // 1000):
             what = f"{key}: {folder}: the tokenizer has {len(tokenizer)} tokens, the model {known}"
             raise user_error(what, f"copy the model's own tokenizer there; {remedy(key)}")
-        try:
-            return TextEncoder(model, tokenizer, config.pooling, config.layer, config.max_length)
-        except UserError as error:
-            raise UserError(Problem(f"{key}.{p.what}", p.remedy) for p in error.problems) from None
+        return _attempt(lambda: _encoder(model, tokenizer, source), folder, key)  # type: ignore[no-any-return]
+
+
+def _encoder(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, source: TextSource) -> TextEncoder:
+    """Put both together; what is wrong with the settings is told by their keys."""
+    config = source.config
+    try:
+        return TextEncoder(model, tokenizer, config.pooling, config.layer, config.max_length)
+    except UserError as error:
+        raise UserError(Problem(f"{source.key}.{p.what}", p.remedy) for p in error.problems) from None
 
 
 def _settings(folder: Path, key: str) -> PreTrainedConfig:
@@ -60,6 +67,8 @@ def _settings(folder: Path, key: str) -> PreTrainedConfig:
 
     said = read_json(folder, CONFIG)
     kind = said.get("model_type")
+    if kind is not None and not isinstance(kind, str):
+        raise user_error(f"{key}: {folder / CONFIG} says model_type={kind!r:.50}", remedy(key))
     if kind not in CONFIG_MAPPING and "auto_map" in said:
         what = f"{key}: {folder} brings code of its own, which is never run"
         raise user_error(what, f"choose a model that transformers itself has code for: {key}.path or .model")
@@ -138,7 +147,9 @@ def _model(folder: Path, settings: PreTrainedConfig, dtype: Dtype, key: str) -> 
 
     def read() -> Any:
         # Weights that the folder lacks are drawn before they are told of.
-        with torch.random.fork_rng(devices=[]):
+        named = weights(folder)
+        stored = [folder / name for name in named if not name.endswith(".json")]
+        with torch.random.fork_rng(devices=[]), no_larger_than(stored, read_json(folder, CONFIG)):
             return make.from_pretrained(
                 folder,
                 config=settings.get_text_config() if tower else settings,
@@ -146,7 +157,7 @@ def _model(folder: Path, settings: PreTrainedConfig, dtype: Dtype, key: str) -> 
                 local_files_only=True,
                 trust_remote_code=False,
                 weights_only=True,
-                use_safetensors=weights_kind(folder) == "safetensors",
+                use_safetensors=any(name.endswith(".safetensors") for name in named),
                 ignore_mismatched_sizes=True,  # told below, with names
                 output_loading_info=True,
             )
@@ -171,7 +182,7 @@ def _attempt(read: Any, folder: Path, key: str, what: str = "the model") -> Any:
     except pickle.UnpicklingError as error:
         said = f"{key}: {folder}: its pickled weights hold more than tensors, which could be code: not loaded"
         raise user_error(said, f"get the weights as safetensors; {remedy(key)}") from error
-    except MemoryError:
+    except (UserError, MemoryError):
         raise
     except Exception as error:
         if "sentencepiece" in str(error) or "tiktoken" in str(error):
