@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ class TextSource(PretrainedSource):
             try:
                 files(folder)
             except UserError as error:
-                found += [Problem(f"{key}: {one.what}", one.remedy) for one in error.problems]
+                found += [replace(one, what=f"{key}: {one.what}") for one in error.problems]
         return found
 
     @staticmethod

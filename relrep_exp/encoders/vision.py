@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ class VisionSource(PretrainedSource):
             try:
                 files(folder)
             except UserError as error:
-                found += [Problem(f"{key}: {one.what}", one.remedy) for one in error.problems]
+                found += [replace(one, what=f"{key}: {one.what}") for one in error.problems]
         return found
 
     @staticmethod

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from relrep_exp.errors import UserError, user_error
+from relrep_exp.errors import Problem, UserError, user_error
 from relrep_exp.store.keys import file_digest
 
 _ODD_KINDS = {
@@ -19,6 +19,7 @@ _ODD_KINDS = {
     stat.S_IFBLK: "a device",
     stat.S_IFSOCK: "a socket",
 }
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 _DISK = "see to its disk or network mount, or give a copy on another"
 _REMEDIES = {
     errno.EACCES: "make it and its folders readable to you (chmod u+rX), or give a copy of your own",
@@ -40,6 +41,10 @@ _Stamp = tuple[int, ...]
 _DIGESTS: dict[str, tuple[_Stamp, str]] = {}  # path -> what it was when it was read, and its digest
 
 
+class Unreadable(Problem):
+    """A file that is there and cannot be read: a plan need not wait for it, as for one that is to come."""
+
+
 @contextmanager
 def reading(path: str | Path) -> Iterator[None]:
     """Turn any OSError into a UserError with the name of the file, `path` where the error has none.
@@ -57,7 +62,8 @@ def unreadable(path: str | Path, error: OSError) -> UserError:
     """Tell that a file cannot be read, why, and what mends it."""
     name = error.filename if isinstance(error.filename, str | Path) else path
     remedy = _REMEDIES.get(error.errno or 0, "give a file that you can read")
-    return user_error(f"{name} cannot be read: {error.strerror or error}", remedy)
+    kind = Problem if error.errno in _NOT_THERE else Unreadable
+    return UserError(kind(f"{name} cannot be read: {error.strerror or error}", remedy))
 
 
 def expanded(path: str | Path) -> Path:
@@ -82,7 +88,7 @@ def is_file(path: Path) -> bool:
     try:
         return regular(path) is not None
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        if error.errno in _NOT_THERE:
             return False
         raise unreadable(path, error) from error
 
@@ -106,7 +112,8 @@ def regular(path: Path) -> os.stat_result | None:
     """
     found = path.stat()
     if odd := _ODD_KINDS.get(stat.S_IFMT(found.st_mode)):
-        raise user_error(f"{path} is {odd}, not a file", "give a regular file, a copy of what is read there")
+        remedy = "give a regular file, a copy of what is read there"
+        raise UserError(Unreadable(f"{path} is {odd}, not a file", remedy))
     return None if stat.S_ISDIR(found.st_mode) else found
 
 
