@@ -148,7 +148,7 @@ class Request:
             UserError: files are missing; every problem.
         """
         if isinstance(self.config.zoo, PrecomputedZoo):
-            return precomputed.keys(self.config.zoo)
+            return precomputed.keys(self.config.zoo, self.config.seed)
         _ = self.identity  # makes the encoders
         return embed.keys(self.encoders, samples.identity(self.views))
 
