@@ -153,7 +153,7 @@ def _type_problem(name: str, header: Header) -> list[Problem]:
 
 
 def _keys(found: _Found, seed: int) -> dict[str, str]:
-    """The key of each encoder's embeddings, the split included: statistics of training rows are kept by it."""
+    """The key of each encoder's embeddings and split: statistics of training rows are kept under it."""
     drawn: dict[str, Any] = {} if SPLIT in found.beside else {"seed": seed}
     if found.file.path.is_dir():
         drawn["beside"] = {name: found.file.digest(name) for name in found.beside}
