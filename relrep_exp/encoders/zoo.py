@@ -6,7 +6,7 @@ Nothing heavy is imported here: a source names the function that loads it, in a 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -182,6 +182,14 @@ def sources(config: Config, data: Dataset, names: Iterable[str]) -> dict[str, En
     }
     found = {name: source for part in every(jobs).values() for name, source in part.items()}
     return {name: found[name] for name in names}
+
+
+def unchanged(encoders: Mapping[str, EncoderSource]) -> bool:
+    """Tell whether folders of the user's own still hold what the encoders' identities were made of."""
+    own = [
+        one for one in encoders.values() if isinstance(one, PretrainedSource) and one.config.path is not None
+    ]
+    return all(one.digest(one.folder()) == one.weights["files"] for one in own)
 
 
 def _of_one_kind(config: Config) -> list[PlainZoo]:

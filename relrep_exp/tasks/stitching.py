@@ -6,7 +6,6 @@ same samples or, as with reviews in several languages, different ones for every 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 
 from relrep_exp.alignment import metrics, sampling
@@ -16,8 +15,6 @@ from relrep_exp.tasks.held_out import describe, retrieval
 from relrep_exp.tasks.work import Result, Work
 from relrep_exp.training.seeding import scoped_seed
 
-_LOG = logging.getLogger("relrep_exp")
-
 
 def stitching(work: Work, aligners: Mapping[str, Aligner]) -> Result:
     """Train a decoder on what it reads of its own encoder, then let it read the test encoder.
@@ -25,7 +22,6 @@ def stitching(work: Work, aligners: Mapping[str, Aligner]) -> Result:
     Where the user's own embeddings have no labels, the retrieval metrics are measured alone.
     """
     if all(corpus.labels is None for corpus in work.embeddings.tasks.values()):
-        _LOG.warning("no labels, so no decoders: retrieval metrics alone")
         return retrieval(work, aligners)
     corpora, paired = work.embeddings.tasks, work.embeddings.paired
     classes, read = work.embeddings.classes, Readings(work.test)
