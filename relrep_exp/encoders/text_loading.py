@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from relrep_exp.config.schema.zoo import Dtype
 from relrep_exp.encoders.checkpoint import no_larger_than, staged
 from relrep_exp.encoders.encoder import DTYPES
 from relrep_exp.encoders.text import CONFIG, TextSource, files, read_json, remedy, weights
@@ -37,6 +36,7 @@ def load(source: TextSource, training: Training) -> TextEncoder:
         UserError: everything that is wrong with the folder, as far as it can be told at once.
     """
     config, key, folder = source.config, source.key, source.folder()
+    stored = weights(folder)
     with _quiet(), staged(folder, files(folder)) as folder:
         settings = _settings(folder, key)
         if settings.model_type in _CLIP and config.pooling == "cls":  # it reads from left to right
@@ -44,7 +44,7 @@ def load(source: TextSource, training: Training) -> TextEncoder:
             raise user_error(what, f"use {key}.pooling=last, the end of the text, or mean")
         tokenizer = _tokenizer(folder, key)
         _check_case(tokenizer, folder, key)
-        model = _model(folder, settings, source.dtype, key)
+        model = _model(folder, settings, stored, source)
         known = vocabulary(model)  # a tokenizer of another model would give tokens that this one lacks
         if len(tokenizer) > known + max(_FEW, known // 1000):
             what = f"{key}: {folder}: the tokenizer has {len(tokenizer)} tokens, the model {known}"
@@ -133,7 +133,9 @@ def _check_case(tokenizer: PreTrainedTokenizerFast, folder: Path, key: str) -> N
         )
 
 
-def _model(folder: Path, settings: PreTrainedConfig, dtype: Dtype, key: str) -> PreTrainedModel:
+def _model(
+    folder: Path, settings: PreTrainedConfig, stored: list[str], source: TextSource
+) -> PreTrainedModel:
     """The model without a head; every weight comes from the folder.
 
     Raises:
@@ -142,22 +144,21 @@ def _model(folder: Path, settings: PreTrainedConfig, dtype: Dtype, key: str) -> 
     from transformers import AutoModel, CLIPTextModel
 
     # Of the two towers of CLIP's checkpoints the one of texts; the other's weights are not read.
-    tower = settings.model_type == "clip"
+    key, tower = source.key, settings.model_type == "clip"
     make: Any = CLIPTextModel if tower else AutoModel
 
     def read() -> Any:
         # Weights that the folder lacks are drawn before they are told of.
-        named = weights(folder)
-        stored = [folder / name for name in named if not name.endswith(".json")]
-        with torch.random.fork_rng(devices=[]), no_larger_than(stored, read_json(folder, CONFIG)):
+        tensors = [folder / name for name in stored if not name.endswith(".json")]
+        with torch.random.fork_rng(devices=[]), no_larger_than(tensors, read_json(folder, CONFIG)):
             return make.from_pretrained(
                 folder,
                 config=settings.get_text_config() if tower else settings,
-                dtype=DTYPES[dtype],
+                dtype=DTYPES[source.dtype],
                 local_files_only=True,
                 trust_remote_code=False,
                 weights_only=True,
-                use_safetensors=any(name.endswith(".safetensors") for name in named),
+                use_safetensors=any(name.endswith(".safetensors") for name in stored),
                 ignore_mismatched_sizes=True,  # told below, with names
                 output_loading_info=True,
             )
