@@ -6,7 +6,7 @@ import json
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -85,32 +85,35 @@ def staged(folder: Path, names: Iterable[str]) -> Iterator[Path]:
             ) from error.__cause__
 
 
-@contextmanager
-def no_larger_than(weights: Iterable[Path], settings: Mapping[str, Any]) -> Iterator[None]:
-    """Stop the building of a model that has far more parameters than its weights, which could take for ever.
-
-    Args:
-        weights: the files.
-        settings: config.json, whose counts of layers and the like are looked at first.
+def require_counts(weights: Iterable[Path], settings: Mapping[str, Any]) -> None:
+    """Refuse counts of layers, labels and the like in a config.json that its weights cannot have.
 
     Raises:
-        ValueError: the configuration describes a much larger model.
+        ValueError: there is one.
     """
-    from torch.nn.modules.module import register_module_parameter_registration_hook as on_parameter
-
-    files = list(weights)
-    most = 4 * sum(map(_tensors, files)) + _SPARE
-    room = 8 * sum(path.stat().st_size for path in files) + _SPARE_NUMBERS  # the smallest types have 4 bits
+    most = _most_tensors(weights)
     for name, value in _integers(settings):
         layers = value > most and _LAYERS.fullmatch(name)
         if layers or (value > _MOST and _COUNTS.fullmatch(name)):
             raise ValueError(f"config.json says {name}={value}, far more than the weights hold")
-    left, seen = most, 0
+
+
+@contextmanager
+def no_larger_than(weights: Sequence[Path]) -> Iterator[None]:
+    """Stop the building of a model with far more parameters than its weights, which could take for ever.
+
+    Raises:
+        ValueError: the configuration describes such a model.
+    """
+    from torch.nn.modules.module import register_module_parameter_registration_hook as on_parameter
+
+    left = _most_tensors(weights)
+    room = 8 * sum(path.stat().st_size for path in weights) + _SPARE_NUMBERS  # the smallest types have 4 bits
 
     def count(module: nn.Module, name: str, parameter: Any) -> None:
-        nonlocal left, seen
-        left, seen = left - 1, seen + (0 if parameter is None else parameter.numel())
-        if left < 0 or seen > room:
+        nonlocal left, room
+        left, room = left - 1, room - (0 if parameter is None else parameter.numel())
+        if left < 0 or room < 0:
             raise ValueError("config.json describes a model far larger than the weights")
 
     handle = on_parameter(count)
@@ -118,6 +121,10 @@ def no_larger_than(weights: Iterable[Path], settings: Mapping[str, Any]) -> Iter
         yield
     finally:
         handle.remove()
+
+
+def _most_tensors(weights: Iterable[Path]) -> int:
+    return 4 * sum(map(_tensors, weights)) + _SPARE
 
 
 def _integers(value: Any, name: str = "") -> Iterator[tuple[str, int]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from relrep_exp.encoders.checkpoint import no_larger_than, staged
+from relrep_exp.encoders.checkpoint import no_larger_than, require_counts, staged
 from relrep_exp.encoders.encoder import DTYPES
 from relrep_exp.encoders.text import CONFIG, TextSource, files, read_json, remedy, weights
 from relrep_exp.encoders.text_model import TextEncoder, vocabulary
@@ -38,13 +38,15 @@ def load(source: TextSource, training: Training) -> TextEncoder:
     config, key, folder = source.config, source.key, source.folder()
     stored = weights(folder)
     with _quiet(), staged(folder, files(folder)) as folder:
+        tensors = [folder / name for name in stored if not name.endswith(".json")]
+        _attempt(lambda: require_counts(tensors, read_json(folder, CONFIG)), folder, key)
         settings = _settings(folder, key)
         if settings.model_type in _CLIP and config.pooling == "cls":  # it reads from left to right
             what = f"{key}.pooling=cls: the first token of CLIP's text tower has seen nothing of the text"
             raise user_error(what, f"use {key}.pooling=last, the end of the text, or mean")
         tokenizer = _tokenizer(folder, key)
         _check_case(tokenizer, folder, key)
-        model = _model(folder, settings, stored, source)
+        model = _model(folder, settings, tensors, source)
         known = vocabulary(model)  # a tokenizer of another model would give tokens that this one lacks
         if len(tokenizer) > known + max(_FEW, known // 1000):
             what = f"{key}: {folder}: the tokenizer has {len(tokenizer)} tokens, the model {known}"
@@ -134,7 +136,7 @@ def _check_case(tokenizer: PreTrainedTokenizerFast, folder: Path, key: str) -> N
 
 
 def _model(
-    folder: Path, settings: PreTrainedConfig, stored: list[str], source: TextSource
+    folder: Path, settings: PreTrainedConfig, tensors: list[Path], source: TextSource
 ) -> PreTrainedModel:
     """The model without a head; every weight comes from the folder.
 
@@ -149,8 +151,7 @@ def _model(
 
     def read() -> Any:
         # Weights that the folder lacks are drawn before they are told of.
-        tensors = [folder / name for name in stored if not name.endswith(".json")]
-        with torch.random.fork_rng(devices=[]), no_larger_than(tensors, read_json(folder, CONFIG)):
+        with torch.random.fork_rng(devices=[]), no_larger_than(tensors):
             return make.from_pretrained(
                 folder,
                 config=settings.get_text_config() if tower else settings,
@@ -158,7 +159,7 @@ def _model(
                 local_files_only=True,
                 trust_remote_code=False,
                 weights_only=True,
-                use_safetensors=any(name.endswith(".safetensors") for name in stored),
+                use_safetensors=any(path.suffix == ".safetensors" for path in tensors),
                 ignore_mismatched_sizes=True,  # told below, with names
                 output_loading_info=True,
             )

@@ -22,7 +22,7 @@ from timm.data.transforms_factory import create_transform
 from torch import Tensor, nn
 
 from relrep_exp.encoders import vision
-from relrep_exp.encoders.checkpoint import no_larger_than, staged
+from relrep_exp.encoders.checkpoint import no_larger_than, require_counts, staged
 from relrep_exp.encoders.encoder import DTYPES, Encoder
 from relrep_exp.encoders.vision import VisionSource
 from relrep_exp.errors import user_error
@@ -70,12 +70,12 @@ def load(source: VisionSource, training: Training) -> TimmEncoder:
 
 def _model(folder: Path, source: VisionSource) -> nn.Module:
     """The model without its classifier; every weight comes from the folder."""
-    key, settings = source.key, _settings(folder, source)
+    key, settings, weights = source.key, _settings(folder, source), [folder / vision.weights(folder)]
     # It is loaded with the classifier, as timm is strict only then: without, it would quietly leave weights
     # that the file lacks at their random values.
     try:
-        bounded = no_larger_than([folder / vision.weights(folder)], settings)
-        with torch.random.fork_rng(devices=[]), bounded:  # weights are drawn before they are read
+        require_counts(weights, settings)
+        with torch.random.fork_rng(devices=[]), no_larger_than(weights):  # drawn before they are read
             model: nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True)
             model.reset_classifier(0)  # type: ignore[operator]  # every model of timm has it
     except _UNFIT as error:
