@@ -227,3 +227,35 @@ def small_disk(tmp_path):
         pytest.skip(f"a tmpfs cannot be mounted here: {done.stderr.splitlines()[0]}")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def as_another_user(tmp_path):
+    """A function that asks in a process without root's right to read everything: what a user is told."""
+
+    def ask(function, *args):
+        receiver, sender = multiprocessing.Pipe(duplex=False)
+        for folder in (tmp_path, *tmp_path.parents):
+            if os.geteuid() == 0 and not folder.stat().st_mode & 0o001:
+                folder.chmod(folder.stat().st_mode | 0o011)
+        child = multiprocessing.get_context("fork").Process(target=_asked, args=(sender, function, args))
+        child.start()
+        child.join(20)
+        return receiver.recv() if receiver.poll() else f"no answer, exit code {child.exitcode}"
+
+    return ask
+
+
+def _asked(sender, function, args):
+    from relrep_exp.errors import UserError
+
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+    try:
+        sender.send(f"no error: {function(*args)!r}")
+    except UserError as error:
+        sender.send(str(error))
+    except BaseException as error:
+        sender.send(f"{type(error).__name__}: {error}")

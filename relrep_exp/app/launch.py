@@ -20,7 +20,7 @@ from typing import Any
 
 from relrep_exp.app.plan import Run
 from relrep_exp.errors import Problem, UserError, tell
-from relrep_exp.store.files import CorruptError, OtherSchemaError
+from relrep_exp.store.files import CorruptError, OtherSchemaError, read_regular
 from relrep_exp.training import threads
 from relrep_exp.training.watching import watched
 
@@ -149,8 +149,8 @@ class Launch:
     def _tell_failed(self, number: int, changed: int) -> None:
         run = self._runs[number]
         failed: dict[str, Any] = {"sweep": ""}
-        with suppress(OSError, ValueError):  # it went meanwhile: the run has begun anew
-            failed = json.loads(run.store.failure(run.key).read_bytes())
+        with suppress(OSError, ValueError, RecursionError, CorruptError):  # it went: the run has begun anew
+            failed = json.loads(read_regular(run.store.failure(run.key)))
         if failed["sweep"] != self.sweep:  # of an earlier command, or of another one at the same time
             return
         if failed["trace"]:

@@ -16,7 +16,7 @@ from relrep_exp.data import hub
 from relrep_exp.data.sources import Dataset
 from relrep_exp.encoders import embed, precomputed, zoo
 from relrep_exp.encoders.zoo import EncoderSource
-from relrep_exp.errors import Problem, UserError, every
+from relrep_exp.errors import Problem, UserError, every, user_error
 from relrep_exp.store.files import require_writable
 from relrep_exp.store.keys import content_key
 from relrep_exp.store.records import RecordStore
@@ -131,6 +131,24 @@ class Request:
         if found := [*found, *_device(self.config)]:
             raise UserError(found)
 
+    def require_unchanged(self) -> None:
+        """Refuse numbers of files of the user's own that are no longer those of which the key was made.
+
+        Raises:
+            UserError: a file has changed since, or cannot be read any more.
+        """
+        config, then = self.config, self.identity
+        if isinstance(config.zoo, PrecomputedZoo):
+            same = precomputed.identity(config.zoo) == then["encoders"]
+        else:
+            own = [samples for samples in self.samples if samples.repo(self.views) is None]
+            anew = {samples: Dataset(samples.config, samples.offline) for samples in own}
+            same = all(one.identity(self.views) == other.identity(self.views) for one, other in anew.items())
+            same = same and zoo.unchanged(self.encoders)
+        if not same:
+            what = f"files of the run's changed while it read them: its key {self.key} is of what they were"
+            raise user_error(what, "run it again; files that change are copied first")
+
     def own_problems(self) -> list[Problem]:
         """Tell what is wrong with files of the user's own; what comes from the hub is not looked at."""
         own = [samples for samples in self.samples if samples.repo(self.views) is None]
@@ -148,7 +166,7 @@ class Request:
             UserError: files are missing; every problem.
         """
         if isinstance(self.config.zoo, PrecomputedZoo):
-            return precomputed.keys(self.config.zoo)
+            return precomputed.keys(self.config.zoo, self.config.seed)
         _ = self.identity  # makes the encoders
         return embed.keys(self.encoders, samples.identity(self.views))
 

@@ -101,6 +101,7 @@ def compute(request: Request, command: str, tracker: Tracker) -> Record:
         work = Work(config, embeddings, runtime.training, curve, samples=own, encoders=encoders)
         aligners = fit_aligners(work)
         result = measure(work, aligners)
+    request.require_unchanged()
 
     _LOG.info("record: %d numbers in %.1f s", len(result.rows), time.perf_counter() - start)
     return Record(

@@ -13,6 +13,7 @@ from relrep_exp.app.request import Request
 from relrep_exp.config.schema import Config, ParamAnchors, PrecomputedZoo, RelativeConfig, SingleParamAnchors
 from relrep_exp.data import hub
 from relrep_exp.errors import Problem, UserError
+from relrep_exp.store.inputs import Unreadable
 from relrep_exp.store.keys import canonical_json, content_key
 from relrep_exp.store.once import MANIFEST
 from relrep_exp.store.records import RecordStore
@@ -104,7 +105,8 @@ def look_ahead(parts: Sequence[Part]) -> Outlook:
     """See how a plan stands. Nothing is written, loaded or asked of the network.
 
     Raises:
-        UserError: something in it does not go together, whatever there is.
+        UserError: something in it does not go together, whatever there is, or a file that is there cannot
+            be read.
     """
     parts = [replace(part, runs=tuple(map(_offline, part.runs))) for part in parts]
     runs = distinct(run for part in parts for run in part.runs)
@@ -123,6 +125,8 @@ def look_ahead(parts: Sequence[Part]) -> Outlook:
         if reads not in lacking:
             lacking[reads] = tuple(run.request.own_problems() if repos else _key_problems(run))
         stand[run.place] = Expected(run, False, repos, lacking[reads], pace.of(run))
+    if broken := [p for found in lacking.values() for p in found if isinstance(p, Unreadable)]:
+        raise UserError(dict.fromkeys(broken))
     whole = [(part, [stand[run.place] for run in part.runs]) for part in parts]
     return Outlook(whole, list(stand.values()), reuse(left))
 

@@ -12,11 +12,12 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from relrep_exp.config.plugin_files import plugin_digest
 from relrep_exp.config.schema import GROUPS
 from relrep_exp.errors import Problem, UserError
-from relrep_exp.store.keys import file_digest
+from relrep_exp.store.inputs import expanded, is_file, reading
 
-SOURCES: dict[tuple[str, str], str] = {}  # (group, name) -> SHA-256 of the file that registered it
+SOURCES: dict[tuple[str, str], str] = {}  # (group, name) -> SHA-256 of the files that registered it
 _LOADED: set[str] = set()
 _REMEDY = (
     "decorate a function with @similarity(NAME), @anchor_strategy(NAME), @task(KIND, SETTINGS) or the like"
@@ -33,14 +34,21 @@ def load(paths: Sequence[str], registered: Callable[[], set[tuple[str, str]]]) -
     Raises:
         UserError: a file is missing, cannot be imported or registers nothing.
     """
-    problems = []
-    for path in (Path(path).expanduser().resolve() for path in paths):
+    problems: list[Problem] = []
+    for named in paths:
+        try:
+            with reading(named):
+                path = expanded(named).resolve()
+                there = is_file(path)
+        except UserError as error:
+            problems += error.problems
+            continue
         if str(path) in _LOADED:
             continue
-        if not path.is_file():
+        if not there:
             problems.append(Problem(f"plugins: there is no file {path}", "give the path of a Python file"))
             continue
-        before = registered()
+        before, modules = registered(), set(sys.modules)
         try:
             _import(path)
         except (Exception, SystemExit) as error:  # whatever a user's file raises is told to the user
@@ -52,8 +60,9 @@ def load(paths: Sequence[str], registered: Callable[[], set[tuple[str, str]]]) -
             problems.append(Problem(f"plugins: {path.name} registers nothing new", _REMEDY))
             continue
         _LOADED.add(str(path))
+        digest = plugin_digest(path, set(sys.modules) - modules)
         for group, name in added:
-            SOURCES[group, name] = file_digest(path)
+            SOURCES[group, name] = digest
             ConfigStore.instance().store(group=group, name=name, node=_defaults(group, name))
     if problems:
         raise UserError(problems)

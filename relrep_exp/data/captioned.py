@@ -19,7 +19,7 @@ from relrep_exp.data.manifest import manifest, names_below, settings
 from relrep_exp.data.origin import local_folder
 from relrep_exp.data.samples import Samples, View, require_views
 from relrep_exp.errors import Problem, UserError, every, user_error
-from relrep_exp.store.keys import input_digest
+from relrep_exp.store.inputs import input_digest
 
 if TYPE_CHECKING:
     from relrep_exp.config.schema import CaptionedData

@@ -7,6 +7,7 @@ idx files are four, plain or gzipped, with images and labels of both splits; ima
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from relrep_exp.data.image_samples import ArrayImages, FileImages, Split
 from relrep_exp.errors import every, user_error
+from relrep_exp.store.inputs import is_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +29,7 @@ IDX_FILES = "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-
 _SPLITS = {"train": "train", "test": "t10k"}  # ours -> theirs
 _DIMENSIONS = {"images": 3, "labels": 1}
 _UNSIGNED_BYTE = 8
+_PACKED = 1100  # bytes that gzip makes of one at most, rounded up
 _REMEDY = "download it again; data.root is the folder of MNIST's four idx files, gzipped or not"
 
 
@@ -60,7 +63,7 @@ def _idx_path(root: Path, split: str, part: str) -> Path | None:
     """The file, under either of the two spellings that are in use."""
     kind = f"idx{_DIMENSIONS[part]}-ubyte"
     names = [f"{split}-{part}{dot}{kind}{packed}" for dot in "-." for packed in ("", ".gz")]
-    return next((root / name for name in names if (root / name).is_file()), None)
+    return next((root / name for name in names if is_file(root / name)), None)
 
 
 def _array(root: Path, split: str, part: str) -> Array:
@@ -72,20 +75,25 @@ def _array(root: Path, split: str, part: str) -> Array:
     if path is None:
         wanted = f"{split}-{part}-idx{dimensions}-ubyte"
         raise user_error(f"{root}: there is no {wanted}[.gz] beside the other idx files", _REMEDY)
+    start = 4 + 4 * dimensions
     try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:  # BadGzipFile is an OSError
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            raw = stream.read(start)
+            promised = math.prod(int.from_bytes(raw[n : n + 4], "big") for n in range(4, start, 4))
+            # Neither more than it promises, whatever it unpacks to, nor room for more than it can hold.
+            raw += stream.read(min(promised + 1, _PACKED * path.stat().st_size))
+    except (OSError, EOFError, zlib.error, MemoryError) as error:  # BadGzipFile is an OSError
         raise user_error(f"{path} cannot be read: {error}", _REMEDY) from None
     magic = bytes([0, 0, _UNSIGNED_BYTE, dimensions])
     if raw[:4] != magic:
         what = f"{path} starts with {raw[:4].hex(' ') or 'nothing'}, expected {magic.hex(' ')}"
         raise user_error(f"{what}: unsigned bytes in {dimensions} dimensions", _REMEDY)
-    start = 4 + 4 * dimensions
     shape = tuple(int(size) for size in np.frombuffer(raw[4:start].ljust(4 * dimensions, b"\0"), ">u4"))
     size = int(np.prod(shape, dtype=np.uint64))
     if len(raw) != start + size:
         said = " x ".join(map(str, shape))
-        what = f"{path} holds {max(len(raw) - start, 0)} bytes of data, expected {size} ({said})"
+        there = f"more than {size:d}" if len(raw) > start + size else max(len(raw) - start, 0)
+        what = f"{path} holds {there} bytes of data, expected {size} ({said})"
         raise user_error(what, _REMEDY)
     return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-import struct
-import zlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.data.samples import BadSampleError, ImageSamples
+from relrep_exp.store.inputs import is_file, reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-# What Pillow raises for damaged files; UnidentifiedImageError is an OSError
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+# Pillow's names of the formats of `image_files.SUFFIXES`: for some others it starts programs, as for EPS.
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000")
 
 
 @dataclass(frozen=True)
@@ -157,20 +157,26 @@ def decoded(source: bytes | Path) -> Array:
     counts, and a photograph is turned upright as its EXIF tag says.
 
     Raises:
-        BadSampleError: it cannot be decoded.
+        BadSampleError: it cannot be decoded, or there is no such file.
+        UserError: the system does not let us read it, which another time it may.
     """
     import numpy as np
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    where = "" if isinstance(source, bytes) else f"{source}: "
+    if isinstance(source, Path):
+        if not is_file(source):
+            raise BadSampleError(f"there is no file {source!s}")
+        with reading(source):
+            source = source.read_bytes()
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            return np.array(_grey_or_rgb(ImageOps.exif_transpose(image)))
-    except FileNotFoundError:
-        raise BadSampleError(f"there is no file {source!s}") from None
-    except (*_DAMAGED, Image.DecompressionBombError) as error:
-        where = "" if isinstance(source, bytes) else f"{source}: "
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is odd and yet decoded
+            with Image.open(io.BytesIO(source), formats=FORMATS) as image:
+                return np.array(_grey_or_rgb(ImageOps.exif_transpose(image)))
+    except Exception as error:  # damaged files make Pillow raise nearly anything
         unknown = isinstance(error, UnidentifiedImageError)
-        reason = "it is no image that Pillow knows" if unknown else str(error)
+        reason = f"it is no {', '.join(FORMATS)}" if unknown else str(error) or type(error).__name__
         raise BadSampleError(f"{where}{reason}") from None
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from relrep_exp.data.image_samples import Split, TableImages
 from relrep_exp.data.tables import literal
 from relrep_exp.errors import Problem, UserError, nearest, user_error
-from relrep_exp.store.keys import content_key, input_digest
+from relrep_exp.store.inputs import input_digest
+from relrep_exp.store.keys import content_key
 
 if TYPE_CHECKING:
     from relrep_exp.config.schema import ImagesData

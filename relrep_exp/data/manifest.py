@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from relrep_exp.errors import user_error
-from relrep_exp.store.keys import canonical_json, input_digest, text_digest
+from relrep_exp.store.inputs import input_digest
+from relrep_exp.store.keys import canonical_json, text_digest
 
 MANY = 10_000  # reading every byte of more files than this would take longer than a run that finds its record
 

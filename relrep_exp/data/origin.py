@@ -19,7 +19,7 @@ from relrep_exp.config.schema import (
 from relrep_exp.data import hub, layouts
 from relrep_exp.data.hub.repo import Repo
 from relrep_exp.errors import Problem, UserError, every, nearest, user_error
-from relrep_exp.store.keys import input_digest
+from relrep_exp.store.inputs import expanded, input_digest, is_folder
 
 if TYPE_CHECKING:
     from relrep_exp.config.schema import CaptionedData, TableParallel
@@ -75,8 +75,8 @@ def local_folder(config: ImagesData | CaptionedData | Texts) -> Path:
     if config.root is None:
         what = f"{here}={config.name} is read from files of yours"
         raise user_error(what, f"say where they are: {here}.root=DIR")
-    root = Path(config.root).expanduser()
-    if not root.is_dir():
+    root = expanded(config.root)
+    if not is_folder(root):
         what = "it is a file" if root.exists() else "there is no such folder"
         raise user_error(f"{here}.root={config.root}: {what}", f"give the folder that holds {config.name}")
     return root

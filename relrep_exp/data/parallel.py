@@ -18,7 +18,7 @@ from relrep_exp.data.manifest import settings
 from relrep_exp.data.samples import Samples, View
 from relrep_exp.data.textfile import lines
 from relrep_exp.errors import every, nearest, user_error
-from relrep_exp.store.keys import input_digest
+from relrep_exp.store.inputs import expanded, input_digest, is_file
 
 Parallel: TypeAlias = SubsetsParallel | TableParallel | FilesParallel
 Texts = Mapping[str, Sequence[str | None]]  # language -> its sentences; row n is the same one everywhere
@@ -71,8 +71,8 @@ def load(config: Parallel, views: Sequence[str], offline: bool) -> Samples:
 
 
 def _table(config: TableParallel) -> Path:
-    path = Path(config.path).expanduser()
-    if not path.is_file():
+    path = expanded(config.path)
+    if not is_file(path):
         what = "it is a folder" if path.exists() else "there is no such file"
         remedy = "give a .csv, .tsv, .jsonl or .parquet with a column for each language"
         raise user_error(f"parallel.path={config.path}: {what}", remedy)
@@ -82,7 +82,7 @@ def _table(config: TableParallel) -> Path:
 def _file(config: FilesParallel, root: Path, view: str) -> Path:
     """The text file of a language."""
     path, key = root / config.languages[view], f"parallel.languages.{view}"
-    if path.is_file():
+    if is_file(path):
         return path
     if path.is_dir():
         raise user_error(f"{path} is a folder", f"name a text file in it: {key}=FILE")

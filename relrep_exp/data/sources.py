@@ -9,6 +9,7 @@ from relrep_exp.config.schema import DATA, DataConfig, ParallelConfig
 from relrep_exp.config.schema.types import Registry
 from relrep_exp.data.hub.repo import Repo
 from relrep_exp.data.origin import repository
+from relrep_exp.store.inputs import reading
 
 if TYPE_CHECKING:
     from relrep_exp.data.samples import Samples
@@ -79,6 +80,11 @@ class Dataset:
         self._identities: dict[frozenset[str], dict[str, dict[str, Any]]] = {}
         self._samples: dict[frozenset[str], Samples] = {}
 
+    @property
+    def _place(self) -> str:
+        """What a message names where the system does not say which file it could not read."""
+        return f"data={self.config.name}"
+
     def __getstate__(self) -> dict[str, Any]:
         """Without the samples: another process reads them when it needs them."""
         return {**self.__dict__, "_samples": {}}
@@ -91,7 +97,9 @@ class Dataset:
         """
         asked = frozenset(views)  # a view's rows may depend on which others there are, not on their order
         if asked not in self._identities:
-            self._identities[asked] = READERS[self.config.kind].identity(self.config, views, self.offline)
+            with reading(self._place):
+                found = READERS[self.config.kind].identity(self.config, views, self.offline)
+            self._identities[asked] = found
         return self._identities[asked]
 
     def load(self, views: Sequence[str]) -> Samples:
@@ -102,7 +110,8 @@ class Dataset:
         """
         asked = frozenset(views)
         if asked not in self._samples:
-            self._samples[asked] = READERS[self.config.kind].load(self.config, views, self.offline)
+            with reading(self._place):
+                self._samples[asked] = READERS[self.config.kind].load(self.config, views, self.offline)
         return self._samples[asked]
 
     def repo(self, views: Sequence[str]) -> Repo | None:

@@ -200,7 +200,7 @@ def _broken_line(path: Path) -> str | None:
     for number, line in enumerate(lines(path), start=1):
         try:
             json.loads(line or "{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if line.strip():
                 return f"line {number}: {error}"
     return None

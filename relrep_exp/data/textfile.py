@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relrep_exp.errors import UserError, user_error
+from relrep_exp.store.inputs import reading, unreadable
 
 TAB = "\t"
 QUESTION_SUFFIX = ".label"
@@ -53,7 +54,7 @@ def lines(path: Path) -> Iterator[str]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise user_error(f"{path} is damaged or cut off: {error}", "copy or download it again") from None
     except OSError as error:
-        raise _denied(path, error) from None
+        raise unreadable(path, error) from None
 
 
 def asset(name: str) -> list[dict[str, str]]:
@@ -121,10 +122,8 @@ def questions(path: Path) -> dict[str, list[str]]:
     Raises:
         UserError: it cannot be read, is empty, or a line is no `COARSE:fine question`; with the line.
     """
-    try:
+    with reading(path):
         raw = path.read_bytes()
-    except OSError as error:
-        raise _denied(path, error) from None
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -142,7 +141,3 @@ def questions(path: Path) -> dict[str, list[str]]:
         for name, cell in zip(QUESTION_COLUMNS, match.group("text", "label", "coarse"), strict=True):
             columns[name].append(cell)
     return columns
-
-
-def _denied(path: Path, error: OSError) -> UserError:
-    return user_error(f"{path} cannot be read: {error.strerror}", "give a file that you can read")

@@ -122,7 +122,7 @@ def embed_all(
     """
     if isinstance(config.zoo, PrecomputedZoo):
         _LOG.info("embeddings: %s", config.zoo.path)
-        return precomputed.load(config.zoo)
+        return precomputed.load(config.zoo, config.seed)
     outputs, how = Path(config.paths.outputs), Extraction.of(config, runtime)
     found = embed(encoders, samples, views(config), outputs, how, runtime.training)
     if not missing:

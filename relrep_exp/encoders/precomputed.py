@@ -1,206 +1,241 @@
-"""The user's own embeddings, from .npz or .safetensors; nothing in the file is ever executed.
+"""The user's own embeddings, from an .npz, a .safetensors or a folder of .npy; nothing there is executed.
 
-One 2-D float array [N, d_i] per encoder (rows parallel), `labels` [N] int, `is_train` [N] bool.
+One 2-D float array [N, d_i] per encoder (rows parallel), `labels` [N] and `is_train` [N] bool. Without labels
+nothing is classified; without `is_train` the split is drawn.
 """
 
 from __future__ import annotations
 
-import json
-import zipfile
-import zlib
+import logging
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from relrep_exp.config.schema import PrecomputedZoo
+from relrep_exp.encoders.array_files import ArrayFile, Header, open_arrays, read_all
 from relrep_exp.encoders.embeddings import Corpus, Embeddings
 from relrep_exp.errors import Problem, UserError, nearest, user_error
-from relrep_exp.store.keys import content_key, input_digest
+from relrep_exp.store.inputs import expanded
+from relrep_exp.store.keys import content_key
 
 if TYPE_CHECKING:
     import numpy as np
 
-    Arrays = Mapping[str, np.ndarray[Any, Any]]
+    Array = np.ndarray[Any, Any]
 
-RESERVED = ("labels", "is_train")
-# What zipfile raises for a damaged archive; RuntimeError where a flipped bit says that it is encrypted.
-_DAMAGED_ZIP = (OSError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError)
+LABELS, SPLIT = RESERVED = ("labels", "is_train")
 LARGEST = 1e18  # squares of what is larger overflow float32
-FORMAT = "one 2-D float array [N, d] per encoder, `labels` [N] int and `is_train` [N] bool"
+FORMAT = "one 2-D float array [N, d] per encoder, `labels` [N] and `is_train` [N] bool"
+TEST_SHARE = 0.2  # of each class, where there is no `is_train`
+NO_LABELS = "none: retrieval metrics alone"
+_LOG = logging.getLogger("relrep_exp")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The arrays that a run reads: encoders, and which of `RESERVED` there are."""
+
+    file: ArrayFile
+    encoders: list[str]
+    beside: list[str]
 
 
 def identity(zoo: PrecomputedZoo) -> dict[str, Any]:
-    """Tell the file's digest and the encoders chosen.
+    """Tell the digests of the files that are read, and the encoders chosen.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file, or it does not hold what is needed.
     """
-    return {"sha256": input_digest(_existing(zoo)), "encoders": zoo.encoders}
+    found = _find(zoo)
+    digests = {name: found.file.digest(name) for name in (*found.encoders, *found.beside)}
+    one = len(set(digests.values())) == 1 and found.file.path.is_file()
+    return {"sha256": next(iter(digests.values())) if one else digests, "encoders": zoo.encoders}
 
 
-def load(zoo: PrecomputedZoo) -> Embeddings:
-    """Read and check the file.
+def keys(zoo: PrecomputedZoo, seed: int) -> dict[str, str]:
+    """Name each encoder's embeddings, by the headers alone; arrays are not read or checked.
 
-    Raises:
-        UserError: everything that is wrong with it, in one message.
-    """
-    import numpy as np
-    import torch
-
-    path = _existing(zoo)
-    arrays = _read(path)
-    chosen = _chosen(arrays, zoo)
-    problems = _labels_problems(arrays)
-    train = None if problems else arrays["is_train"].astype(bool)
-    labels = arrays.get("labels")
-    rows = len(labels) if labels is not None and labels.ndim == 1 else None
-    for name, x in chosen.items():
-        problems += _space_problems(name, x, rows, train)
-    if problems:
-        raise UserError(problems)
-    _, numbered = np.unique(arrays["labels"], return_inverse=True)
-    classes, split = (
-        torch.from_numpy(numbered.astype(np.int64)),
-        torch.from_numpy(arrays["is_train"].astype(bool)),
-    )
-    corpora = {
-        name: Corpus(torch.from_numpy(x.astype(np.float32)), split, classes) for name, x in chosen.items()
-    }
-    return Embeddings(corpora, corpora, _keys(path, chosen))
-
-
-def keys(zoo: PrecomputedZoo) -> dict[str, str]:
-    """Name each encoder's embeddings, by the file's table of contents alone; arrays are not read or checked.
+    Args:
+        zoo: the file.
+        seed: the run's, which draws a split where the file has none.
 
     Raises:
         UserError: there is no such file, or it cannot be read.
     """
-    path = _existing(zoo)
-    if zoo.encoders is not None:
-        return _keys(path, zoo.encoders)
-    try:
-        if path.suffix == ".npz":
-            with zipfile.ZipFile(path) as archive:
-                names = [name.removesuffix(".npy") for name in archive.namelist()]
-        else:
-            with path.open("rb") as stream:
-                header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-            header.pop("__metadata__", None)
-            names = sorted(header, key=lambda name: header[name]["data_offsets"])
-    except (*_DAMAGED_ZIP, ValueError, TypeError, OverflowError, MemoryError) as error:
-        raise user_error(f"{path} cannot be read: {error}", f"the file must hold {FORMAT}") from None
-    return _keys(path, [name for name in names if name not in RESERVED])
+    return _keys(_find(zoo), seed)
 
 
-def _keys(path: Path, names: Iterable[str]) -> dict[str, str]:
-    digest = input_digest(path)
-    return {name: content_key({"sha256": digest, "array": name}) for name in names}
+def load(zoo: PrecomputedZoo, seed: int) -> Embeddings:
+    """Read and check the arrays.
 
+    Args:
+        zoo: the file.
+        seed: the run's, which draws a split where the file has none.
 
-def _existing(zoo: PrecomputedZoo) -> Path:
-    path = Path(zoo.path).expanduser()
-    if not path.is_file():
-        raise user_error(
-            f"zoo.path={zoo.path}: there is no such file", "give the path of an .npz or .safetensors"
-        )
-    return path
-
-
-def _read(path: Path) -> Arrays:
-    readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
-    if path.suffix not in readers:
-        raise user_error(
-            f"{path}: {path.suffix or 'no'} suffix", "save as .npz (numpy.savez) or .safetensors"
-        )
-    return readers[path.suffix](path)
-
-
-def _read_npz(path: Path) -> Arrays:
-    import numpy as np
-
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except ValueError as error:
-        if "pickle" not in str(error).lower():
-            raise user_error(f"{path} cannot be read: {error}", "write it again with numpy.savez") from None
-        raise user_error(
-            f"{path} holds pickled Python objects, which are never loaded",
-            "save plain arrays: numpy.savez(path, a=x_a.astype('float32'), ...)",
-        ) from None
-    except _DAMAGED_ZIP as error:
-        raise user_error(
-            f"{path} is not a readable .npz: {error}", "write it again with numpy.savez"
-        ) from None
-
-
-def _read_safetensors(path: Path) -> Arrays:
+    Raises:
+        UserError: everything that is wrong with them, in one message.
+    """
     import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
-    try:
-        # numpy has no bfloat16, whose numbers are float32's
-        tensors = {name: x.float() if x.dtype == torch.bfloat16 else x for name, x in load_file(path).items()}
-        return {name: x.numpy() for name, x in tensors.items()}
-    except (SafetensorError, KeyError, OSError, TypeError) as error:
-        remedy = "write it again with safetensors.numpy.save_file; float32 is safe"
-        raise user_error(f"{path} is not a readable .safetensors: {error}", remedy) from None
+    found = _find(zoo)
+    headers = found.file.headers
+    wrong = {name: told for name in found.encoders if (told := _type_problem(name, headers[name]))}
+    good = [name for name in found.encoders if name not in wrong]
+    arrays = read_all(found.file, [*good, *found.beside])
+    classes, problems = _classes(arrays.get(LABELS))
+    counted = next(iter([*found.beside, *good]), "")
+    rows = len(arrays[counted]) if counted and arrays[counted].ndim else 0
+    split, notes = arrays.get(SPLIT), _notes(found)
+    if split is None:
+        split = _drawn(classes, rows, seed)
+        notes["split"] = f"drawn by the seed, {int(split.sum())} of {rows} rows for training"
+    problems = problems or _split_problems(split, classes, rows, arrays.get(LABELS))
+    train = None if problems else split.astype(bool)
+    for name in found.encoders:
+        problems += wrong.get(name) or _space_problems(name, arrays[name], (counted, rows), train)
+    if problems:
+        raise UserError(problems)
+    assert train is not None
+    if constant := _constant(arrays, found.encoders, train):
+        notes["constant_columns"] = constant
+    for about, said in notes.items():
+        _LOG.warning("%s: %s: %s", zoo.path, about.replace("_", " "), said)
+    labels, is_train = None if classes is None else torch.from_numpy(classes), torch.from_numpy(train)
+    corpora = {
+        name: Corpus(torch.from_numpy(arrays[name].astype("float32")), is_train, labels)
+        for name in found.encoders
+    }
+    return Embeddings(corpora, corpora, _keys(found, seed), notes)
 
 
-def _chosen(arrays: Arrays, zoo: PrecomputedZoo) -> Arrays:
-    """The encoders' arrays, in the file's order or the user's."""
-    available = {name: x for name, x in arrays.items() if name not in RESERVED}
-    names = zoo.encoders if zoo.encoders is not None else list(available)
+def _find(zoo: PrecomputedZoo) -> _Found:
+    """Find the arrays by their headers, in the file's order or the user's.
+
+    Raises:
+        UserError: they are not there, or are no embeddings; every problem.
+    """
+    file = open_arrays(expanded(zoo.path), f"zoo.path={zoo.path}")
+    beside = [name for name in RESERVED if name in file.headers]
+    matrices = [name for name in file.headers if name not in RESERVED]
+    if zoo.encoders is None:  # notes and numbers of rows may lie beside embeddings
+        names = [name for name in matrices if _meant(file.headers[name])]
+    else:
+        names = zoo.encoders
     unknown = [
-        Problem(f"zoo.encoders: no array {n!r}", nearest(n, available)) for n in names if n not in available
+        Problem(f"zoo.encoders: no array {name!r}", nearest(name, matrices))
+        for name in names
+        if name not in matrices
     ]
     if unknown:
         raise UserError(unknown)
     if len(set(names)) < 2:
-        raise user_error(
-            f"{len(set(names))} encoder in {zoo.path}: stitching needs at least two",
-            f"the file holds {FORMAT}",
-        )
-    return {name: available[name] for name in names}
+        what = f"{len(set(names))} encoder in {zoo.path}: stitching needs at least two"
+        raise user_error(what, f"the file holds {FORMAT}")
+    return _Found(file, list(dict.fromkeys(names)), beside)
 
 
-def _labels_problems(arrays: Arrays) -> list[Problem]:
-    """Find what is wrong with labels and split."""
-    missing = [name for name in RESERVED if name not in arrays]
-    if missing:
-        return [Problem(f"array {name!r} is missing", f"the file holds {FORMAT}") for name in missing]
-    labels, split = arrays["labels"], arrays["is_train"]
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        return [Problem(f"labels is {labels.dtype} {labels.shape}", "give integers [N]")]
-    alike = split.shape == labels.shape and split.dtype.kind in "biu"
+def _meant(header: Header) -> bool:
+    """Whether an array is, or may have been meant as, embeddings: a matrix, or Python objects."""
+    return header.kind == "O" or (len(header.shape) > 1 and header.kind in "fiucb")
+
+
+def _type_problem(name: str, header: Header) -> list[Problem]:
+    """Tell of what is no embeddings by its header."""
+    if header.kind == "f" and len(header.shape) == 2:
+        return []
+    if header.kind == "O":
+        what = f"array {name!r} holds pickled Python objects, which are never loaded"
+        remedy = "save plain arrays, numpy.savez(path, a=x_a.astype('float32'), ...)"
+    else:
+        what = f"encoder {name!r} is {header}"
+        remedy = f"give a 2-D float array; reserved names are {', '.join(RESERVED)}"
+    return [Problem(what, f"{remedy}; or name the others in zoo.encoders")]
+
+
+def _keys(found: _Found, seed: int) -> dict[str, str]:
+    """The key of each encoder's embeddings and split: statistics of training rows are kept under it."""
+    drawn: dict[str, Any] = {} if SPLIT in found.beside else {"seed": seed}
+    if found.file.path.is_dir():
+        drawn["beside"] = {name: found.file.digest(name) for name in found.beside}
+    return {
+        name: content_key({"sha256": found.file.digest(name), "array": name, **drawn})
+        for name in found.encoders
+    }
+
+
+def _notes(found: _Found) -> dict[str, Any]:
+    """What is not taken from the file, and what is not in it."""
+    left = [name for name in found.file.headers if name not in (*found.encoders, *found.beside)]
+    notes: dict[str, Any] = {}
+    if ignored := [*left, *found.file.others]:
+        notes["ignored"] = ignored
+    if LABELS not in found.beside:
+        notes["labels"] = NO_LABELS
+    return notes
+
+
+def _classes(labels: Array | None) -> tuple[Array | None, list[Problem]]:
+    """Number the classes in sorted order, int64 [N]; None where there are no labels."""
+    import numpy as np
+
+    if labels is None:
+        return None, []
+    remedy = "give a whole number or a name for each row, [N], or leave labels out: retrieval metrics alone"
+    if labels.ndim != 1 or labels.dtype.kind not in "iubfUS":
+        return None, [Problem(f"labels is {labels.dtype} {labels.shape}", remedy)]
+    if labels.dtype.kind == "f" and len(odd := labels[~(np.isfinite(labels) & (labels == np.round(labels)))]):
+        return None, [
+            Problem(f"labels holds {odd[0]}, which is no class, and {len(odd)} such rows in all", remedy)
+        ]
+    _, numbered = np.unique(labels, return_inverse=True)
+    return numbered.astype(np.int64), []
+
+
+def _drawn(classes: Array | None, rows: int, seed: int) -> Array:
+    """Draw a split bool [N] by the seed: of each class `TEST_SHARE` for tests, rounded, and never all."""
+    import numpy as np
+
+    from relrep_exp.training.seeding import scoped_seed
+
+    draws = np.random.default_rng(scoped_seed(seed, "split"))
+    train = np.ones(rows, dtype=bool)
+    groups = (
+        [np.arange(rows)] if classes is None else [np.flatnonzero(classes == k) for k in np.unique(classes)]
+    )
+    for members in groups:
+        train[draws.permutation(members)[: int(len(members) * TEST_SHARE + 0.5)]] = False
+    return train
+
+
+def _split_problems(split: Array, classes: Array | None, rows: int, labels: Array | None) -> list[Problem]:
+    """Find what is wrong with the split, and with classes in it."""
+    alike = split.shape == (rows,) and split.dtype.kind in "biu"
     if not alike or not set(split.astype(int).tolist()) <= {0, 1}:
-        return [Problem(f"is_train is {split.dtype} {split.shape}", f"give booleans [{len(labels)}]")]
-    train, test = labels[split.astype(bool)], labels[~split.astype(bool)]
-    if len(train) < 2 or len(test) < 2:
-        what = f"{len(train)} training and {len(test)} test rows"
+        remedy = f"give booleans [{rows}], or leave is_train out: then the seed draws a split"
+        return [Problem(f"is_train is {split.dtype} {split.shape}", remedy)]
+    train = split.astype(bool)
+    if train.sum() < 2 or (~train).sum() < 2:
+        what = f"{train.sum()} training and {(~train).sum()} test rows"
         return [Problem(what, "is_train must mark at least two rows and leave at least two")]
-    if len(set(train.tolist())) < 2:
-        return [Problem(f"all training labels are {train[0]}", "give samples of at least two classes")]
-    if unseen := sorted(set(test.tolist()) - set(train.tolist())):
+    if classes is None or labels is None:
+        return []
+    if len(set(classes[train].tolist())) < 2:
+        remedy = "give samples of at least two classes, or leave labels out: retrieval metrics alone"
+        return [Problem(f"all training labels are {labels[train][0]}", remedy)]
+    if unseen := sorted(set(labels[~train].tolist()) - set(labels[train].tolist())):
         return [Problem(f"test labels {unseen[:5]} never occur in training", "mark some of them is_train")]
     return []
 
 
-def _space_problems(
-    name: str, x: np.ndarray[Any, Any], rows: int | None, train: np.ndarray[Any, Any] | None
-) -> list[Problem]:
-    """Find what is wrong with the embeddings of one encoder."""
+def _space_problems(name: str, x: Array, others: tuple[str, int], train: Array | None) -> list[Problem]:
+    """Find what is wrong with the embeddings of one encoder; `others` is what its rows are counted by."""
     import numpy as np
 
-    if x.ndim != 2 or x.dtype.kind != "f":
-        remedy = f"give a 2-D float array; reserved names are {', '.join(RESERVED)}"
-        return [Problem(f"encoder {name!r} is {x.dtype} {x.shape}", remedy)]
     if x.size == 0:
         return [Problem(f"encoder {name!r} has shape {x.shape}: nothing in it", "give rows and columns")]
-    if rows is not None and len(x) != rows:
+    if len(x) != others[1]:
         remedy = "row n must be the same sample in every array"
-        return [Problem(f"encoder {name!r} has {len(x)} rows, labels has {rows}", remedy)]
+        return [Problem(f"encoder {name!r} has {len(x)} rows, {others[0]} has {others[1]}", remedy)]
     with np.errstate(over="ignore"):
         finite = (np.abs(x.astype(np.float32)) < LARGEST).all(axis=1)  # false for NaN, too
     if not finite.all():
@@ -211,12 +246,17 @@ def _space_problems(
             remedy += "; float16 ends at 65,504, which float32 does not"
         return [Problem(what, remedy)]
     seen = x if train is None else x[train]  # statistics see training rows only
-    constant = np.flatnonzero(seen.max(axis=0) == seen.min(axis=0))
-    if len(constant) == x.shape[1]:
+    if bool((seen.max(axis=0) == seen.min(axis=0)).all()):
         what = f"encoder {name!r}: all training samples have the same embedding"
         return [Problem(what, f"leave it out: name the others in zoo.encoders=[...], or mend {name!r}")]
-    if len(constant):
-        some = f"{len(constant)} of {x.shape[1]} columns are constant in training, e.g. {constant[0]}"
-        remedy = f"drop them: x[:, x.max(0) > x.min(0)] keeps {x.shape[1] - len(constant)}"
-        return [Problem(f"encoder {name!r}: {some}", remedy)]
     return []
+
+
+def _constant(arrays: Mapping[str, Array], encoders: Iterable[str], train: Array) -> dict[str, int]:
+    """Count the columns of each encoder that are the same in all training rows: those of dead units, say."""
+    counts = {}
+    for name in encoders:
+        seen = arrays[name][train]
+        if count := int((seen.max(axis=0) == seen.min(axis=0)).sum()):
+            counts[name] = count
+    return counts

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from relrep_exp.encoders.checkpoint import inside, shards
 from relrep_exp.encoders.zoo import PretrainedSource, pretrained
-from relrep_exp.errors import Problem
+from relrep_exp.errors import Problem, UserError, every
 from relrep_exp.store import versions
-from relrep_exp.store.keys import input_digest
+from relrep_exp.store.inputs import input_digest, is_file, is_folder
 
 CONFIG = "config.json"
-# As transformers looks for them: the first kind that is there is loaded, whole or in shards with an index.
+# As transformers looks for them: the first that is there is loaded, whole or in shards that an index names.
 _WEIGHTS = {
-    "safetensors": ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors"),
-    "pickle": ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin"),
+    "safetensors": ("model.safetensors", "model.safetensors.index.json"),
+    "pickle": ("pytorch_model.bin", "pytorch_model.bin.index.json"),
 }
 # Any of these holds a vocabulary. Without one transformers silently makes a tokenizer of a few tokens.
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.tiktoken", "tekken.json")
 _TOKENIZER = (
     *_VOCABULARIES,
+    "tokenizer.*.json",
+    "*.spm",
+    "*.bpe",
+    "*.codes",
     "merges.txt",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -53,12 +59,12 @@ class TextSource(PretrainedSource):
     @staticmethod
     def problems(folder: Path, key: str) -> list[Problem]:
         """Find what a user's folder, or the hub's local copy, lacks; nothing is loaded."""
-        if not folder.is_dir():
+        if not is_folder(folder):
             return [Problem(f"{key}: there is no folder {folder}", remedy(key))]
         wanted = {
             CONFIG: (CONFIG,),
             "weights, model.safetensors or pytorch_model.bin": [
-                name for files in _WEIGHTS.values() for name in files[:2]
+                name for files in _WEIGHTS.values() for name in files
             ],
             "tokenizer, tokenizer.json or a vocabulary": _VOCABULARIES,
         }
@@ -71,13 +77,17 @@ class TextSource(PretrainedSource):
             what = f"{key}: {folder} holds an adapter, which is not applied"
             mended = f"merge it into its model (merge_and_unload) and save that; {remedy(key)}"
             found.append(Problem(what, mended))
+        if not found:
+            try:
+                files(folder)
+            except UserError as error:
+                found += [replace(one, what=f"{key}: {one.what}") for one in error.problems]
         return found
 
     @staticmethod
     def digest(folder: Path) -> dict[str, Any]:
-        """Digest the files that determine embeddings, by name."""
-        files = _matching(folder, (CONFIG, *_TOKENIZER, *_WEIGHTS[weights_kind(folder)]))
-        return {file.name: input_digest(file) for file in files}
+        """Digest the files that are loaded, by name."""
+        return {name: input_digest(folder / name) for name in files(folder)}
 
 
 sources = partial(pretrained, TextSource)
@@ -89,19 +99,39 @@ def remedy(key: str) -> str:
     return f"let {key}.path name {own}"
 
 
-def weights_kind(folder: Path) -> str:
-    """Tell which kind of weights is loaded: safetensors where there are any, else pickle."""
-    return next((kind for kind, files in _WEIGHTS.items() if _matching(folder, files[:2])), "pickle")
+def files(folder: Path) -> list[str]:
+    """Name all files that are loaded; nothing else of the folder is.
+
+    Raises:
+        UserError: one leads out of the folder, or an index names what is not there; every problem.
+    """
+    names = [path.name for path in _matching(folder, (CONFIG, *_TOKENIZER))]
+    every({name: partial(inside, folder, name) for name in names})
+    return sorted({*names, *weights(folder)})
+
+
+def weights(folder: Path) -> list[str]:
+    """Name the files of the weights, an index among them: safetensors where there are any, else pickles.
+
+    Raises:
+        UserError: one leads out of the folder, or an index names what is not there.
+    """
+    for whole, index in _WEIGHTS.values():
+        if is_file(folder / whole):
+            return [inside(folder, whole).name]
+        if is_file(folder / index):
+            return [index, *shards(folder, index)]
+    return []
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:
     """Read a JSON object of the folder; empty where there is no such file, or none that can be read."""
     try:
         found = json.loads((folder / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
 def _matching(folder: Path, patterns: Iterable[str]) -> list[Path]:
-    return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+    return sorted({path for pattern in patterns for path in folder.glob(pattern) if is_file(path)})

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from relrep_exp.config.schema.zoo import Dtype
+from relrep_exp.encoders.checkpoint import no_larger_than, require_counts, staged
 from relrep_exp.encoders.encoder import DTYPES
-from relrep_exp.encoders.text import CONFIG, TextSource, read_json, remedy, weights_kind
+from relrep_exp.encoders.text import CONFIG, TextSource, files, read_json, remedy, weights
 from relrep_exp.encoders.text_model import TextEncoder, vocabulary
 from relrep_exp.errors import Problem, UserError, user_error
 
@@ -36,22 +36,31 @@ def load(source: TextSource, training: Training) -> TextEncoder:
         UserError: everything that is wrong with the folder, as far as it can be told at once.
     """
     config, key, folder = source.config, source.key, source.folder()
-    with _quiet():
+    stored = weights(folder)
+    with _quiet(), staged(folder, files(folder)) as folder:
+        tensors = [folder / name for name in stored if not name.endswith(".json")]
+        _attempt(lambda: require_counts(tensors, read_json(folder, CONFIG)), folder, key)
         settings = _settings(folder, key)
         if settings.model_type in _CLIP and config.pooling == "cls":  # it reads from left to right
             what = f"{key}.pooling=cls: the first token of CLIP's text tower has seen nothing of the text"
             raise user_error(what, f"use {key}.pooling=last, the end of the text, or mean")
         tokenizer = _tokenizer(folder, key)
         _check_case(tokenizer, folder, key)
-        model = _model(folder, settings, source.dtype, key)
+        model = _model(folder, settings, tensors, source)
         known = vocabulary(model)  # a tokenizer of another model would give tokens that this one lacks
         if len(tokenizer) > known + max(_FEW, known // 1000):
             what = f"{key}: {folder}: the tokenizer has {len(tokenizer)} tokens, the model {known}"
             raise user_error(what, f"copy the model's own tokenizer there; {remedy(key)}")
-        try:
-            return TextEncoder(model, tokenizer, config.pooling, config.layer, config.max_length)
-        except UserError as error:
-            raise UserError(Problem(f"{key}.{p.what}", p.remedy) for p in error.problems) from None
+        return _attempt(lambda: _encoder(model, tokenizer, source), folder, key)  # type: ignore[no-any-return]
+
+
+def _encoder(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, source: TextSource) -> TextEncoder:
+    """Put both together; what is wrong with the settings is told by their keys."""
+    config = source.config
+    try:
+        return TextEncoder(model, tokenizer, config.pooling, config.layer, config.max_length)
+    except UserError as error:
+        raise UserError(Problem(f"{source.key}.{p.what}", p.remedy) for p in error.problems) from None
 
 
 def _settings(folder: Path, key: str) -> PreTrainedConfig:
@@ -60,6 +69,8 @@ def _settings(folder: Path, key: str) -> PreTrainedConfig:
 
     said = read_json(folder, CONFIG)
     kind = said.get("model_type")
+    if kind is not None and not isinstance(kind, str):
+        raise user_error(f"{key}: {folder / CONFIG} says model_type={kind!r:.50}", remedy(key))
     if kind not in CONFIG_MAPPING and "auto_map" in said:
         what = f"{key}: {folder} brings code of its own, which is never run"
         raise user_error(what, f"choose a model that transformers itself has code for: {key}.path or .model")
@@ -124,7 +135,9 @@ def _check_case(tokenizer: PreTrainedTokenizerFast, folder: Path, key: str) -> N
         )
 
 
-def _model(folder: Path, settings: PreTrainedConfig, dtype: Dtype, key: str) -> PreTrainedModel:
+def _model(
+    folder: Path, settings: PreTrainedConfig, tensors: list[Path], source: TextSource
+) -> PreTrainedModel:
     """The model without a head; every weight comes from the folder.
 
     Raises:
@@ -133,20 +146,20 @@ def _model(folder: Path, settings: PreTrainedConfig, dtype: Dtype, key: str) -> 
     from transformers import AutoModel, CLIPTextModel
 
     # Of the two towers of CLIP's checkpoints the one of texts; the other's weights are not read.
-    tower = settings.model_type == "clip"
+    key, tower = source.key, settings.model_type == "clip"
     make: Any = CLIPTextModel if tower else AutoModel
 
     def read() -> Any:
         # Weights that the folder lacks are drawn before they are told of.
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), no_larger_than(tensors):
             return make.from_pretrained(
                 folder,
                 config=settings.get_text_config() if tower else settings,
-                dtype=DTYPES[dtype],
+                dtype=DTYPES[source.dtype],
                 local_files_only=True,
                 trust_remote_code=False,
                 weights_only=True,
-                use_safetensors=weights_kind(folder) == "safetensors",
+                use_safetensors=any(path.suffix == ".safetensors" for path in tensors),
                 ignore_mismatched_sizes=True,  # told below, with names
                 output_loading_info=True,
             )
@@ -171,7 +184,7 @@ def _attempt(read: Any, folder: Path, key: str, what: str = "the model") -> Any:
     except pickle.UnpicklingError as error:
         said = f"{key}: {folder}: its pickled weights hold more than tensors, which could be code: not loaded"
         raise user_error(said, f"get the weights as safetensors; {remedy(key)}") from error
-    except MemoryError:
+    except (UserError, MemoryError):
         raise
     except Exception as error:
         if "sentencepiece" in str(error) or "tiktoken" in str(error):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from relrep_exp.config.schema.types import IMAGE
 from relrep_exp.data.manifest import manifest
+from relrep_exp.encoders.checkpoint import inside
 from relrep_exp.encoders.zoo import PretrainedSource, pretrained
-from relrep_exp.errors import Problem
+from relrep_exp.errors import Problem, UserError, every
 from relrep_exp.store import versions
+from relrep_exp.store.inputs import is_file, is_folder
 
 CONFIG = "config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # the first that is there is loaded, as timm does
@@ -36,19 +39,25 @@ class VisionSource(PretrainedSource):
     @staticmethod
     def problems(folder: Path, key: str) -> list[Problem]:
         """Find what a folder of weights lacks; nothing is loaded."""
-        if not folder.is_dir():
+        if not is_folder(folder):
             return [Problem(f"{key}: there is no folder {folder}", remedy(key))]
         wanted = {CONFIG: (CONFIG,), " or ".join(WEIGHTS): WEIGHTS}
-        return [
+        found = [
             Problem(f"{key}: {folder} has no {what}", remedy(key))
             for what, names in wanted.items()
-            if not any((folder / name).is_file() for name in names)
+            if not any(is_file(folder / name) for name in names)
         ]
+        if not found:
+            try:
+                files(folder)
+            except UserError as error:
+                found += [replace(one, what=f"{key}: {one.what}") for one in error.problems]
+        return found
 
     @staticmethod
     def digest(folder: Path) -> dict[str, Any]:
-        """Digest the configuration and the weights that are loaded."""
-        return manifest(folder, [CONFIG, weights(folder)])
+        """Digest the files that are loaded."""
+        return manifest(folder, files(folder))
 
 
 sources = partial(pretrained, VisionSource)
@@ -60,6 +69,17 @@ def remedy(key: str) -> str:
     return f"let {key}.path name {own}"
 
 
+def files(folder: Path) -> list[str]:
+    """Name all files that are loaded; nothing else of the folder is.
+
+    Raises:
+        UserError: one leads out of the folder.
+    """
+    names = [CONFIG, weights(folder)]
+    every({name: partial(inside, folder, name) for name in names})
+    return names
+
+
 def weights(folder: Path) -> str:
     """Name the file of weights that is loaded."""
-    return next((name for name in WEIGHTS if (folder / name).is_file()), WEIGHTS[0])
+    return next((name for name in WEIGHTS if is_file(folder / name)), WEIGHTS[0])

@@ -22,6 +22,7 @@ from timm.data.transforms_factory import create_transform
 from torch import Tensor, nn
 
 from relrep_exp.encoders import vision
+from relrep_exp.encoders.checkpoint import no_larger_than, require_counts, staged
 from relrep_exp.encoders.encoder import DTYPES, Encoder
 from relrep_exp.encoders.vision import VisionSource
 from relrep_exp.errors import user_error
@@ -59,11 +60,22 @@ def load(source: VisionSource, training: Training) -> TimmEncoder:
     if config.path is None:  # before a download of what timm could not build
         _check_known(_architecture(config.model), f"{key}.model")
     folder = source.folder()
-    _check_architecture(folder, source)
+    with staged(folder, vision.files(folder)) as here:
+        model = _model(here, source)
+    data = resolve_model_data_config(model)  # type: ignore[no-untyped-call]  # timm annotates only in part
+    if on_device := source.runtime.resize == "device":
+        check_device_resize(data, key)
+    return TimmEncoder(model, data, source.dtype, on_device)
+
+
+def _model(folder: Path, source: VisionSource) -> nn.Module:
+    """The model without its classifier; every weight comes from the folder."""
+    key, settings, weights = source.key, _settings(folder, source), [folder / vision.weights(folder)]
     # It is loaded with the classifier, as timm is strict only then: without, it would quietly leave weights
     # that the file lacks at their random values.
     try:
-        with torch.random.fork_rng(devices=[]):  # weights are drawn before they are read
+        require_counts(weights, settings)
+        with torch.random.fork_rng(devices=[]), no_larger_than(weights):  # drawn before they are read
             model: nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True)
             model.reset_classifier(0)  # type: ignore[operator]  # every model of timm has it
     except _UNFIT as error:
@@ -71,10 +83,7 @@ def load(source: VisionSource, training: Training) -> TimmEncoder:
         said = text if len(text) <= 300 else f"{text[:300]} ..."
         what = f"{key}: {folder / vision.weights(folder)} cannot be loaded: {said}"
         raise user_error(what, vision.remedy(key)) from None
-    data = resolve_model_data_config(model)  # type: ignore[no-untyped-call]  # timm annotates only in part
-    if on_device := source.runtime.resize == "device":
-        check_device_resize(data, key)
-    return TimmEncoder(model, data, source.dtype, on_device)
+    return model
 
 
 class TimmEncoder(Encoder):
@@ -195,12 +204,13 @@ def check_device_resize(data: dict[str, Any], key: str) -> None:
         raise user_error(what, "use runtime.resize=worker")
 
 
-def _check_architecture(folder: Path, source: VisionSource) -> None:
-    """The folder names an architecture that timm has and that the configuration expects."""
+def _settings(folder: Path, source: VisionSource) -> dict[str, Any]:
+    """The folder's config.json: it names an architecture that timm has and that the configuration expects."""
     path, key, model = folder / vision.CONFIG, source.key, source.config.model
     try:
-        there = json.loads(path.read_text(encoding="utf-8"))["architecture"]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        there = said["architecture"]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         what = f'{key}: {path} names no "architecture" ({type(error).__name__}: {error})'
         raise user_error(what, vision.remedy(key)) from None
     _check_known(str(there), f"{key}: {path}")
@@ -208,6 +218,7 @@ def _check_architecture(folder: Path, source: VisionSource) -> None:
     if there != expected:
         what = f"{key}.model={model}, but {folder} holds {there}"
         raise user_error(what, f"set {key}.model={there}, or {key}.path to the weights of {expected}")
+    return said
 
 
 def _architecture(model: str) -> str:

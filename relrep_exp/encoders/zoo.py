@@ -6,7 +6,7 @@ Nothing heavy is imported here: a source names the function that loads it, in a 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from relrep_exp.data.hub.repo import Repo
 from relrep_exp.data.hub.select import WEIGHTS
 from relrep_exp.data.sources import Dataset
 from relrep_exp.errors import Problem, UserError, every, user_error
+from relrep_exp.store.inputs import expanded, reading
 
 if TYPE_CHECKING:
     from relrep_exp.encoders.encoder import Encoder
@@ -124,8 +125,10 @@ class PretrainedSource(EncoderSource):
             UserError: the hub does not give them, or the folder lacks some.
         """
         repo = model_repo(self.key, self.config)
-        folder = hub.snapshot(repo, self.runtime.offline) if repo else Path(self.config.path).expanduser()
-        if found := self.problems(folder, self.key):
+        folder = hub.snapshot(repo, self.runtime.offline) if repo else expanded(self.config.path)
+        with reading(folder):
+            found = self.problems(folder, self.key)
+        if found:
             raise UserError(found)
         return folder
 
@@ -154,7 +157,9 @@ def pretrained(
         key = f"zoo.encoders.{name}"
         found[name] = kind(key, encoder, zoo.dtype, config.runtime)
         if encoder.path is not None:
-            lacking += kind.problems(Path(encoder.path).expanduser(), key)
+            folder = expanded(encoder.path)
+            with reading(folder):
+                lacking += kind.problems(folder, key)
     if lacking:
         raise UserError(lacking)
     return found
@@ -177,6 +182,14 @@ def sources(config: Config, data: Dataset, names: Iterable[str]) -> dict[str, En
     }
     found = {name: source for part in every(jobs).values() for name, source in part.items()}
     return {name: found[name] for name in names}
+
+
+def unchanged(encoders: Mapping[str, EncoderSource]) -> bool:
+    """Tell whether folders of the user's own still hold what the encoders' identities were made of."""
+    own = [
+        one for one in encoders.values() if isinstance(one, PretrainedSource) and one.config.path is not None
+    ]
+    return all(one.digest(one.folder()) == one.weights["files"] for one in own)
 
 
 def _of_one_kind(config: Config) -> list[PlainZoo]:

@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -38,6 +39,13 @@ _CAUSES: dict[int, tuple[str, str]] = {
     errno.ENOTDIR: _IN_THE_WAY,
     errno.EEXIST: _IN_THE_WAY,
     errno.EISDIR: ("a folder is where a file should be", f"move that folder away {_ELSEWHERE}"),
+    errno.ELOOP: ("a symbolic link leads to itself", f"remove that link {_ELSEWHERE}"),
+    errno.ENAMETOOLONG: ("the path is too long", "choose a shorter one: paths.outputs=DIR"),
+    errno.EIO: ("the disk fails to read or write", f"see to the disk {_ELSEWHERE}"),
+    errno.ESTALE: ("the network mount has lost it", f"mount it again {_ELSEWHERE}"),
+    errno.ETIMEDOUT: ("the network mount does not answer", f"mount it again {_ELSEWHERE}"),
+    errno.EMFILE: ("too many files are open", "raise the limit (ulimit -n)"),
+    errno.ENFILE: ("too many files are open on this machine", "close other programs"),
     errno.ENOLCK: ("the file system cannot lock files", "choose another folder: paths.outputs=DIR"),
 }
 
@@ -70,8 +78,32 @@ def translated_oserrors(path: Path) -> Iterator[None]:
         if error.errno not in _CAUSES:
             raise
         what, remedy = _CAUSES[error.errno]
-        what = what.format(free=f"{free_bytes(path) / 2**20:.1f} MiB")
+        if error.errno == errno.ENOSPC:
+            what = what.format(free=f"{free_bytes(path) / 2**20:.1f} MiB")
         raise UserError(Problem(f"cannot use {path}: {what}", remedy)) from error
+
+
+def read_regular(path: Path) -> bytes:
+    """Read a file of a store; a pipe or a device would be waited for, or read, without end.
+
+    Raises:
+        CorruptError: it is no regular file.
+        OSError: there is none, or it cannot be read.
+    """
+    require_regular(path)
+    return path.read_bytes()
+
+
+def require_regular(path: Path) -> None:
+    """Refuse what is neither a regular file nor a folder, by itself or behind links.
+
+    Raises:
+        CorruptError: it is something else.
+        OSError: there is nothing, or it cannot be looked at.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise CorruptError(f"{path.name} is no regular file")
 
 
 @contextmanager
@@ -174,7 +206,8 @@ def require_writable(folder: Path) -> list[Problem]:
 def free_bytes(path: Path) -> int:
     """Ask how much room the disk of `path`, which need not exist, has left."""
     path = path.absolute()
-    existing = next((place for place in (path, *path.parents) if place.is_dir()), Path("/"))
+    # os.path.isdir, unlike the method of a path, is false for what may not be entered
+    existing = next((place for place in (path, *path.parents) if os.path.isdir(place)), Path("/"))  # noqa: PTH112
     return shutil.disk_usage(existing).free
 
 
@@ -194,8 +227,15 @@ def unseal(text: str | bytes, schema: int) -> dict[str, Any]:
     """
     try:
         fields = json.loads(text, parse_constant=_refuse)
+        return _verified(fields, text, schema)
     except ValueError as error:
         raise CorruptError(f"it is not JSON: {error}") from error
+    except RecursionError as error:
+        raise CorruptError("its JSON is nested too deeply") from error
+
+
+def _verified(fields: Any, text: str | bytes, schema: int) -> dict[str, Any]:
+    """Compare the fields with their checksum, which is taken out."""
     if not isinstance(fields, dict):
         raise CorruptError("it is not a JSON object")
     found = fields.get("schema")

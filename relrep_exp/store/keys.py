@@ -7,7 +7,6 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -71,17 +70,6 @@ def file_digest(path: str | Path) -> str:
     """Hash a file, read in pieces, SHA-256 in hex."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def input_digest(path: str | Path) -> str:
-    """Hash a file that we only read: once in a process as long as its time and size stay."""
-    status = Path(path).stat()
-    return _digest_at(str(path), status.st_mtime_ns, status.st_size)
-
-
-@cache
-def _digest_at(path: str, _modified: int, _size: int) -> str:
-    return file_digest(path)
 
 
 def _normal(value: Any, where: _Place) -> Any:

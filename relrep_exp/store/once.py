@@ -21,6 +21,7 @@ from relrep_exp.store.files import (
     CorruptError,
     OtherSchemaError,
     move_aside,
+    read_regular,
     remove_temp,
     translated_oserrors,
     unseal,
@@ -133,9 +134,12 @@ class Store(Generic[T]):
         path = self.path(key)
         try:
             with translated_oserrors(path):
-                return (path / self.manifest).read_bytes()
+                return read_regular(path / self.manifest)
         except FileNotFoundError:
-            return b"" if self.manifest and path.is_dir() else None
+            with translated_oserrors(path):
+                return b"" if self.manifest and path.is_dir() else None
+        except CorruptError:  # a pipe or the like has no content, hence a corrupt one
+            return b""
 
     def _load(self, path: Path, fields: dict[str, Any]) -> T:
         """Make of the manifest's fields, and of what is beside it, what is returned.

@@ -16,6 +16,7 @@ from relrep_exp.store.files import (
     CorruptError,
     OtherSchemaError,
     move_aside,
+    read_regular,
     remove_temp,
     seal,
     unseal,
@@ -138,8 +139,8 @@ class RecordStore(Store[Record]):
         """
         found = {}
         for key in self.keys():
-            with suppress(OSError, ValueError):
-                content = json.loads(self.path(key).read_bytes())
+            with suppress(OSError, ValueError, RecursionError, CorruptError):
+                content = json.loads(read_regular(self.path(key)))
                 if isinstance(content, dict) and (content.get("schema"), content.get("key")) == (SCHEMA, key):
                     found[key] = content
         return found

@@ -15,13 +15,14 @@ from relrep_exp.store.files import (
     CorruptError,
     OtherSchemaError,
     install_folder,
+    read_regular,
     remove_temp,
     seal,
     translated_oserrors,
     unseal,
     write_atomic,
 )
-from relrep_exp.store.keys import canonical_json, file_digest, require_key
+from relrep_exp.store.keys import canonical_json, require_key
 from relrep_exp.store.mapped import FileRows, locate
 from relrep_exp.store.once import MANIFEST, Store
 from relrep_exp.store.tensors import intact
@@ -96,7 +97,7 @@ class Parts:
         pending, keep = [], set()
         for shard in range(len(self.plan)):
             note, data = self.note(shard), self.folder / _data(shard)
-            if note is not None and data.exists() and file_digest(data) == note["sha256"]:
+            if note is not None and _is_whole(data, note["sha256"]):
                 keep |= {data.name, _note(shard)}
             else:
                 pending.append(shard)
@@ -110,7 +111,7 @@ class Parts:
         """Read the note of a shard if it is intact and of this plan."""
         expected = self._expected(shard)
         try:
-            note = unseal((self.folder / _note(shard)).read_bytes(), _SCHEMA)
+            note = unseal(read_regular(self.folder / _note(shard)), _SCHEMA)
         except (FileNotFoundError, CorruptError, OtherSchemaError):
             return None
         return note if {name: note.get(name) for name in expected} == expected else None
@@ -243,6 +244,14 @@ class _MappedStore(Store[FileRows]):
                 if other > one + 1:
                     parts.append(segment.part(one + 1 - start, other - start))
         return FileRows(parts)
+
+
+def _is_whole(data: Path, digest: str) -> bool:
+    try:
+        with intact(data, digest):
+            return True
+    except CorruptError:
+        return False
 
 
 def _data(shard: int) -> str:

@@ -15,6 +15,7 @@ from relrep_exp.store.files import (
     CorruptError,
     install_folder,
     remove_temp,
+    require_regular,
     seal,
     sync,
     synced_file,
@@ -89,6 +90,7 @@ def intact(path: Path, digest: str) -> Iterator[Path]:
     """
     try:
         with translated_oserrors(path):
+            require_regular(path)
             if file_digest(path) != digest:
                 raise CorruptError(f"{path.name} does not have the SHA-256 that {MANIFEST} says")
             yield path

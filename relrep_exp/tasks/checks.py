@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from relrep_exp.config.schema import Config, ConsensusConfig, HeadConfig, PickedAnchors, RidgeCcaConfig
+from relrep_exp.config.schema import (
+    Config,
+    ConsensusConfig,
+    HeadConfig,
+    PickedAnchors,
+    PrecomputedZoo,
+    RidgeCcaConfig,
+)
 from relrep_exp.config.views import encoder_problems
 from relrep_exp.encoders.embeddings import Embeddings
 from relrep_exp.errors import Problem, UserError
@@ -74,8 +81,9 @@ def _too_many_dimensions(config: Config, m: int, support: int, embeddings: Embed
 def _label_problems(config: Config, embeddings: Embeddings) -> list[Problem]:
     """Find labels that decoders cannot be trained on, and batches that a head cannot standardise over."""
     problems: list[Problem] = []
-    if not config.task.labelled:
-        return problems
+    unlabelled = all(corpus.labels is None for corpus in embeddings.tasks.values())
+    if not config.task.labelled or (unlabelled and isinstance(config.zoo, PrecomputedZoo)):
+        return problems  # embeddings of one's own need no labels: retrieval metrics are measured alone
     for name, corpus in embeddings.tasks.items():
         if corpus.labels is None:
             remedy = "give data with labels, or task=slm_retrieval, which needs none"

@@ -11,13 +11,18 @@ from collections.abc import Mapping
 from relrep_exp.alignment import metrics, sampling
 from relrep_exp.alignment.aligner import Aligner, Readings
 from relrep_exp.tasks.decoders.classifiers import Job, fit_decoders
-from relrep_exp.tasks.held_out import describe
+from relrep_exp.tasks.held_out import describe, retrieval
 from relrep_exp.tasks.work import Result, Work
 from relrep_exp.training.seeding import scoped_seed
 
 
 def stitching(work: Work, aligners: Mapping[str, Aligner]) -> Result:
-    """Train a decoder on what it reads of its own encoder, then let it read the test encoder."""
+    """Train a decoder on what it reads of its own encoder, then let it read the test encoder.
+
+    Where the user's own embeddings have no labels, the retrieval metrics are measured alone.
+    """
+    if all(corpus.labels is None for corpus in work.embeddings.tasks.values()):
+        return retrieval(work, aligners)
     corpora, paired = work.embeddings.tasks, work.embeddings.paired
     classes, read = work.embeddings.classes, Readings(work.test)
     read_train, read_test = Readings(work.own), read

@@ -1,12 +1,17 @@
 """A file with a similarity and an anchor strategy is enough to have them everywhere."""
 
+import importlib
+import sys
+
 import pytest
 from hydra.core.config_store import ConfigStore
 
 from relrep_exp.alignment.anchors import ANCHORS
 from relrep_exp.alignment.similarity import SIMILARITIES, inner_product
 from relrep_exp.app.plan import make_plan
-from relrep_exp.config import plugins
+from relrep_exp.app.request import load_plugins
+from relrep_exp.config import plugin_files, plugins
+from relrep_exp.store.keys import file_digest
 
 PLUGIN = """
 import torch
@@ -109,3 +114,78 @@ def test_all_broken_plugins_are_told_at_once(told, words, tmp_path):
     (tmp_path / "one.py").write_text("1 / 0")
     code, _, err = told(*words, f"plugins=[{tmp_path}/one.py,{tmp_path}/two.py]")
     assert code == 2 and err.count("error: ") == 2
+
+
+HELPED = """
+from relrep_exp.alignment.similarity import similarity
+from my_own_helper import scaled
+from my_own_package import parts
+
+@similarity("mine", prepare="whitened")
+def mine(x, anchors):
+    import my_late_helper
+    return my_late_helper.same(scaled(x) @ anchors.T)
+"""
+HELPERS = {
+    "my_own_helper.py": "import torch, my_deep_helper\ndef scaled(x): return x * my_deep_helper.FACTOR\n",
+    "my_deep_helper.py": "FACTOR = 2.0\n",
+    "my_own_package/__init__.py": "",
+    "my_own_package/parts.py": "from . import pieces\n",
+    "my_own_package/pieces.py": "PIECES = 1\n",
+    "my_late_helper.py": "def same(x): return x\n",
+    "not_imported.py": "X = 1\n",
+}
+
+
+@pytest.fixture
+def helped(tmp_path, monkeypatch):
+    """A plugin with modules of the user's own beside it, and a function that digests it anew."""
+    (tmp_path / "my_own_package").mkdir()
+    for name, text in HELPERS.items():
+        (tmp_path / name).write_text(text)
+    path = tmp_path / "helped_plugin.py"
+    path.write_text(HELPED)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def forget():
+        for name in [name for name in sys.modules if name.startswith(("my_own", "my_deep", "my_late"))]:
+            del sys.modules[name]
+        importlib.invalidate_caches()
+
+    def digest():
+        forget()
+        monkeypatch.setattr(plugins, "_LOADED", set())
+        plugins.SOURCES.clear()
+        SIMILARITIES.pop("mine", None)
+        load_plugins([str(path)])
+        return plugins.SOURCES["sim", "mine"]
+
+    yield digest
+    forget()
+
+
+@pytest.mark.parametrize("name", HELPERS)
+def test_the_users_own_modules_that_a_plugin_imports_count(helped, tmp_path, name):
+    before = helped()
+    assert helped() == before
+    with (tmp_path / name).open("a") as stream:
+        stream.write("# changed\n")
+    assert (helped() != before) == (name != "not_imported.py")
+
+
+def test_installed_modules_and_pythons_own_do_not_count(tmp_path):
+    path = tmp_path / "plain.py"
+    path.write_text(
+        "import json, torch, numpy.linalg\nfrom relrep_exp.store import keys\nimport nothing_like_it\n"
+    )
+    assert plugin_files.plugin_digest(path) == file_digest(path)
+
+
+def test_a_plugin_that_imports_in_a_circle_or_cannot_be_read_by_the_parser(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_circle_a.py").write_text("import my_circle_b\n")
+    (tmp_path / "my_circle_b.py").write_text("def f(): import my_circle_a, my_broken\n")
+    (tmp_path / "my_broken.py").write_text("def\n")
+    before = plugin_files.plugin_digest(tmp_path / "my_circle_a.py")
+    (tmp_path / "my_broken.py").write_text("def def\n")
+    assert plugin_files.plugin_digest(tmp_path / "my_circle_a.py") != before

@@ -253,8 +253,8 @@ def test_the_names_of_embeddings_are_known_without_reading_them(arrays, tmp_path
         save_file(shuffled, path, metadata={"made": "here"})
     for encoders in (None, ["c", "a"]):
         zoo = PrecomputedZoo(kind="precomputed", path=str(path), encoders=encoders)
-        known = precomputed.keys(zoo)
-        assert list(known.items()) == list(precomputed.load(zoo).keys.items())
+        known = precomputed.keys(zoo, 0)
+        assert list(known.items()) == list(precomputed.load(zoo, 0).keys.items())
 
 
 def embedded(request):

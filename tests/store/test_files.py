@@ -44,7 +44,7 @@ def test_the_mode_is_what_the_umask_says(tmp_path, umask):
 
 
 @pytest.mark.parametrize(
-    "error", [KeyboardInterrupt(), OSError(errno.EIO, "broken"), SystemExit(1)], ids=repr
+    "error", [KeyboardInterrupt(), OSError(errno.EBADF, "broken"), SystemExit(1)], ids=repr
 )
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_a_failure_at_any_step_keeps_the_old_file_and_no_temp(tmp_path, monkeypatch, step, error):
@@ -112,7 +112,21 @@ def test_a_file_over_the_size_limit_is_the_users_to_mend(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EFBIG]
+    "code",
+    [
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENOTDIR,
+        errno.EFBIG,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.EIO,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+    ],
 )
 def test_what_a_user_causes_becomes_a_user_error_with_path_and_remedy(tmp_path, code):
     with pytest.raises(UserError) as caught, translated_oserrors(tmp_path / "x"):
@@ -124,7 +138,7 @@ def test_what_a_user_causes_becomes_a_user_error_with_path_and_remedy(tmp_path, 
 
 
 @pytest.mark.parametrize(
-    "error", [OSError(errno.EIO, "io"), FileNotFoundError(2, "x"), ValueError()], ids=repr
+    "error", [OSError(errno.EBADF, "io"), FileNotFoundError(2, "x"), ValueError()], ids=repr
 )
 def test_other_errors_pass_unchanged(tmp_path, error):
     with pytest.raises(type(error)) as caught, translated_oserrors(tmp_path):

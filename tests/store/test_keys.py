@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relrep_exp.store import keys
-from relrep_exp.store.keys import canonical_json, content_key, file_digest, input_digest, is_key, require_key
+from relrep_exp.store.keys import canonical_json, content_key, file_digest, is_key, require_key
 
 LEAVES = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -144,14 +143,3 @@ def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path):
     data = random.Random(0).randbytes(3_000_001)
     (tmp_path / "f").write_bytes(data)
     assert file_digest(tmp_path / "f") == file_digest(str(tmp_path / "f")) == hashlib.sha256(data).hexdigest()
-
-
-def test_an_input_is_read_again_only_when_it_has_changed(tmp_path, monkeypatch):
-    path = tmp_path / "f"
-    path.write_bytes(b"one")
-    read = []
-    monkeypatch.setattr(keys, "file_digest", lambda path: read.append(path) or file_digest(path))
-    assert input_digest(path) == input_digest(str(path)) == hashlib.sha256(b"one").hexdigest()
-    assert len(read) == 1
-    path.write_bytes(b"three")
-    assert input_digest(path) == hashlib.sha256(b"three").hexdigest()
