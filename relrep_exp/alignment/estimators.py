@@ -191,13 +191,13 @@ class _Pairwise(_Transformer):
 
 
 class Translation(_Pairwise):
-    """Latent translation (arXiv:2311.00664): `affine`, `linear`, `l_ortho` or `ortho`.
+    """Latent translation (arXiv:2311.00664), `affine`, `linear`, `l_ortho`, `ortho`; `parseval` frames.
 
     Args:
         kind: what the map may be.
         scaling: of both spaces, by the anchors' statistics: `standard`, `center`, `l2` or `none`.
-        ridge: of all but `ortho`: added to the squared singular values, as a share of their mean; `auto`:
-            chosen by leaving out one anchor after the other.
+        ridge: of all but `ortho` and `parseval`: added to the squared singular values, as a share of their
+            mean; `auto`: chosen by leaving out one anchor after the other.
         solver: of `affine`: `closed`, or `gradient`, full-batch Adam as in the paper.
         steps: of gradient descent.
         lr: of Adam.
@@ -226,8 +226,9 @@ class Translation(_Pairwise):
     def inverse_transform(self, X: ArrayLike) -> Array: ...
 
     def inverse_transform(self, X: Embeddings) -> Tensor | Array:
-        """Go the way back, rows [N, d2] -> [N, d1]: the transposed matrix of l_ortho and ortho, else the
-        pseudo-inverse. What the map lost (dimensions, directions without anchors, norms with l2) stays lost.
+        """Go the way back, rows [N, d2] -> [N, d1]: the transposed matrix of l_ortho, ortho and
+        parseval, else the pseudo-inverse. What the map lost (dimensions, directions without anchors, norms
+        with l2) stays lost.
 
         Raises:
             NotFittedError: before `fit`.

@@ -1,4 +1,4 @@
-"""Latent translation (arXiv:2311.00664): affine, linear, l-ortho and ortho maps between two spaces.
+"""Latent translation (arXiv:2311.00664): affine, linear, l-ortho and ortho maps; Parseval frames.
 
 Every map scales what comes in by the anchors' statistics, multiplies by a matrix, and undoes the scaling of
 the other space. All of it is one product and one offset: y = x W + b.
@@ -19,7 +19,7 @@ from relrep_exp.alignment.whitening import centred_product
 from relrep_exp.errors import nearest
 from relrep_exp.training.numbers import as_shipped, wide
 
-Kind = Literal["affine", "linear", "l_ortho", "ortho"]
+Kind = Literal["affine", "linear", "l_ortho", "ortho", "parseval"]
 QUICK_FROM = 10**10  # multiplications from which float32 products are tried first
 QUICK_LIMIT = 1e3  # by how much a map may amplify their error, about 1e-7, and stand
 GRAM_LIMIT = 1e10  # of x^T x: beyond, less than half of float64's digits are left, and the SVD of x keeps all
@@ -64,9 +64,9 @@ class TranslationMap:
         return matrix, self.after.level() - self.before.mean @ matrix
 
     def inverse(self) -> TranslationMap:
-        """Make the way back: the transposed map of an orthogonal one, else the pseudo-inverse."""
-        orthogonal = self.told["kind"] in ("ortho", "l_ortho")
-        back = self.matrix.T if orthogonal else torch.linalg.pinv(self.matrix)
+        """Make the way back: the transposed map of orthogonal ones and frames, else the pseudo-inverse."""
+        transposed = self.told["kind"] in ("ortho", "l_ortho", "parseval")
+        back = self.matrix.T if transposed else torch.linalg.pinv(self.matrix)
         return TranslationMap(self.after, back, self.before, self.told)
 
     def diagnostics(self) -> dict[str, Any]:
@@ -138,25 +138,26 @@ def translation(
     float64 if the map would amplify their error, about 1e-7, by more than 1e3.
 
     Args:
-        kind: `affine`, `linear`, `l_ortho` or `ortho`.
+        kind: `affine`, `linear`, `l_ortho`, `ortho` or `parseval`.
         x: anchors of the space to leave.
         y: the same samples in the space to reach.
         scaling: of both spaces, by the anchors' statistics; undone on the side of y.
-        ridge: of all but `ortho`: added to the squared singular values of scaled x, as a share of their mean;
-            `auto`: chosen by leaving out one anchor after the other, for `l_ortho` that of the linear map.
+        ridge: of all but `ortho` and `parseval`: added to the squared singular values of scaled x, as a share
+            of their mean; `auto`: chosen by leaving out one anchor after the other, for `l_ortho` that of the
+            linear map.
         descent: of `affine`: by gradient descent; in closed form without.
 
     Raises:
         AnchorsError: fewer than two, unequal numbers, not finite, or all the same.
-        ValueError: an unknown kind or scaling, no ridge, one with `ortho`, or `descent` with another kind
-            than `affine`.
+        ValueError: an unknown kind or scaling, no ridge, one with `ortho` or `parseval`, or `descent` with
+            another kind than `affine`.
     """
     if kind in OTHERS:
         raise ValueError(f"{kind!r} is no translation: in Python it is relrep_exp.{OTHERS[kind]}")
     if kind not in _ESTIMATES:
         raise ValueError(f"no translation {kind!r}: {nearest(kind, _ESTIMATES)}")
-    if (descent and kind != "affine") or (ridge and kind == "ortho"):
-        raise ValueError(f"{kind}: gradient descent is for affine alone, and ortho has no ridge")
+    if (descent and kind != "affine") or (ridge and kind in ("ortho", "parseval")):
+        raise ValueError(f"{kind}: gradient descent is for affine alone, ortho and parseval have no ridge")
 
     x, y = wide(x), wide(y)
 
@@ -240,6 +241,27 @@ def least_squares(anchors: Parallel, ridge: float) -> tuple[Tensor, Estimate]:
     return right.T, Estimate(core, 0.0, told)  # no sums of products in it, whose error it could amplify
 
 
+def parseval(anchors: Parallel, ridge: float) -> Estimate:
+    """Make each space's anchors a Parseval frame, and write in one what the other reads (arXiv:2507.17835).
+
+    The frame of anchors A [n, d] is F = A (A^T A)^-1/2, so that F^T F = I: no direction counts more for
+    having more or longer anchors. x has the coefficients x F_x^T, and F_y sums them up: x F_x^T F_y. Nothing
+    is fitted to pairs; between rotations of each other this is exact. Fewer anchors than dimensions keep
+    their span.
+    """
+    frames = []
+    for side in anchors.scaled():
+        left, values, right = torch.linalg.svd(side, full_matrices=False)
+        kept = values > values[0] * anchors.tolerance
+        frames.append((left[:, kept] @ right[kept], values[kept]))
+    told = {
+        "rank": min(len(values) for _, values in frames),
+        "condition": max(float(values[0] / values[-1]) for _, values in frames),
+        "route": "svd",
+    }
+    return Estimate(frames[0][0].T @ frames[1][0], 0.0, told)
+
+
 def _isometry(matrix: Tensor, tolerance: float, route: str) -> Estimate:
     """Find the partial isometry nearest to a matrix [a, b]: U V^T of the singular vectors that count."""
     left, values, right = torch.linalg.svd(matrix, full_matrices=False)
@@ -278,4 +300,5 @@ _ESTIMATES: dict[str, Callable[[Parallel, float], Estimate]] = {
     "linear": linear,
     "l_ortho": l_ortho,
     "ortho": ortho,
+    "parseval": parseval,
 }

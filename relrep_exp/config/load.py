@@ -62,13 +62,7 @@ def _param_batch(batch: int, parallel: DictConfig, data: DictConfig, zoo: DictCo
     return (data if own else parallel).get("param_batch") or batch
 
 
-def _param_pairs(zoo: str) -> str:
-    """Choose, for conf/anchors/param, the pairs of PARAM: all, or the support of embeddings of one's own."""
-    return "support" if zoo == "precomputed" else "all"
-
-
 OmegaConf.register_new_resolver("param_batch", _param_batch, replace=True)
-OmegaConf.register_new_resolver("param_pairs", _param_pairs, replace=True)
 
 
 def load_experiment(node: Any) -> ExperimentConfig | None:

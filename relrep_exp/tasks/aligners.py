@@ -122,7 +122,7 @@ def kept_param(work: Work) -> AnchorStrategy:
 
 
 def translated(work: Work) -> MakeAligner:
-    """Translate one latent space into another: affine, linear, l_ortho or ortho."""
+    """Translate one latent space into another: affine, linear, l_ortho, ortho or parseval."""
     settings = cast(OrthoConfig | LinearMapConfig | AffineConfig, work.config.aligner)
     descent = None
     if getattr(settings, "solver", "closed") == "gradient":

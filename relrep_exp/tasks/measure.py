@@ -37,7 +37,9 @@ ALIGNERS = Registry(
     {
         "absolute": "relrep_exp.tasks.aligners:absolute",
         "relative": "relrep_exp.tasks.aligners:relative",
-        **dict.fromkeys(("ortho", "linear", "l_ortho", "affine"), "relrep_exp.tasks.aligners:translated"),
+        **dict.fromkeys(
+            ("ortho", "linear", "l_ortho", "affine", "parseval"), "relrep_exp.tasks.aligners:translated"
+        ),
         "inverse_relative": "relrep_exp.tasks.aligners:inverse",
         **dict.fromkeys(("consensus", "gpa", "ridge_cca"), "relrep_exp.tasks.aligners:shared"),
     },

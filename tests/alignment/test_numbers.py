@@ -52,7 +52,7 @@ ENTRIES = {
     "a space kept": lambda a, b: RelativeSpace("fps", m=5).fit({"a": Space(a)}).transform(a, "a"),
     **{
         kind: lambda a, b, kind=kind: translation(kind, a, b)(a)
-        for kind in ("affine", "linear", "l_ortho", "ortho")
+        for kind in ("affine", "linear", "l_ortho", "ortho", "parseval")
     },
     "inverse": lambda a, b: inverse_relative(a, b)(a),
     "consensus": consensus,

@@ -11,7 +11,8 @@ from relrep_exp.alignment.parallel import AnchorsError, Parallel
 from relrep_exp.alignment.translation import Descent, translation
 from tests.alignment.literal import embeddings, rotation
 
-KINDS, SCALINGS = ("affine", "linear", "l_ortho", "ortho"), ("standard", "center", "l2", "none")
+KINDS = ("affine", "linear", "l_ortho", "ortho", "parseval")
+SCALINGS = ("standard", "center", "l2", "none")
 SHAPES = [(40, 6, 6), (40, 5, 8), (40, 8, 5), (8, 8, 8), (5, 8, 9), (5, 9, 8), (5, 4, 9)]  # n, d1, d2
 
 
@@ -43,6 +44,13 @@ def isometry(matrix):
     return u[:, kept] @ vh[kept]
 
 
+def frame(anchors):
+    """A (A^T A)^-1/2 over the directions that anchors have."""
+    values, vectors = np.linalg.eigh(anchors.T @ anchors)
+    kept = values > values[-1] * 1e-12
+    return anchors @ vectors[:, kept] / np.sqrt(values[kept]) @ vectors[:, kept].T
+
+
 def transcribed(kind, scaling, x, y, new):
     """The map as the paper has it, step by step."""
     a, _ = scaled(scaling, x, x)
@@ -53,6 +61,8 @@ def transcribed(kind, scaling, x, y, new):
         return undo(z @ np.linalg.lstsq(a, b, rcond=None)[0])
     if kind == "ortho":
         return undo(z @ isometry(a.T @ b))
+    if kind == "parseval":
+        return undo(z @ frame(a).T @ frame(b))
     solved = np.linalg.lstsq(a, b, rcond=1e-11)[0]
     return undo(z @ (solved if kind == "linear" else isometry(solved)))
 
@@ -101,6 +111,15 @@ def test_a_rotation_is_found_exactly_and_so_is_the_way_back(kind, scaling):
     else:
         assert torch.allclose(found(x), turned)
         assert torch.allclose(found.inverse()(turned), x)
+
+
+def test_frames_of_few_anchors_keep_their_span_and_stretch_nothing():
+    x, y, _ = pair(5, 8, 9)
+    found = translation("parseval", x, y, "center")
+    assert found.diagnostics()["rank"] == 4 == torch.linalg.matrix_rank(found.matrix)
+    assert torch.linalg.svdvals(found.matrix)[:4].max() <= 1 + 1e-12
+    own, other = (torch.linalg.svd(z - z.mean(0)).Vh[:4] for z in (x, y))
+    assert torch.allclose(own.T @ own @ found.matrix @ other.T @ other, found.matrix)
 
 
 def test_ortho_there_and_back_is_where_one_started_also_into_more_dimensions():

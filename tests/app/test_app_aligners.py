@@ -7,7 +7,7 @@ import pytest
 from relrep_exp.store.files import CONF
 
 PICKED = ("random", "fps", "kmeans")
-PAIRWISE = ("affine", "linear", "l_ortho", "ortho", "inverse_relative")
+PAIRWISE = ("affine", "linear", "l_ortho", "ortho", "parseval", "inverse_relative")
 METHODS = [
     ["aligner=absolute"],
     ["aligner=consensus"],

@@ -19,13 +19,16 @@ UNLEARNED = ["seed=0", "~experiment.methods.param-wip", "~experiment.methods.par
 
 
 def test_several_experiments_have_each_run_once():
-    parts = make_parts(parse(["experiment=demo,table1", "profile=local", "seed=0"]), sweep=False)
+    words = ["experiment=demo,table1", "profile=local", "seed=0", "decoder=linear"]
+    parts = make_parts(parse(words), sweep=False)
     assert [part.folder for part in parts] == ["demo", "table1-local"]
     assert [part.experiment.name for part in parts] == ["demo", "table1"]
     assert [len(part.runs) for part in parts] == [5, 4]
     runs = distinct(run for part in parts for run in part.runs)
     assert [run.key for run in runs] == [run.key for run in parts[0].runs]
-    assert parts[1].command == "python run.py experiment=table1 profile=local seed=0"
+    assert parts[1].command == "python run.py experiment=table1 profile=local seed=0 decoder=linear"
+    apart = make_parts(parse(words[:-1]), sweep=False)  # the demo has a head of its own
+    assert not {run.key for run in apart[0].runs} & {run.key for run in apart[1].runs}
 
 
 @pytest.mark.slow

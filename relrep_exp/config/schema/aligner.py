@@ -55,9 +55,9 @@ class PairwiseConfig:
 
 @dataclass(frozen=True, config=strict)
 class OrthoConfig(PairwiseConfig):
-    """conf/aligner/ortho."""
+    """conf/aligner/ortho and parseval."""
 
-    name: Literal["ortho"]
+    name: Literal["ortho", "parseval"]
 
 
 @dataclass(frozen=True, config=strict)
@@ -141,6 +141,7 @@ ALIGNERS = Kinds(
         "absolute": AbsoluteConfig,
         "relative": RelativeConfig,
         "ortho": OrthoConfig,
+        "parseval": OrthoConfig,
         "linear": LinearMapConfig,
         "l_ortho": LinearMapConfig,
         "affine": AffineConfig,

@@ -270,10 +270,11 @@ DecoderConfig = Annotated[HeadConfig | LinearConfig | SvmConfig | ConvConfig, DE
 
 @dataclass(frozen=True, config=strict)
 class GeometryConfig:
-    """What aligners take of these where they are not told otherwise."""
+    """What aligners and anchors take of these where they are not told otherwise."""
 
     shrinkage: Share | Literal["auto"] = 0.15
     standardise: Standardise = "none"
+    pairs: Literal["all", "support"] = "support"
 
 
 @dataclass(frozen=True, config=strict)
