@@ -23,7 +23,18 @@ def angle(x, a):
     return np.arccos(x @ a / np.sqrt((x @ x) * (a @ a)))
 
 
+def product_of_invariances():
+    """Cosine and negative distances, each over its anchors to mean 0 and deviation 1, added."""
+    x, a = X.numpy()[:, None], ANCHORS.numpy()[None]
+    parts = [
+        (x * a).sum(2) / np.linalg.norm(x, axis=2) / np.linalg.norm(a, axis=2),
+        *(-np.linalg.norm(x - a, ord=order, axis=2) for order in (2, 1, np.inf)),
+    ]
+    return sum((z - z.mean(1, keepdims=True)) / z.std(1, keepdims=True) for z in parts)
+
+
 FORMULAS = {
+    "product": product_of_invariances,
     "inner": lambda: pairwise(lambda x, a: sum(x * a)),
     "cosine": lambda: pairwise(lambda x, a: sum(x * a) / np.sqrt(sum(x * x)) / np.sqrt(sum(a * a))),
     "angular": lambda: pairwise(lambda x, a: angle(x, a) / np.pi),
@@ -110,6 +121,7 @@ INVARIANT = {
     "l1": {"shift"},
     "inner": {"rotation"},
     "wip": {"rotation", "scale", "shift"},
+    "product": {"scale"},
     "change_of_basis": {"rotation", "scale", "stretch"},  # more anchors than dimensions: any linear map
 }
 
