@@ -113,6 +113,20 @@ def change_of_basis(x: Tensor, anchors: Tensor) -> Tensor:
     return solved.to(x.dtype)
 
 
+def product(x: Tensor, anchors: Tensor) -> Tensor:
+    """Sum what cosine, |.|_2, |.|_1 and |.|_max say, as in a product of invariances (arXiv:2310.01211).
+
+    Distances count with their sign turned, as near is alike. Each is standardised over a row's anchors, so
+    that none counts for its scale; the paper's aggregations that are trained with the decoder are left out.
+    """
+    directions = F.normalize(x, dim=-1) @ F.normalize(anchors, dim=-1).T
+    furthest = torch.cdist(x, anchors, p=torch.inf)
+    parts = torch.stack([directions, -euclidean(x, anchors), -l1(x, anchors), -furthest]).double()
+    spread = parts.std(2, correction=0, keepdim=True).clamp_min(SMALLEST)
+    summed: Tensor = ((parts - parts.mean(2, keepdim=True)) / spread).sum(0)
+    return summed.to(x.dtype)
+
+
 SIMILARITIES = {
     made.name: made
     for made in (
@@ -124,6 +138,7 @@ SIMILARITIES = {
         Similarity("l1", "raw", l1),
         Similarity("angular", "raw", angular),
         Similarity("change_of_basis", "raw", change_of_basis),
+        Similarity("product", "raw", product),
     )
 }
 

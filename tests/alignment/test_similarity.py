@@ -29,6 +29,16 @@ def cosine(x, a):
     return sum(x * a) / np.sqrt(sum(x * x)) / np.sqrt(sum(a * a))
 
 
+def product_of_invariances(xs, anchors, metric):
+    """Cosine and negative distances, each over its anchors to mean 0 and deviation 1, added."""
+    x, a = xs[:, None], anchors[None]
+    parts = [
+        (x * a).sum(2) / np.linalg.norm(x, axis=2) / np.linalg.norm(a, axis=2),
+        *(-np.linalg.norm(x - a, ord=order, axis=2) for order in (2, 1, np.inf)),
+    ]
+    return sum((z - z.mean(1, keepdims=True)) / z.std(1, keepdims=True) for z in parts)
+
+
 FORMULAS = {  # of x [N, d], anchors [m, d] and the rows of the statistics [n, d]
     "inner": pairwise(lambda x, a: sum(x * a)),
     "cosine": pairwise(cosine),
@@ -38,6 +48,7 @@ FORMULAS = {  # of x [N, d], anchors [m, d] and the rows of the statistics [n, d
     "angular": pairwise(angle_of_directions),
     "euclidean": pairwise(lambda x, a: sum((x - a) ** 2) ** 0.5),
     "l1": pairwise(lambda x, a: sum(abs(x - a))),
+    "product": product_of_invariances,
     "change_of_basis": lambda xs, anchors, metric: np.linalg.lstsq(anchors.T, xs.T, rcond=None)[0].T,
     "wip": lambda xs, anchors, metric: literal.wip(xs, anchors, metric, 0.15, 5e-8),
 }
@@ -119,6 +130,7 @@ INVARIANT = {
     "l1": {"shift"},
     "inner": {"rotation"},
     "wip": {"rotation", "scale", "shift"},
+    "product": {"scale"},
     "change_of_basis": {"rotation", "scale", "stretch"},  # more anchors than dimensions: any linear map
 }
 

@@ -37,7 +37,7 @@ FILES = {
     "logger": 4,
     "parallel": 7,
     "runtime": 2,
-    "sim": 8,
+    "sim": 9,
     "task": 12,
     "zoo": 18,
 }
@@ -366,6 +366,8 @@ def test_words_make_what_hydra_makes_of_them(line):
 
 
 def test_the_runs_of_an_experiment_are_those_that_hydra_composes():
-    for run in make_plan(["experiment=table1", "profile=local", "seed=0", "decoder.dropout=0.1"], sweep=False):
+    for run in make_plan(
+        ["experiment=table1", "profile=local", "seed=0", "decoder.dropout=0.1"], sweep=False
+    ):
         with Composer():
             assert load(compose("config", list(run.overrides))) == run.config
