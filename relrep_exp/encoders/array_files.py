@@ -205,7 +205,7 @@ def _header(stream: IO[bytes], name: str, size: int) -> Header:
     """Read the header of a .npy, and compare what it promises with the bytes that there are."""
     from numpy.lib import format as npy
 
-    version = npy.read_magic(stream)  # type: ignore[arg-type]  # it wants a file that is opened by name
+    version = npy.read_magic(stream)
     readers: dict[tuple[int, int], Callable[..., Any]] = {
         (1, 0): npy.read_array_header_1_0,
         (2, 0): npy.read_array_header_2_0,

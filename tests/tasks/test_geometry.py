@@ -160,7 +160,9 @@ def test_an_aligner_gives_the_space_that_it_compares_in(kind):
     aligner.fit({"a": Space(X)}).join("b", Space(2 * X))
     for name, x in (("a", X), ("b", 2 * X)):
         carried = aligner.carry(x, "a", name)
-        torch.testing.assert_close(torch.cdist(x, aligner.space("a").members[name].anchors), carried)
+        anchors = aligner.space("a").members[name].anchors
+        distances = (x[:, None] - anchors).square().sum(2).sqrt()  # cdist's products cancel near an anchor
+        torch.testing.assert_close(distances, carried)
 
 
 def test_the_task_from_its_configuration_to_its_record(outputs, tmp_path):
