@@ -85,7 +85,7 @@ def load(zoo: PrecomputedZoo, seed: int) -> Embeddings:
     classes, problems = _classes(arrays.get(LABELS))
     counted = next(iter([*found.beside, *good]), "")
     rows = len(arrays[counted]) if counted and arrays[counted].ndim else 0
-    split, notes = arrays.get(SPLIT), _notes(found)
+    split, notes = arrays.get(SPLIT), _notes(found, zoo.encoders is not None)
     if split is None:
         split = _drawn(classes, rows, seed)
         notes["split"] = f"drawn by the seed, {int(split.sum())} of {rows} rows for training"
@@ -163,9 +163,10 @@ def _keys(found: _Found, seed: int) -> dict[str, str]:
     }
 
 
-def _notes(found: _Found) -> dict[str, Any]:
-    """What is not taken from the file, and what is not in it."""
-    left = [name for name in found.file.headers if name not in (*found.encoders, *found.beside)]
+def _notes(found: _Found, chosen: bool) -> dict[str, Any]:
+    """What is not taken from the file though nobody chose others, and what is not in it."""
+    taken = [*found.encoders, *found.beside]
+    left = [] if chosen else [name for name in found.file.headers if name not in taken]
     notes: dict[str, Any] = {}
     if ignored := [*left, *found.file.others]:
         notes["ignored"] = ignored

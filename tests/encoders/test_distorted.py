@@ -72,7 +72,8 @@ def test_noise_does_not_depend_on_the_batch():
     it, chosen = encoder(**ALL, noise=0.3), samples()
     together = encode(it, chosen)
     assert torch.equal(encode(it, chosen[::-1]).flip(0), together)
-    assert torch.equal(torch.cat([encode(it, [sample]) for sample in chosen]), together)
+    alone = torch.cat([encode(it, [sample]) for sample in chosen])
+    torch.testing.assert_close(alone, together, rtol=0, atol=2e-5)  # products of one row round otherwise
     assert torch.equal(encode(pickle.loads(pickle.dumps(it)), chosen), together)
 
 

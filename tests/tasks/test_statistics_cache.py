@@ -150,7 +150,7 @@ def test_small_statistics_are_not_kept(tmp_path):
 
 
 def test_a_space_by_itself_needs_no_folder():
-    mean, picked = X.double().mean(0).float(), Space(X).picked(torch.tensor([1, 3, 5]))
+    mean, picked = X.double().mean(0), Space(X).picked(torch.tensor([1, 3, 5]))
     assert torch.allclose(Space(X).whitening().mean, mean) and torch.equal(picked.x, X[[1, 3, 5]])
     assert picked.whitening().count == 3
 
