@@ -6,8 +6,9 @@ import json
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,15 @@ def shards(folder: Path, index: str) -> list[str]:
         some = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise user_error(f"{path} names {len(missing)} files that are not there: {some}", remedy)
     return found
+
+
+def listing_problems(files: Callable[[Path], object], folder: Path, key: str) -> list[Problem]:
+    """Find what keeps the files of a folder, which `files` lists, from being loaded; `key` names it."""
+    try:
+        files(folder)
+    except UserError as error:
+        return [replace(one, what=f"{key}: {one.what}") for one in error.problems]
+    return []
 
 
 @contextmanager

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from relrep_exp.encoders.checkpoint import inside, shards
+from relrep_exp.encoders.checkpoint import inside, listing_problems, shards
 from relrep_exp.encoders.zoo import PretrainedSource, pretrained
-from relrep_exp.errors import Problem, UserError, every
+from relrep_exp.errors import Problem, every
 from relrep_exp.store import versions
 from relrep_exp.store.inputs import input_digest, is_file, is_folder
 
@@ -77,12 +76,7 @@ class TextSource(PretrainedSource):
             what = f"{key}: {folder} holds an adapter, which is not applied"
             mended = f"merge it into its model (merge_and_unload) and save that; {remedy(key)}"
             found.append(Problem(what, mended))
-        if not found:
-            try:
-                files(folder)
-            except UserError as error:
-                found += [replace(one, what=f"{key}: {one.what}") for one in error.problems]
-        return found
+        return found or listing_problems(files, folder, key)
 
     @staticmethod
     def digest(folder: Path) -> dict[str, Any]:

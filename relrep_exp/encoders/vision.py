@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from relrep_exp.config.schema.types import IMAGE
 from relrep_exp.data.manifest import manifest
-from relrep_exp.encoders.checkpoint import inside
+from relrep_exp.encoders.checkpoint import inside, listing_problems
 from relrep_exp.encoders.zoo import PretrainedSource, pretrained
-from relrep_exp.errors import Problem, UserError, every
+from relrep_exp.errors import Problem, every
 from relrep_exp.store import versions
 from relrep_exp.store.inputs import is_file, is_folder
 
@@ -47,12 +46,7 @@ class VisionSource(PretrainedSource):
             for what, names in wanted.items()
             if not any(is_file(folder / name) for name in names)
         ]
-        if not found:
-            try:
-                files(folder)
-            except UserError as error:
-                found += [replace(one, what=f"{key}: {one.what}") for one in error.problems]
-        return found
+        return found or listing_problems(files, folder, key)
 
     @staticmethod
     def digest(folder: Path) -> dict[str, Any]:
